@@ -1,0 +1,246 @@
+"""The agent's config: a bounded type. Typos and bad ranges fail at load, with the key, the file and the line."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from agent.core.errors import ConfigError
+
+T = TypeVar("T")
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Positive = Annotated[float, Meta(gt=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the config file."""
+
+
+class Bus(Section, frozen=True, kw_only=True):
+    """One CAN bus. `socketcan` is read by our own driver, everything else by python-can."""
+
+    interface: str = "socketcan"
+    channel: str = "can0"
+    bitrate: Annotated[int, Meta(ge=10_000, le=8_000_000)] | None = None
+    fd: bool = False
+    window_ms: Annotated[int, Meta(ge=1, le=1000)] = 20
+    batch_max: Annotated[int, Meta(ge=16, le=65_536)] = 4096
+
+
+class Dongle(Section, frozen=True, kw_only=True):
+    """An ELM327 adapter: a tty path, or tcp://host:port."""
+
+    port: str
+    baudrate: Annotated[int, Meta(ge=9600, le=2_000_000)] = 38_400
+    period_s: Annotated[float, Meta(ge=0.05, le=60)] = 0.5
+    deadline_s: Annotated[float, Meta(ge=0.1, le=10)] = 1.0
+    backend: Literal["own", "python-obd"] = "own"
+
+
+class Gnss(Section, frozen=True, kw_only=True):
+    """A receiver that speaks NMEA 0183."""
+
+    port: str
+    baudrate: Annotated[int, Meta(ge=4800, le=921_600)] = 9600
+
+
+class Driving(Section, frozen=True, kw_only=True):
+    """Harsh driving. Defaults: Digital Matter's published limits; minimum speeds of Teltonika's GNSS mode."""
+
+    acceleration_mps2: Annotated[float, Meta(ge=1, le=15)] = 4.4
+    braking_mps2: Annotated[float, Meta(ge=1, le=15)] = 4.4
+    cornering_mps2: Annotated[float, Meta(ge=1, le=15)] = 5.5
+    duration_min_s: Annotated[float, Meta(ge=0.05, le=5)] = 0.3
+    hysteresis: Annotated[float, Meta(ge=0, le=0.9)] = 0.17
+    gap_min_s: Annotated[float, Meta(ge=0, le=60)] = 3.0
+    speed_min_kmh: Annotated[float, Meta(ge=0, le=100)] = 10.0
+    cornering_speed_min_kmh: Annotated[float, Meta(ge=0, le=150)] = 30.0
+
+
+class Trip(Section, frozen=True, kw_only=True):
+    """Trips. Defaults: Samsara's published start of 5 mph and end after 5 min below."""
+
+    start_speed_kmh: Annotated[float, Meta(ge=1, le=50)] = 8.0
+    end_after_s: Annotated[float, Meta(ge=10, le=3600)] = 300.0
+
+
+class CollisionLimits(Section, frozen=True, kw_only=True):
+    """Collision trigger: delta-v within a span, 49 CFR 563 semantics."""
+
+    delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 8.0
+    span_ms: Annotated[int, Meta(ge=20, le=500)] = 150
+    stationary_delta_v_kmh: Annotated[float, Meta(ge=1, le=50)] = 3.0
+    sensor_range_mps2: Annotated[float, Meta(ge=19, le=5000)] = 156.9
+
+
+class BatteryLimits(Section, frozen=True, kw_only=True):
+    """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's."""
+
+    chemistry: Literal["lfp", "nmc"] = "nmc"
+    cell_over_voltage_v: Annotated[float, Meta(ge=2, le=5)] | None = None
+    cell_under_voltage_v: Annotated[float, Meta(ge=1, le=4)] | None = None
+    over_temperature_c: Annotated[float, Meta(ge=30, le=100)] = 55.0
+    over_temperature_release_c: Annotated[float, Meta(ge=20, le=100)] = 50.0
+    temperature_spread_c: Annotated[float, Meta(ge=2, le=50)] = 15.0
+    cell_spread_v: Annotated[float, Meta(ge=0.01, le=2)] = 0.3
+
+
+class Anomalies(Section, frozen=True, kw_only=True):
+    """The ONNX model that watches the drive."""
+
+    enabled: bool = True
+    model: Name = "drive"
+    period_s: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
+    deadline_s: Annotated[float, Meta(ge=0.05, le=1)] = 0.5
+
+
+class Detect(Section, frozen=True, kw_only=True):
+    """All detectors' limits."""
+
+    driving: Driving = Driving()
+    trip: Trip = Trip()
+    collision: CollisionLimits = CollisionLimits()
+    battery: BatteryLimits = BatteryLimits()
+    anomaly: Anomalies = Anomalies()
+
+
+class Voice(Section, frozen=True, kw_only=True):
+    """What is said, and when it is not."""
+
+    enabled: bool = True
+    language: Literal["zh", "en"] = "zh"
+    answer_timeout_s: Annotated[float, Meta(ge=1, le=60)] = 15.0
+    gate_braking_mps2: Annotated[float, Meta(ge=1, le=15)] = 2.94
+    gate_quiet_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    waiting_max: Annotated[int, Meta(ge=1, le=100)] = 16
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """The outbox."""
+
+    directory: str = "/var/lib/outrider"
+    batch_max: Annotated[int, Meta(ge=1, le=1000)] = 50
+    batch_wait_ms: Annotated[int, Meta(ge=1, le=10_000)] = 200
+    size_max_mb: Annotated[int, Meta(ge=1, le=100_000)] = 512
+
+
+class Link(Section, frozen=True, kw_only=True):
+    """MQTT 5 over mutual TLS to the insurer. An empty host keeps everything on disk."""
+
+    host: str = ""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8883
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    keep_alive_s: Annotated[int, Meta(ge=5, le=1200)] = 60
+    session_expiry_s: Annotated[int, Meta(ge=0, le=2_592_000)] = 604_800
+    in_flight_max: Annotated[int, Meta(ge=1, le=1000)] = 16
+    ack_timeout_s: Annotated[float, Meta(ge=0.5, le=300)] = 15.0
+    receipt_timeout_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    backoff_longest_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+
+
+class Trust(Section, frozen=True, kw_only=True):
+    """Whom the agent believes: public keys as files (raw Ed25519 or X25519 in PEM)."""
+
+    insurer_encryption_key: str = ""
+    insurer_receipt_key: str = ""
+    owner_encryption_key: str = ""
+    operator_key: str = ""
+
+
+class Device(Section, frozen=True, kw_only=True):
+    """Which box in which fleet, and what it reads."""
+
+    id: Name = "unnamed"
+    groups: list[Name] = msgspec.field(default_factory=list)
+    key: str = "/etc/outrider/keys/device.pem"
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    version: Annotated[int, Meta(ge=0)] = 0
+    profile: Name = "generic"
+    device: Device = Device()
+    buses: list[Bus] = msgspec.field(default_factory=list)
+    dongle: Dongle | None = None
+    gnss: Gnss | None = None
+    detect: Detect = Detect()
+    voice: Voice = Voice()
+    store: Store = Store()
+    link: Link = Link()
+    trust: Trust = Trust()
+    stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
+
+
+def load_config(path: Path) -> Config:
+    """Read a config file. Raises ConfigError naming key, file and line."""
+    return load_toml(path, Config)
+
+
+def parse_config(text: str, *, name: str = "config") -> Config:
+    """Parse a config held in memory, such as a pushed bundle's."""
+    return parse_toml(text, Config, path=Path(name))
+
+
+def load_toml(path: Path, kind: type[T]) -> T:
+    """Read any typed TOML file of firmware_config/. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"cannot be read: {exc.strerror}", path=path) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"is not UTF-8: byte {exc.start}", path=path) from exc
+    return parse_toml(text, kind, path=path)
+
+
+def parse_toml(text: str, kind: type[T], *, path: Path) -> T:
+    """Parse TOML text into kind. Raises ConfigError."""
+    try:
+        return convert(tomllib.loads(text), kind)
+    except tomllib.TOMLDecodeError as exc:
+        line = re.search(r"at line (\d+)", str(exc))
+        raise ConfigError(f"not TOML: {exc}", path=path, line=int(line[1]) if line else None) from exc
+    except msgspec.ValidationError as exc:
+        reason, keys = _explain(str(exc))
+        raise ConfigError(reason, path=path, line=_find_line(text, keys)) from exc
+
+
+def convert(data: dict[str, Any], kind: type[T]) -> T:
+    """Turn plain data into kind; strict. Raises msgspec.ValidationError."""
+    return msgspec.convert(data, kind, strict=True)
+
+
+def _explain(message: str) -> tuple[str, list[str]]:
+    """Turn msgspec's message into one sentence and the key path it is about."""
+    reason, _, where = message.partition(" - at `$")
+    keys = re.findall(r"[A-Za-z0-9_-]+", where.rstrip("`"))
+    unknown = re.search(r"unknown field `([^`]+)`", reason)
+    if unknown:
+        keys.append(unknown[1])
+        return f"unknown key {'.'.join(keys)}", keys
+    return f"{'.'.join(keys) or 'file'}: {reason}", keys
+
+
+def _find_line(text: str, keys: list[str]) -> int | None:
+    """Line of the last key, looked for below the headers of its tables; None where it is not spelt out."""
+    names = [key for key in keys if not key.isdigit()]
+    if not names:
+        return None
+    lines = text.splitlines()
+    start = 0
+    for table in names[:-1]:
+        for number in range(start, len(lines)):
+            if re.match(rf"\s*\[+[^\]]*\b{re.escape(table)}\b", lines[number]):
+                start = number + 1
+                break
+    pattern = re.compile(rf'(^|[{{,\s\[."]){re.escape(names[-1])}"?\s*[=\].]')
+    for number in [*range(max(0, start - 1), len(lines)), *range(start)]:
+        if pattern.search(lines[number]):
+            return number + 1
+    return None

@@ -1,0 +1,221 @@
+"""What the agent tells: frozen, versioned structs. docs/wire.md describes their CBOR.
+
+Every event has t_ns, the monotonic time at which it became true; wall time joins only when it is encoded.
+`version` counts the shape of one kind, `priority` decides what a full disk or a thin link lets go first,
+`purpose` is what the driver consents to.
+"""
+
+from enum import IntEnum
+from typing import ClassVar, Literal
+
+import msgspec
+
+Purpose = Literal["claims", "safety", "service", "ubi_score", "feedback", "diagnostics"]
+
+
+class Priority(IntEnum):
+    """Lower goes first; the highest number is shed first."""
+
+    CRASH = 0
+    SAFETY = 1
+    SERVICE = 2
+    TELEMETRY = 3
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """Base of all events."""
+
+    version: ClassVar[int] = 1
+    priority: ClassVar[Priority] = Priority.TELEMETRY
+    purpose: ClassVar[Purpose] = "diagnostics"
+
+    t_ns: int
+
+    @property
+    def kind(self) -> str:
+        """The tag on the wire."""
+        return str(self.__struct_config__.tag)
+
+
+class AgentStarted(Event, frozen=True, kw_only=True, tag="agent_started"):
+    """The daemon came up."""
+
+    agent_version: str
+    config_version: int
+    profile: str
+
+
+class AgentStopped(Event, frozen=True, kw_only=True, tag="agent_stopped"):
+    """The daemon went down in order."""
+
+    reason: str
+
+
+class SourceChanged(Event, frozen=True, kw_only=True, tag="source_changed"):
+    """A bus, dongle or sensor was lost, or came back."""
+
+    source: str
+    state: Literal["lost", "restored"]
+    detail: str = ""
+
+
+class ModelChanged(Event, frozen=True, kw_only=True, tag="model_changed"):
+    """A model was refused or went down (rules carry on alone), or came back."""
+
+    model: str
+    state: Literal["refused", "down", "restored"]
+    reason: str = ""
+
+
+class TripStarted(Event, frozen=True, kw_only=True, tag="trip_started"):
+    """The car set off. t_ns is the first moving sample."""
+
+    purpose: ClassVar[Purpose] = "ubi_score"
+
+
+class TripEnded(Event, frozen=True, kw_only=True, tag="trip_ended"):
+    """The car stood long enough, or the data ended. t_ns is the last moving sample."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "ubi_score"
+
+    started_ns: int
+    duration_s: float
+    distance_m: float
+    speed_max_kmh: float
+    harsh_acceleration_count: int = 0
+    harsh_braking_count: int = 0
+    harsh_cornering_count: int = 0
+
+
+class HarshDriving(Event, frozen=True, kw_only=True, tag="harsh_driving"):
+    """Acceleration beyond the configured limit for long enough. t_ns is its onset."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "ubi_score"
+
+    maneuver: Literal["acceleration", "braking", "cornering"]
+    peak_mps2: float
+    duration_s: float
+    speed_kmh: float | None = None
+    basis: Literal["imu", "speed"] = "imu"
+
+
+class RoadImpact(Event, frozen=True, kw_only=True, tag="road_impact"):
+    """A pothole, kerb or bump: a short shock without the delta-v of a collision."""
+
+    purpose: ClassVar[Purpose] = "claims"
+
+    peak_mps2: float
+    speed_kmh: float | None = None
+
+
+class Collision(Event, frozen=True, kw_only=True, tag="collision"):
+    """Delta-v of at least the trigger within 150 ms (EDR-like; 49 CFR 563 semantics, no conformity claimed).
+
+    t_ns is T0; delta-v in km/h with x forward and y right; pdof_deg is the principal direction of force,
+    0 from ahead, 90 from the right, None where the mounting is not known.
+    """
+
+    priority: ClassVar[Priority] = Priority.CRASH
+    purpose: ClassVar[Purpose] = "claims"
+
+    delta_v_kmh: float
+    duration_ms: float
+    peak_mps2: float
+    stationary: bool
+    pdof_deg: float | None = None
+    delta_v_longitudinal_kmh: float | None = None
+    delta_v_lateral_kmh: float | None = None
+    speed_before_kmh: float | None = None
+    clipped: bool = False
+
+
+class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):
+    """A limit of the traction battery is broken, or holds again (`cleared`). Names follow GB/T 32960.3 alarms.
+
+    level: 1 does not affect driving, 2 limits performance, 3 stop now, 4 thermal event.
+    """
+
+    priority: ClassVar[Priority] = Priority.SAFETY
+    purpose: ClassVar[Purpose] = "safety"
+
+    alarm: Literal[
+        "over_temperature",
+        "temperature_difference",
+        "cell_over_voltage",
+        "cell_under_voltage",
+        "poor_cell_consistency",
+        "thermal_runaway",
+    ]
+    level: int
+    value: float
+    limit: float
+    unit: str
+    cell: int | None = None
+    cleared: bool = False
+
+
+class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
+    """A model finds the recent window unlike its training drives. A hint, never a verdict."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "diagnostics"
+
+    model: str
+    score: float
+    threshold: float
+    signal: str = ""
+
+
+class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
+    """What the driver answered. `intent` is one of the question's answers, or "none" for silence."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "feedback"
+
+    question: str
+    about: str
+    intent: str
+    transcript: str
+    confidence: float
+    language: Literal["zh", "en"]
+    asked_ns: int
+
+
+class ConfigApplied(Event, frozen=True, kw_only=True, tag="config_applied"):
+    """A pushed bundle became the running config."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+
+    bundle: str
+    config_version: int
+    sha256: str
+
+
+class ConfigRejected(Event, frozen=True, kw_only=True, tag="config_rejected"):
+    """A pushed bundle was refused; the running config stays."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+
+    bundle: str
+    reason: str
+
+
+AnyEvent = (
+    AgentStarted
+    | AgentStopped
+    | SourceChanged
+    | ModelChanged
+    | TripStarted
+    | TripEnded
+    | HarshDriving
+    | RoadImpact
+    | Collision
+    | BatteryAlarm
+    | Anomaly
+    | Feedback
+    | ConfigApplied
+    | ConfigRejected
+)
+"""The closed set that may leave the car; msgspec decodes by the `kind` tag."""

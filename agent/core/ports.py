@@ -1,0 +1,196 @@
+"""What the app asks of the world. drivers/ and simulators/ fill these in; nothing above knows which."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.events import Event
+from agent.core.frames import FrameBatch
+from agent.core.signals import Samples, SignalSpec
+
+Language = Literal["zh", "en"]
+
+
+class Clock(Protocol):
+    """Time as the app sees it: real in the car, the recording's in a replay, the simulator's in a demo."""
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since an arbitrary start; never goes back."""
+        ...
+
+    def wall_ns(self) -> int:
+        """Return the best known UTC in nanoseconds since 1970; not to be ordered by."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """Whether wall_ns has been set by a trustworthy source since boot."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on this clock."""
+        ...
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep simulated time from passing while work that belongs to this instant is under way. No-op when real."""
+        ...
+
+
+class Source(Protocol):
+    """A bus, recording or sensor. open -> read_batch... -> close; opened again after SourceLost."""
+
+    name: str
+
+    async def open(self) -> None:
+        """Raise SourceLost where the thing is not there now."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it; safe to call twice."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Everything counted so far (dropped, bad, ...), for status and statistics."""
+        ...
+
+
+class FrameSource(Source, Protocol):
+    """CAN frames in batches."""
+
+    async def read_batch(self) -> FrameBatch:
+        """Wait for frames (one or more). Raises SourceLost, or EndOfSource where it will never have more."""
+        ...
+
+
+class SampleSource(Source, Protocol):
+    """Values that are signals already: IMU, GNSS, dongle."""
+
+    specs: Sequence[SignalSpec]
+
+    async def read_batch(self) -> Samples:
+        """Wait for samples; Samples.signal counts in `specs`. Raises SourceLost or EndOfSource."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One thing to say. urgency is an event Priority: 0 may interrupt."""
+
+    text: str
+    language: Language
+    urgency: int = 2
+
+
+class Speaker(Protocol):
+    """Says things aloud."""
+
+    async def say(self, utterance: Utterance) -> None:
+        """Return when it has been said. Cancelling stops the speech. Raises SourceLost where there is no sound."""
+        ...
+
+    async def close(self) -> None:
+        """Stop what is being said."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the driver said or typed."""
+
+    text: str
+    confidence: float
+
+
+class Microphone(Protocol):
+    """Hears the driver, when asked to."""
+
+    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
+        """Return the next thing said, None after timeout_s of silence."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class Keystore(Protocol):
+    """The device's identity; the private key may never leave it."""
+
+    device_id: str
+
+    @property
+    def public_key(self) -> bytes:
+        """Raw Ed25519 public key, 32 bytes."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Ed25519 signature, 64 bytes."""
+        ...
+
+
+class Inference(Protocol):
+    """Runs one ONNX model somewhere it can die without harm."""
+
+    async def load(self) -> None:
+        """Check hash and golden vectors; raises ModelRefused (final) or ModelDown."""
+        ...
+
+    async def infer(self, window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Window as the manifest's input shape; raises ModelDown within a second if the child is dead or hung."""
+        ...
+
+    async def close(self) -> None:
+        """End the child."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message from the insurer: receipts and config."""
+
+    topic: str
+    payload: bytes
+
+
+class Session(Protocol):
+    """One live connection to the broker."""
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None) -> None:
+        """Return at the broker's success; raises PublishRefused on a failure code, LinkDown when cut or timed out."""
+        ...
+
+    def messages(self) -> AsyncIterator[Message]:
+        """Everything subscribed to; raises LinkDown when the connection ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something for a person to see: on the demo's timeline, in the log. Never leaves the box."""
+
+    topic: Literal["signals", "event", "said", "asked", "heard", "sync", "source", "config", "summary"]
+    t_ns: int
+    text: str
+    event: Event | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+Notify = Callable[[Notice], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """Everything the app touches. drivers.open_hardware and simulators.open_hardware both make one."""
+
+    keystore: Keystore
+    frames: Sequence[FrameSource] = ()
+    samples: Sequence[SampleSource] = ()
+    speaker: Speaker | None = None
+    microphone: Microphone | None = None
+    inference: Inference | None = None
+    notify: Notify = lambda _: None
+    watchdog: Callable[[], None] = lambda: None

@@ -1,0 +1,52 @@
+"""The VSS 6.0 paths this agent uses by name, and the overlay where VSS has none.
+
+Source: COVESA VSS 6.0. `Vehicle.Private.*` holds what the standard lacks.
+"""
+
+from typing import Final
+
+SPEED: Final = "Vehicle.Speed"  # km/h
+ACCELERATION_LONGITUDINAL: Final = "Vehicle.Acceleration.Longitudinal"  # m/s^2, forward +
+ACCELERATION_LATERAL: Final = "Vehicle.Acceleration.Lateral"  # m/s^2
+ACCELERATION_VERTICAL: Final = "Vehicle.Acceleration.Vertical"  # m/s^2
+YAW_RATE: Final = "Vehicle.AngularVelocity.Yaw"  # degrees/s
+PITCH_RATE: Final = "Vehicle.AngularVelocity.Pitch"  # degrees/s
+ROLL_RATE: Final = "Vehicle.AngularVelocity.Roll"  # degrees/s
+BRAKE_PEDAL: Final = "Vehicle.Chassis.Brake.PedalPosition"  # percent
+ACCELERATOR_PEDAL: Final = "Vehicle.Chassis.Accelerator.PedalPosition"  # percent
+STEERING_ANGLE: Final = "Vehicle.Chassis.SteeringWheel.Angle"  # degrees, left +
+ENGINE_SPEED: Final = "Vehicle.Powertrain.CombustionEngine.Speed"  # rpm
+COOLANT_TEMPERATURE: Final = "Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature"  # Celsius
+MASS_AIR_FLOW: Final = "Vehicle.Powertrain.CombustionEngine.MAF"  # g/s
+THROTTLE: Final = "Vehicle.Powertrain.CombustionEngine.TPS"  # percent
+TRAVELED_DISTANCE: Final = "Vehicle.TraveledDistance"  # m (VSS 5: km)
+AIR_TEMPERATURE: Final = "Vehicle.Exterior.AirTemperature"  # Celsius
+
+_PACK: Final = "Vehicle.Powertrain.TractionBattery"
+STATE_OF_CHARGE: Final = f"{_PACK}.StateOfCharge.Current"  # percent
+PACK_VOLTAGE: Final = f"{_PACK}.CurrentVoltage"  # V
+PACK_CURRENT: Final = f"{_PACK}.CurrentCurrent"  # A, + = charging
+PACK_TEMPERATURE_MAX: Final = f"{_PACK}.Temperature.Max"  # Celsius
+PACK_TEMPERATURE_MIN: Final = f"{_PACK}.Temperature.Min"  # Celsius
+CELL_VOLTAGE_MAX: Final = f"{_PACK}.CellVoltage.Max"  # V
+CELL_VOLTAGE_MIN: Final = f"{_PACK}.CellVoltage.Min"  # V
+LOW_VOLTAGE: Final = "Vehicle.LowVoltageBattery.CurrentVoltage"  # V
+
+LATITUDE: Final = "Vehicle.CurrentLocation.Latitude"  # degrees
+LONGITUDE: Final = "Vehicle.CurrentLocation.Longitude"  # degrees
+ALTITUDE: Final = "Vehicle.CurrentLocation.Altitude"  # m
+HEADING: Final = "Vehicle.CurrentLocation.Heading"  # degrees
+HORIZONTAL_ACCURACY: Final = "Vehicle.CurrentLocation.HorizontalAccuracy"  # m
+
+GNSS_SPEED: Final = "Vehicle.Private.GNSS.Speed"  # km/h
+INSULATION_RESISTANCE: Final = f"{_PACK.replace('Vehicle', 'Vehicle.Private')}.InsulationResistance"  # kOhm
+
+
+def cell_voltage(index: int) -> str:
+    """Path of one cell's voltage in V; cells count from 0. VSS has one array, which cannot carry a quality a cell."""
+    return f"Vehicle.Private.Powertrain.TractionBattery.Cell{index}.Voltage"
+
+
+def cell_temperature(index: int) -> str:
+    """Path of one cell's temperature in Celsius; cells count from 0."""
+    return f"Vehicle.Private.Powertrain.TractionBattery.Cell{index}.Temperature"
