@@ -1,0 +1,12 @@
+"""Where the shipped data lies: beside the packages, in a clone as in /opt/outrider."""
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FIRMWARE_CONFIG: Final = ROOT / "firmware_config"
+VEHICLES: Final = FIRMWARE_CONFIG / "vehicles"
+PROMPTS: Final = FIRMWARE_CONFIG / "prompts"
+DBC: Final = FIRMWARE_CONFIG / "dbc"
+OBD_PIDS: Final = FIRMWARE_CONFIG / "obd_pids.toml"
+MODELS: Final = ROOT / "models"
