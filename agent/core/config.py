@@ -142,6 +142,7 @@ class Link(Section, frozen=True, kw_only=True):
     ack_timeout_s: Annotated[float, Meta(ge=0.5, le=300)] = 15.0
     receipt_timeout_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
     backoff_longest_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    drain_timeout_s: Annotated[float, Meta(ge=0, le=600)] = 1.5
 
 
 class Trust(Section, frozen=True, kw_only=True):
@@ -165,7 +166,8 @@ class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     version: Annotated[int, Meta(ge=0)] = 0
-    profile: Name = "generic"
+    profile: str = "generic"
+    dbc: list[str] = msgspec.field(default_factory=list)
     device: Device = Device()
     buses: list[Bus] = msgspec.field(default_factory=list)
     dongle: Dongle | None = None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
-from agent.core.signals import Samples, SignalSpec
+from agent.core.signals import Samples, SignalSpec, SignalWindow
 
 Language = Literal["zh", "en"]
 
@@ -193,4 +193,5 @@ class Hardware:
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
+    probe: Callable[[SignalWindow], None] | None = None  # an engineer's look at every window; None in the car
     watchdog: Callable[[], None] = lambda: None

@@ -1,0 +1,117 @@
+"""From frames and samples to events: the synchronous middle of the main path."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.config import Detect
+from agent.core.events import Event
+from agent.core.frames import FrameBatch
+from agent.core.ports import SampleSource
+from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
+from agent.decode.decode import decode_batch
+from agent.decode.history import History
+from agent.decode.profile import Profile
+from agent.decode.table import build_table
+from agent.detect import make_detectors
+
+
+@dataclass(slots=True)
+class PipelineCounts:
+    """What went through, for status and replay."""
+
+    frames: int = 0
+    decoded: int = 0
+    unknown: int = 0
+    bad: int = 0
+    samples: int = 0
+    quality: Counter[str] = field(default_factory=Counter)
+
+
+class Pipeline:
+    """decode_batch -> History -> detectors. No clock, no I/O: time comes with the data."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        dbc_paths: Sequence[Path],
+        *,
+        limits: Detect,
+        sample_sources: Sequence[SampleSource] = (),
+        on_events: Callable[[Sequence[Event]], None],
+        on_window: Callable[[SignalWindow], None],
+    ) -> None:
+        self.counts = PipelineCounts()
+        self._catalog = SignalCatalog()
+        self._table = build_table(profile, dbc_paths, self._catalog)
+        self._numbers = {
+            source.name: np.array([self._catalog.add(spec) for spec in source.specs], np.int32)
+            for source in sample_sources
+        }
+        self.history = History(self._catalog)
+        self._detectors = make_detectors(limits)
+        self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
+        self._on_events = on_events
+        self._on_window = on_window
+        self.newest_ns = 0
+
+    def on_frames(self, batch: FrameBatch) -> None:
+        """One batch from a bus."""
+        decoded = decode_batch(self._table, batch)
+        self.counts.frames += len(batch)
+        self.counts.decoded += decoded.decoded
+        self.counts.unknown += decoded.unknown
+        self.counts.bad += decoded.bad
+        self._take(decoded.samples, batch.t_ns)
+
+    def on_samples(self, source: str, samples: Samples) -> None:
+        """Samples of a SampleSource, numbered in its own specs."""
+        renumbered = Samples(samples.t_ns, self._numbers[source][samples.signal], samples.value, samples.quality)
+        self._take(renumbered, samples.t_ns)
+
+    def configure(self, limits: Detect) -> None:
+        """Take new limits at once; the detectors keep their state."""
+        for detector in self._detectors:
+            detector.configure(limits)
+
+    def finish(self) -> None:
+        """The data has ended: close what is open (trips)."""
+        for detector in self._detectors:
+            self._on_events(detector.finish(self.newest_ns))
+
+    def present(self) -> list[str]:
+        """Paths of every signal of this run."""
+        return [spec.path for spec in self._catalog.specs]
+
+    def _rows(self, paths: Sequence[str]) -> npt.NDArray[np.intp]:
+        found = (self._catalog.index(path) for path in paths)
+        return np.array([number for number in found if number is not None], np.intp)
+
+    def _take(self, samples: Samples, t_ns: npt.NDArray[np.int64]) -> None:
+        if len(t_ns) == 0:
+            return
+        self.newest_ns = max(self.newest_ns, int(t_ns[-1]))
+        if len(samples) == 0:
+            return
+        self._count(samples.quality)
+        self.history.extend(samples)
+        window = self.history.window(samples, int(t_ns[-1]))
+        arrived = np.zeros(len(self._catalog), np.bool_)
+        arrived[samples.signal] = True
+        for detector, rows in zip(self._detectors, self._inputs, strict=True):
+            if arrived[rows].any():
+                self._on_events(detector.update(window))
+        self._on_window(window)
+
+    def _count(self, quality: npt.NDArray[np.uint8]) -> None:
+        self.counts.samples += len(quality)
+        per_kind = np.bincount(quality, minlength=len(Quality))
+        for kind in Quality:
+            if per_kind[kind]:
+                self.counts.quality[kind.name.lower()] += int(per_kind[kind])
+
+
