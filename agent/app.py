@@ -1,55 +1,285 @@
 """The one program: the car, the demo, replay and tests all run it.
 
-The task tree, outermost last to stop:
+The task tree, and the order of stopping (innermost first):
 
-    link and store      uplink, recorder: disk before network
-      listeners         voice, anomaly model, health
-        sources         one task a bus or sensor
-
-Stopping goes inwards out: sources end first, what they told reaches the disk, the link closes last.
+    recorder, uplink                    disk before network; the link closes last
+      voice, anomaly model, health
+        sources                         one task a bus or sensor
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Final
 
 from agent import __version__
 from agent.core.backoff import backoff_waits
-from agent.core.config import Config, load_toml
-from agent.core.errors import BundleRejected, EndOfSource, ModelDown, ModelRefused, SourceLost
-from agent.core.events import (
-    AgentStarted,
-    AgentStopped,
-    ConfigApplied,
-    ConfigRejected,
-    Event,
-    ModelChanged,
-    SourceChanged,
-)
+from agent.core.config import Config
+from agent.core.errors import BundleRejected, StoreError
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
 from agent.core.paths import DBC, MODELS, PROMPTS
-from agent.core.ports import Clock, FrameSource, Hardware, Notice, SampleSource
+from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
 from agent.detect.anomaly import AnomalyWatch
 from agent.detect.manifest import load_manifest
-from agent.health.stats import Stats
+from agent.health.stats import status_path, write_status
+from agent.inference import Watch
 from agent.link import mqtt, wire
 from agent.link.uplink import Uplink
-from agent.mailbox import Mailbox
-from agent.pipeline import Pipeline
+from agent.pipeline import Pipeline, PipelineCounts
 from agent.remote.apply import ConfigStore
 from agent.store.recorder import Recorder
+from agent.supervise import keep_reading
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
 
 _SOURCE_WAIT_LONGEST_S: Final = 4.0  # a replugged dongle is back within 5 s
-_MODEL_WINDOWS_MAX: Final = 4
-_SIGNALS_PERIOD_S: Final = 1.0
+_STATUS_PERIOD_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did."""
+
+    counts: PipelineCounts
+    events: Counter[str] = field(default_factory=Counter)
+    sealed: int = 0
+    waiting: int = 0
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+async def run(config: Config, hardware: Hardware, clock: Clock, *, stop: asyncio.Event | None = None) -> Summary:
+    """Run until every source has ended or stop is set; then stop in order and say what was done.
+
+    Raises InputError where config, profile or DBC are not usable; anything unexpected ends the process.
+    """
+    app = _App(config, hardware, clock)
+    await app.open()
+    return await app.run(stop or asyncio.Event())
+
+
+class _App:
+    """Wires the parts; holds no logic of theirs."""
+
+    def __init__(self, config: Config, hardware: Hardware, clock: Clock) -> None:
+        self._configs = ConfigStore(config)
+        self._config = self._configs.running
+        self._hardware = hardware
+        self._clock = clock
+        # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
+        self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
+        self._events: Counter[str] = Counter()
+        self._pipeline = Pipeline(
+            load_profile(self._config.profile),
+            [_find_dbc(name) for name in self._config.dbc],
+            limits=self._config.detect,
+            sample_sources=hardware.samples,
+            on_events=self._on_events,
+            on_window=self._on_window,
+        )
+        self._conversation = Conversation(
+            self._config.voice,
+            load_phrases(PROMPTS),
+            speaker=hardware.speaker,
+            microphone=hardware.microphone,
+            clock=clock,
+            notify=hardware.notify,
+            emit=self._emit,
+        )
+        self._watch = self._make_watch()
+        self._uplink: Uplink | None = None
+
+    async def open(self) -> None:
+        """Open the store, and tell that we are here."""
+        self._recorder = await Recorder.open(
+            self._config, self._hardware.keystore, self._clock, encode=wire.encode_event, on_durable=self._on_durable
+        )
+        if self._config.link.host:
+            self._uplink = self._make_uplink()
+        self._emit(
+            AgentStarted(
+                t_ns=self._clock.monotonic_ns(),
+                agent_version=__version__,
+                config_version=self._config.version,
+                profile=self._config.profile,
+            )
+        )
+        for problem in self._configs.problems:
+            self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
+
+    async def run(self, stop: asyncio.Event) -> Summary:
+        """Run the task tree to its end."""
+        async with asyncio.TaskGroup() as store_and_link:
+            recording = store_and_link.create_task(self._recorder.run(), name="recorder")
+            sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
+            async with asyncio.TaskGroup() as listeners:
+                helpers = [listeners.create_task(self._conversation.run(), name="voice")]
+                helpers.append(listeners.create_task(self._report_status(), name="health"))
+                if self._watch:
+                    helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
+                await self._read_sources(stop)
+                self._pipeline.finish()
+                self._conversation.close()
+                for helper in helpers:
+                    helper.cancel()
+            reason = "stopped" if stop.is_set() else "end of data"
+            self._emit(AgentStopped(t_ns=self._clock.monotonic_ns(), reason=reason))
+            await self._recorder.flush()
+            waiting = await self._drain()
+            if sending:
+                sending.cancel()
+            self._recorder.close()
+            await recording
+        return self._summary(waiting)
+
+    async def _read_sources(self, stop: asyncio.Event) -> None:
+        keep = partial(keep_reading, clock=self._clock, emit=self._emit, make_waits=self._source_waits)
+        async with asyncio.TaskGroup() as sources:
+            tasks = [
+                sources.create_task(keep(source, self._pipeline.on_frames), name=source.name)
+                for source in self._hardware.frames
+            ]
+            tasks += [
+                sources.create_task(keep(source, partial(self._pipeline.on_samples, source.name)), name=source.name)
+                for source in self._hardware.samples
+            ]
+            stopping = sources.create_task(stop.wait(), name="stop")
+            ended = sources.create_task(_when_all_done(tasks), name="ended")
+            await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*tasks, stopping, ended):
+                task.cancel()
+
+    async def _drain(self) -> int:
+        if self._uplink is None:
+            return await self._recorder.outbox.pending()
+        return await self._uplink.drain(self._config.link.drain_timeout_s)
+
+    async def _report_status(self) -> None:
+        path = status_path(self._config.store.directory)
+        while True:
+            await self._clock.sleep(_STATUS_PERIOD_S)
+            values = self._pipeline.history.newest()
+            t_ns = self._clock.monotonic_ns()
+            self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=values))
+            write_status(path, self._status(t_ns))
+            self._hardware.watchdog()
+
+    def _status(self, t_ns: int) -> dict[str, Any]:
+        counts = self._pipeline.counts
+        return {
+            "device": self._config.device.id,
+            "agent_version": __version__,
+            "config_version": self._config.version,
+            "t_ns": t_ns,
+            "clock_synced": self._clock.synced,
+            "frames": counts.frames,
+            "decoded": counts.decoded,
+            "unknown": counts.unknown,
+            "bad": counts.bad,
+            "samples": counts.samples,
+            "quality": dict(counts.quality),
+            "events": dict(self._events),
+            "sources": self._source_counters(),
+            "link": dict(self._uplink.counters()) if self._uplink else {},
+        }
+
+    def _source_counters(self) -> dict[str, dict[str, int]]:
+        return {source.name: dict(source.counters()) for source in (*self._hardware.frames, *self._hardware.samples)}
+
+    def _summary(self, waiting: int) -> Summary:
+        return Summary(
+            counts=self._pipeline.counts,
+            events=self._events,
+            sealed=self._recorder.sealed,
+            waiting=waiting,
+            sources=self._source_counters(),
+        )
+
+    def _emit(self, event: Event) -> None:
+        """The one way of an event: to disk, to the driver, to whoever watches."""
+        self._events[event.kind] += 1
+        self._recorder.put(event)
+        self._conversation.on_event(event)
+        self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
+
+    def _on_events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._emit(event)
+
+    def _on_window(self, window: SignalWindow) -> None:
+        self._conversation.on_window(window)
+        if self._watch:
+            self._watch.on_window(window)
+        if self._hardware.probe:
+            self._hardware.probe(window)
+
+    def _on_durable(self) -> None:
+        if self._uplink:
+            self._uplink.wake()
+
+    def _on_bundle(self, blob: bytes) -> None:
+        t_ns = self._clock.monotonic_ns()
+        try:
+            accepted = self._configs.offer(blob, now_ns=self._clock.wall_ns())
+        except (BundleRejected, StoreError) as exc:
+            self._emit(ConfigRejected(t_ns=t_ns, bundle=self._configs.name_of(blob), reason=str(exc)))
+            return
+        if accepted is None:
+            return
+        self._config = accepted.config
+        self._pipeline.configure(accepted.config.detect)
+        self._conversation.configure(accepted.config.voice)
+        self._emit(
+            ConfigApplied(t_ns=t_ns, bundle=accepted.id, config_version=accepted.version, sha256=accepted.sha256)
+        )
+
+    def _make_uplink(self) -> Uplink:
+        device = self._config.device
+        subscriptions = wire.downlink_topics(device.id, device.groups)
+        return Uplink(
+            self._config.link,
+            self._recorder.outbox,
+            device=device.id,
+            insurer_key=_read_bytes(self._config.trust.insurer_receipt_key),
+            connect=partial(mqtt.connect, self._config.link, client_id=device.id, subscriptions=subscriptions),
+            notify=self._hardware.notify,
+            clock=self._clock,
+            on_bundle=self._on_bundle,
+            uniform=self._uniform,
+        )
+
+    def _make_watch(self) -> Watch | None:
+        limits = self._config.detect.anomaly
+        if self._hardware.inference is None or not limits.enabled:
+            return None
+        return Watch(
+            AnomalyWatch(load_manifest(MODELS / f"{limits.model}.toml")),
+            self._hardware.inference,
+            model=limits.model,
+            clock=self._clock,
+            emit=self._emit,
+            make_waits=self._source_waits,
+        )
+
+    def _source_waits(self) -> Iterator[float]:
+        return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)
+
+
+async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _find_dbc(name: str) -> Path:
+    """Return a path as given, else below firmware_config/dbc."""
+    path = Path(name)
+    return path if path.exists() else DBC / name
+
+
+def _read_bytes(path: str) -> bytes:
+    return Path(path).read_bytes() if path else b""

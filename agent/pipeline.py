@@ -113,5 +113,3 @@ class Pipeline:
         for kind in Quality:
             if per_kind[kind]:
                 self.counts.quality[kind.name.lower()] += int(per_kind[kind])
-
-

@@ -190,6 +190,16 @@ def parse_config(text: str, *, name: str = "config") -> Config:
     return parse_toml(text, Config, path=Path(name))
 
 
+def overlay_config(base: Config, text: str, *, tables: frozenset[str], name: str) -> Config:
+    """Lay a pushed TOML text over base; it may speak of the named top-level tables only. Raises ConfigError."""
+    path = Path(name)
+    overlay = _parse_text(text, path)
+    foreign = sorted(set(overlay) - tables)
+    if foreign:
+        raise ConfigError(f"{foreign[0]}: may not be pushed", path=path, line=_find_line(text, foreign[:1]))
+    return _convert_text(_merge(msgspec.to_builtins(base), overlay), Config, text=text, path=path)
+
+
 def load_toml(path: Path, kind: type[T]) -> T:
     """Read any typed TOML file of firmware_config/. Raises ConfigError."""
     try:
@@ -203,19 +213,31 @@ def load_toml(path: Path, kind: type[T]) -> T:
 
 def parse_toml(text: str, kind: type[T], *, path: Path) -> T:
     """Parse TOML text into kind. Raises ConfigError."""
+    return _convert_text(_parse_text(text, path), kind, text=text, path=path)
+
+
+def _parse_text(text: str, path: Path) -> dict[str, Any]:
     try:
-        return convert(tomllib.loads(text), kind)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         line = re.search(r"at line (\d+)", str(exc))
         raise ConfigError(f"not TOML: {exc}", path=path, line=int(line[1]) if line else None) from exc
+
+
+def _convert_text(data: dict[str, Any], kind: type[T], *, text: str, path: Path) -> T:
+    try:
+        return msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as exc:
         reason, keys = _explain(str(exc))
         raise ConfigError(reason, path=path, line=_find_line(text, keys)) from exc
 
 
-def convert(data: dict[str, Any], kind: type[T]) -> T:
-    """Turn plain data into kind; strict. Raises msgspec.ValidationError."""
-    return msgspec.convert(data, kind, strict=True)
+def _merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overlay.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def _explain(message: str) -> tuple[str, list[str]]:

@@ -1,0 +1,21 @@
+"""What the box says of itself: a small JSON file that `outrider status` reads."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+STATUS_FILE: Final = "status.json"
+
+
+def status_path(store_directory: str) -> Path:
+    """Beside systemd's RUNTIME_DIRECTORY (memory, spares the SD card) where there is one, else in the store."""
+    return Path(os.environ.get("RUNTIME_DIRECTORY") or store_directory) / STATUS_FILE
+
+
+def write_status(path: Path, status: Mapping[str, Any]) -> None:
+    """Replace the file in one step, so that a reader never sees half of it. Raises OSError."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(status, indent=1, sort_keys=True), encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,105 @@
+"""Which pushed config to believe: a pure decision. The one seam a fuller update framework will replace.
+
+A bundle is a COSE_Sign1 (RFC 9052) by the operator's Ed25519 key around CBOR:
+{format: 1, id, version, expires_ns, vehicles: [..], groups: [..], config: TOML text}. docs/wire.md has the CDDL.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import cbor2
+import msgspec
+from cwt import COSE, COSEKey, CWTError, VerifyError
+from msgspec import Meta
+
+from agent.core.config import Config, Name, overlay_config
+from agent.core.errors import BundleRejected, ConfigError
+
+BUNDLE_SIZE_MAX: Final = 65_536
+PUSHABLE: Final = frozenset({"detect", "voice"})
+"""What an operator may change from afar. Identity, trust, storage, buses and the link stay with who holds the box."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The signed content of a bundle."""
+
+    format: Literal[1]
+    id: Name
+    version: Annotated[int, Meta(ge=1, le=2**53)]
+    expires_ns: Annotated[int, Meta(ge=0)]
+    vehicles: list[Name]
+    groups: list[Name]
+    config: Annotated[str, Meta(max_length=BUNDLE_SIZE_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedBundle:
+    """A bundle that passed every check, with the config it makes."""
+
+    id: str
+    version: int
+    sha256: str
+    config: Config
+
+
+def accept_bundle(
+    blob: bytes,
+    *,
+    operator_key: bytes,
+    base: Config,
+    now_ns: int,
+    version_current: int,
+) -> AcceptedBundle:
+    """Check signature, schema, target, expiry, version and the config itself, in that order.
+
+    operator_key is a PEM Ed25519 public key; now_ns the best known UTC; base the config the overlay is laid on.
+    Raises BundleRejected with a reason an operator can act on.
+    """
+    manifest = open_bundle(blob, operator_key)
+    device, groups = base.device.id, base.device.groups
+    if device not in manifest.vehicles and not _share(groups, manifest.groups):
+        raise BundleRejected(f"foreign: not for vehicle {device}")
+    if now_ns >= manifest.expires_ns:
+        raise BundleRejected(f"expired: {(now_ns - manifest.expires_ns) // 10**9} s ago")
+    if manifest.version <= version_current:
+        raise BundleRejected(f"older: version {manifest.version}, running {version_current}")
+    try:
+        config = overlay_config(base, manifest.config, tables=PUSHABLE, name=manifest.id)
+    except ConfigError as exc:
+        raise BundleRejected(f"config refused: {exc}") from exc
+    return AcceptedBundle(
+        manifest.id,
+        manifest.version,
+        hashlib.sha256(blob).hexdigest(),
+        msgspec.structs.replace(config, version=manifest.version),
+    )
+
+
+def open_bundle(blob: bytes, operator_key: bytes) -> Manifest:
+    """Verify the signature and parse the content. Raises BundleRejected."""
+    if len(blob) > BUNDLE_SIZE_MAX:
+        raise BundleRejected(f"malformed: {len(blob)} bytes, at most {BUNDLE_SIZE_MAX}")
+    if not operator_key:
+        raise BundleRejected("no operator key is configured: this box takes no pushed config")
+    key = COSEKey.from_pem(operator_key, kid=b"operator")
+    try:
+        payload = COSE.new().decode(blob, key)
+    except VerifyError as exc:
+        raise BundleRejected("tampered: the operator's signature does not fit") from exc
+    except (CWTError, ValueError, TypeError, KeyError, IndexError, AttributeError) as exc:
+        # What cwt raises on bytes that are no COSE message depends on where they stop being one.
+        raise BundleRejected(f"malformed: {exc}") from exc
+    return _parse_manifest(payload)
+
+
+def _parse_manifest(payload: Any) -> Manifest:
+    try:
+        return msgspec.convert(cbor2.loads(payload), Manifest)
+    except (cbor2.CBORDecodeError, msgspec.ValidationError, TypeError, ValueError) as exc:
+        raise BundleRejected(f"malformed: {exc}") from exc
+
+
+def _share(left: Collection[str], right: Collection[str]) -> bool:
+    return not set(left).isdisjoint(right)

@@ -1,0 +1,51 @@
+"""Keeps one source open: expected losses are retried with backoff and told, once each way."""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeVar
+
+from agent.core.errors import EndOfSource, SourceLost
+from agent.core.events import Event, SourceChanged
+from agent.core.ports import Clock, Source
+
+Batch_co = TypeVar("Batch_co", covariant=True)
+
+
+class Reader(Source, Protocol[Batch_co]):
+    """A FrameSource or a SampleSource."""
+
+    async def read_batch(self) -> Batch_co:
+        """Wait for more."""
+        ...
+
+
+async def keep_reading(
+    source: Reader[Batch_co],
+    consume: Callable[[Batch_co], None],
+    *,
+    clock: Clock,
+    emit: Callable[[Event], None],
+    make_waits: Callable[[], Iterator[float]],
+) -> None:
+    """Hand on what a source gives until it ends or the task is cancelled; open it again whenever it was lost.
+
+    What is not SourceLost is a bug and ends the process.
+    """
+    waits = make_waits()
+    lost = False
+    while True:
+        try:
+            await source.open()
+            if lost:
+                emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state="restored"))
+                lost, waits = False, make_waits()
+            while True:
+                consume(await source.read_batch())
+        except EndOfSource:
+            return
+        except SourceLost as exc:
+            if not lost:
+                emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state="lost", detail=str(exc)))
+            lost = True
+        finally:
+            await source.close()
+        await clock.sleep(next(waits))
