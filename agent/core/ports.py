@@ -159,7 +159,7 @@ class Message:
 class Session(Protocol):
     """One live connection to the broker."""
 
-    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None) -> None:
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
         """Return at the broker's success; raises PublishRefused on a failure code, LinkDown when cut or timed out."""
         ...
 
@@ -180,6 +180,7 @@ class Notice:
 
 
 Notify = Callable[[Notice], None]
+ServiceState = Literal["ready", "alive", "stopping"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,4 +195,4 @@ class Hardware:
     inference: Inference | None = None
     notify: Notify = lambda _: None
     probe: Callable[[SignalWindow], None] | None = None  # an engineer's look at every window; None in the car
-    watchdog: Callable[[], None] = lambda: None
+    service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -1,0 +1,224 @@
+"""MQTT 5 through aiomqtt: the only file that knows it (and the paho client inside it).
+
+What aiomqtt 2 leaves out is done here: the PUBACK's reason code (it reports success on 0x87 Not authorized), an end of
+the connection before CONNACK, acknowledging an incoming message only when it has been dealt with, and a wait for an
+acknowledgement that ends when the connection does.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.core.config import Link
+from agent.core.errors import LinkDown, PublishRefused
+from agent.core.ports import Message, Session
+from agent.link.dial import dial
+
+_LOG: Final = logging.getLogger(__name__)
+_CONTENT_TYPE: Final = "application/cose"
+_CLOSE_TIMEOUT_S: Final = 1.0
+_RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
+_PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
+
+
+@asynccontextmanager
+async def connect(link: Link, *, client_id: str, subscriptions: Sequence[str] = ()) -> AsyncIterator[Session]:
+    """One connection to the broker, with a client of its own, subscribed at QoS 1.
+
+    Session kept by the broker for link.session_expiry_s. Raises LinkDown with the reason where name, TCP, TLS,
+    CONNECT or a subscription fails, ConfigError where the link would be neither TLS nor loopback.
+    """
+    sock = await dial(link, timeout_s=link.ack_timeout_s)
+    client = _Client(link, client_id, sock)
+    try:
+        await client.open()
+        for topic in subscriptions:
+            await client.subscribe_checked(topic)
+        yield _MqttSession(client, link)
+    finally:
+        await client.close()
+
+
+class _MqttSession:
+    """A live connection. Publishes wait for a place below both sides' Receive Maximum."""
+
+    def __init__(self, client: "_Client", link: Link) -> None:
+        self._client = client
+        self._ack_timeout_s = link.ack_timeout_s
+        self._places = asyncio.Semaphore(min(link.in_flight_max, client.receive_maximum))
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
+        """QoS 1. Raises PublishRefused on a failure code, LinkDown when cut or not acknowledged in time."""
+        size = len(payload) + len(topic) + _PUBLISH_OVERHEAD_MAX
+        if self._client.packet_size_max is not None and size > self._client.packet_size_max:
+            # The broker would cut the connection, again and again.
+            raise PublishRefused(f"{topic}: {size} bytes, the broker takes {self._client.packet_size_max}")
+        async with self._places:
+            try:
+                async with asyncio.timeout(self._ack_timeout_s):
+                    code = await self._client.publish_acknowledged(topic, payload, expiry_s=expiry_s, retain=retain)
+            except TimeoutError as exc:
+                raise LinkDown(f"no PUBACK within {self._ack_timeout_s:g} s") from exc
+        if code.is_failure:
+            raise PublishRefused(f"{topic}: broker answered 0x{code.value:02X} {code}")
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Everything subscribed to; each is acknowledged to the broker when the next one is asked for."""
+        try:
+            async for message in self._client.messages:
+                yield Message(str(message.topic), bytes(message.payload))
+                self._client.acknowledge(message)
+        except aiomqtt.MqttError as exc:
+            raise self._client.down() from exc
+
+
+class _Quiet(logging.Logger):
+    """Takes what paho and aiomqtt log: the last error is the reason of the LinkDown to come, no report of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{__name__}.paho")
+        self.last_error = ""
+
+    def handle(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            self.last_error = record.getMessage()
+        _LOG.debug("%s", record.getMessage())
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client on a socket dialled by us."""
+
+    def __init__(self, link: Link, client_id: str, sock: socket.socket) -> None:
+        self._said = _Quiet()
+        self._said.setLevel(logging.WARNING)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
+        properties.SessionExpiryInterval = link.session_expiry_s
+        properties.ReceiveMaximum = link.in_flight_max
+        super().__init__(
+            link.host,
+            link.port,
+            identifier=client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            keepalive=link.keep_alive_s,
+            timeout=link.ack_timeout_s,
+            max_inflight_messages=link.in_flight_max,
+            properties=properties,
+            logger=self._said,
+        )
+        self.receive_maximum = _RECEIVE_MAXIMUM_DEFAULT
+        self.packet_size_max: int | None = None
+        self._where = f"{link.host}:{link.port}"
+        self._sock = sock
+        self._reason = ""
+        self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._client.manual_ack_set(on=True)
+        self._disconnected.add_done_callback(self._end)
+
+    async def open(self) -> None:
+        """CONNECT and wait for CONNACK. Raises LinkDown."""
+        try:
+            await self.__aenter__()
+        except aiomqtt.MqttCodeError as exc:
+            raise LinkDown(f"{self._where}: broker refused us: {exc.rc}") from exc
+        except aiomqtt.MqttError as exc:
+            raise self.down(str(exc)) from exc
+
+    async def close(self) -> None:
+        """DISCONNECT where that is still possible, and let go of the socket whatever happened."""
+        self.timeout = _CLOSE_TIMEOUT_S
+        try:
+            if self._connected.done():
+                with suppress(aiomqtt.MqttError):
+                    await self.__aexit__(None, None, None)
+        finally:
+            self._client._sock_close()  # noqa: SLF001 - paho closes its socket in no public call
+            self._sock.close()
+            if self._misc_task is not None:
+                self._misc_task.cancel()
+            self._disconnected.cancel()
+
+    async def subscribe_checked(self, topic: str) -> None:
+        """Subscribe at QoS 1. Raises LinkDown where the broker says no."""
+        try:
+            codes = await self.subscribe(topic, qos=1)
+        except aiomqtt.MqttError as exc:
+            raise self.down(f"subscribing to {topic}: {exc}") from exc
+        for code in codes:
+            if isinstance(code, ReasonCode) and code.is_failure:
+                raise LinkDown(f"{self._where}: broker refused the subscription to {topic}: {code}")
+
+    async def publish_acknowledged(
+        self, topic: str, payload: bytes, *, expiry_s: int | None, retain: bool
+    ) -> ReasonCode:
+        """Publish at QoS 1 and return the PUBACK's reason code. Raises LinkDown."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+        properties.ContentType = _CONTENT_TYPE
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        if self._disconnected.done():
+            raise self.down()
+        info = self._client.publish(topic, payload, 1, retain, properties)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise self.down(paho.error_string(info.rc))
+        ack: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
+        self._acks[info.mid] = ack
+        try:
+            return await ack
+        finally:
+            self._acks.pop(info.mid, None)
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """PUBACK an incoming message; one that came over a connection since lost comes again."""
+        self._client.ack(message.mid, message.qos)
+
+    def down(self, fallback: str = "connection lost") -> LinkDown:
+        """LinkDown with the best reason known."""
+        return LinkDown(f"{self._where}: {self._reason or self._said.last_error or fallback}")
+
+    def _client_connect(self) -> None:
+        self._client._create_socket = lambda: self._sock  # type: ignore[method-assign]  # noqa: SLF001 - paho would dial, blocking, itself
+        super()._client_connect()
+
+    def _on_connect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
+    ) -> None:
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM_DEFAULT)
+        self.packet_size_max = getattr(properties, "MaximumPacketSize", None)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(
+        self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
+    ) -> None:
+        ack = self._acks.get(mid)
+        if ack is not None and not ack.done():
+            ack.set_result(reason_code)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_disconnect(
+        self, client: paho.Client, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
+    ) -> None:
+        if getattr(flags, "is_disconnect_packet_from_server", False):
+            self._reason = f"broker ended the connection: {reason_code}"
+        if not self._connected.done():
+            # aiomqtt would wait for its whole timeout. TLS 1.3 tells of a refused client certificate only here.
+            reason = self._reason or self._said.last_error or "connection closed"
+            self._connected.set_exception(aiomqtt.MqttError(f"before CONNACK: {reason}"))
+            return
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _end(self, disconnected: "asyncio.Future[None]") -> None:
+        if not disconnected.cancelled() and disconnected.exception() is not None:
+            self._reason = self._reason or self._said.last_error or str(disconnected.exception())
+        for ack in self._acks.values():
+            if not ack.done():
+                ack.set_exception(self.down())
