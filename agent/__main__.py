@@ -2,11 +2,7 @@
 
 import sys
 
-
-def main() -> int:
-    """Run the command named on the command line."""
-    return 0
-
+from agent.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

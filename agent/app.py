@@ -111,6 +111,7 @@ class _App:
         )
         for problem in self._configs.problems:
             self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
+        self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
         """Run the task tree to its end."""
@@ -123,6 +124,7 @@ class _App:
                 if self._watch:
                     helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
                 await self._read_sources(stop)
+                self._hardware.service("stopping")
                 self._pipeline.finish()
                 self._conversation.close()
                 for helper in helpers:
@@ -167,7 +169,7 @@ class _App:
             t_ns = self._clock.monotonic_ns()
             self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=values))
             write_status(path, self._status(t_ns))
-            self._hardware.watchdog()
+            self._hardware.service("alive")
 
     def _status(self, t_ns: int) -> dict[str, Any]:
         counts = self._pipeline.counts

@@ -1,0 +1,45 @@
+"""`outrider run`: the car's hardware, the real clock, systemd's signals."""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from agent import app
+from agent.core.config import load_config
+from agent.core.ports import Notice
+from drivers.clock import SystemClock
+from drivers.hardware import open_hardware
+
+_log = logging.getLogger("outrider")
+
+
+async def run_daemon(path: Path) -> int:
+    """Run until SIGTERM or SIGINT. Returns 0 after an ordered stop."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    config = load_config(path)
+    clock = SystemClock()
+    hardware = open_hardware(config, clock, notify=_log_notice)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.timeout(None) as deadline:
+        watcher = asyncio.create_task(_limit_stop(stop, deadline, config.stop_timeout_s))
+        summary = await app.run(config, hardware, clock, stop=stop)
+        watcher.cancel()
+    _log.info("stopped: %d sealed, %d waiting for a receipt", summary.sealed, summary.waiting)
+    return 0
+
+
+async def _limit_stop(stop: asyncio.Event, deadline: asyncio.Timeout, limit_s: float) -> None:
+    """Stopping takes limit_s at most: what is on disk by then is safe, and systemd would kill us later anyway."""
+    await stop.wait()
+    deadline.reschedule(asyncio.get_running_loop().time() + limit_s)
+
+
+def _log_notice(notice: Notice) -> None:
+    if notice.topic == "event":
+        _log.info("event %s", notice.text)
+    elif notice.topic in ("source", "sync", "said", "asked", "heard", "config"):
+        _log.info("%s: %s", notice.topic, notice.text)

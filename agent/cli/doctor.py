@@ -1,0 +1,86 @@
+"""`outrider doctor`: says in plain words what keeps this box from working."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.core.config import Config, load_config
+from agent.core.errors import AgentError
+from agent.core.paths import DBC
+from agent.core.ports import FrameSource, SampleSource
+from agent.core.signals import SignalCatalog
+from agent.decode.profile import load_profile
+from agent.decode.table import build_table
+from drivers.clock import SystemClock
+from drivers.hardware import open_hardware
+from drivers.keystore import FileKeystore
+
+Finding = tuple[bool, str]
+
+
+async def examine(config_path: Path) -> int:
+    """Check everything the config names; exit code 1 where something is wrong. Raises ConfigError."""
+    config = load_config(config_path)
+    findings = [*_examine_files(config)]
+    if all(good for good, _ in findings):
+        findings += [*await _examine_sources(config), await _examine_link(config)]
+    console = Console()
+    for good, text in findings:
+        console.print(f"[green]good[/] {text}" if good else f"[red]bad [/] {text}", highlight=False)
+    return 0 if all(good for good, _ in findings) else 1
+
+
+def _examine_files(config: Config) -> Iterator[Finding]:
+    try:
+        catalog = SignalCatalog()
+        paths = [Path(name) if Path(name).exists() else DBC / name for name in config.dbc]
+        build_table(load_profile(config.profile), paths, catalog)
+        yield True, f"profile {config.profile}: {len(catalog)} signals"
+    except AgentError as exc:
+        yield False, f"profile {config.profile}: {exc}"
+    try:
+        FileKeystore.open(Path(config.device.key), config.device.id)
+        yield True, f"device key {config.device.key}"
+    except AgentError as exc:
+        yield False, f"device key: {exc}"
+    store = Path(config.store.directory)
+    writable = store.is_dir() and os.access(store, os.W_OK)
+    yield writable, f"store {store}" if writable else f"store {store}: not a writable folder"
+    voice = shutil.which("espeak-ng") is not None or not config.voice.enabled
+    yield voice, "voice" if voice else "voice: espeak-ng is not installed; phrases stay text"
+
+
+async def _examine_sources(config: Config) -> list[Finding]:
+    hardware = open_hardware(config, SystemClock())
+    sources: list[FrameSource | SampleSource] = [*hardware.frames, *hardware.samples]
+    return [await _examine_source(source) for source in sources] or [
+        (False, "no bus, dongle or receiver is configured")
+    ]
+
+
+async def _examine_source(source: FrameSource | SampleSource) -> Finding:
+    try:
+        await source.open()
+    except AgentError as exc:
+        return False, f"{source.name}: {exc}"
+    else:
+        return True, f"{source.name}: opens"
+    finally:
+        await source.close()
+
+
+async def _examine_link(config: Config) -> Finding:
+    link = config.link
+    if not link.host:
+        return False, "link: no insurer's broker is configured; events stay on disk"
+    try:
+        async with asyncio.timeout(link.ack_timeout_s):
+            _, writer = await asyncio.open_connection(link.host, link.port)
+    except (OSError, TimeoutError) as exc:
+        return False, f"link: {link.host}:{link.port} cannot be reached: {exc or 'timed out'}"
+    writer.close()
+    return True, f"link: {link.host}:{link.port} answers"

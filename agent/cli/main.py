@@ -1,0 +1,174 @@
+"""Parses `outrider COMMAND`; each command has its own file here and returns an exit code."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from agent import __version__
+from agent.core.errors import AgentError
+
+CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Expected errors are one line on stderr and exit code 2."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except AgentError as exc:
+        print(f"outrider: {exc}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="outrider", description="In-vehicle edge agent for car insurers and fleets.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="run the agent in the car"))
+    _add_replay(commands.add_parser("replay", help="run recordings through the agent"))
+    _add_demo(commands.add_parser("demo", help="one simulated drive, from frame to receipt"))
+    _add_status(commands.add_parser("status", help="what the running agent says of itself"))
+    _add_events(commands.add_parser("events", help="what waits in the outbox"))
+    _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
+    _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
+    _add_config(commands.add_parser("config", help="check a config file"))
+    _add_keys(commands.add_parser("keys", help="make or show the device key"))
+    return parser
+
+
+def _config_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, default=CONFIG_DEFAULT, help=f"default: {CONFIG_DEFAULT}")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _config_option(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.daemon import run_daemon
+
+        return asyncio.run(run_daemon(args.config))
+
+    parser.set_defaults(run=run)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--profile", required=True, help="a name in firmware_config/vehicles, or a TOML file")
+    parser.add_argument("--dbc", action="append", default=[], help="a DBC file of your own; may be given again")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.replay import replay
+
+        return asyncio.run(replay(args.files, profile=args.profile, dbc=args.dbc, as_json=args.json))
+
+    parser.set_defaults(run=run)
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="see: outrider demo --help")
+
+    def run(args: argparse.Namespace) -> int:
+        from simulators.demo import main as demo
+
+        return demo(args.rest)
+
+    parser.set_defaults(run=run)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _config_option(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.status import show_status
+
+        return show_status(args.config)
+
+    parser.set_defaults(run=run)
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    _config_option(parser)
+    parser.add_argument("--key", type=Path, help="the owner's private key: opens the records")
+    parser.add_argument("--most", type=int, default=50)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.events import show_events
+
+        return asyncio.run(show_events(args.config, key=args.key, most=args.most))
+
+    parser.set_defaults(run=run)
+
+
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR")
+    parser.add_argument("--device-key", type=Path, required=True, help="the device's public key, PEM")
+    parser.add_argument("--key", type=Path, help="a recipient's private key: also opens and checks signatures")
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.verify import verify
+
+        return verify(args.paths, device_key=args.device_key, key=args.key)
+
+    parser.set_defaults(run=run)
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    _config_option(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.doctor import examine
+
+        return asyncio.run(examine(args.config))
+
+    parser.set_defaults(run=run)
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say whether a config file is good")
+    check.add_argument("file", type=Path)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.core.config import load_config
+
+        config = load_config(args.file)
+        print(f"{args.file}: good (version {config.version}, profile {config.profile})")
+        return 0
+
+    check.set_defaults(run=run)
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", help="make a device key; prints the public half")
+    create.add_argument("path", type=Path)
+    create.add_argument("--device", required=True)
+    show = actions.add_parser("show", help="print the public half")
+    show.add_argument("path", type=Path)
+    show.add_argument("--device", default="unnamed")
+
+    def run_create(args: argparse.Namespace) -> int:
+        from drivers.keystore import FileKeystore
+
+        return _print_public(FileKeystore.create(args.path, args.device).public_key)
+
+    def run_show(args: argparse.Namespace) -> int:
+        from drivers.keystore import FileKeystore
+
+        return _print_public(FileKeystore.open(args.path, args.device).public_key)
+
+    create.set_defaults(run=run_create)
+    show.set_defaults(run=run_show)
+
+
+def _print_public(raw: bytes) -> int:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = Ed25519PublicKey.from_public_bytes(raw)
+    print(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), end="")
+    return 0

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from agent.core.config import Config, load_config, overlay_config, parse_config
+from agent.core.errors import ConfigError
+
+GOOD = """
+version = 3
+profile = "simcar"
+
+[device]
+id = "box-1"
+groups = ["taxi"]
+
+[[buses]]
+interface = "virtual"
+channel = "car"
+
+[detect.driving]
+braking_mps2 = 3.9
+"""
+
+
+def test_reads_every_level() -> None:
+    config = parse_config(GOOD)
+    assert config.device.groups == ["taxi"]
+    assert config.buses[0].channel == "car"
+    assert config.detect.driving.braking_mps2 == 3.9
+    assert config.detect.trip == Config().detect.trip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "line"),
+    [
+        ("braking_mps2 = 3.9", "braking_mps2 = 390.0", "detect.driving.braking_mps2", 14),
+        ("braking_mps2 = 3.9", "breaking_mps2 = 3.9", "detect.driving.breaking_mps2", 14),
+        ('id = "box-1"', 'id = "a box"', "device.id", 6),
+        ('interface = "virtual"', "interface = 5", "buses", 10),
+        ("version = 3", 'version = "three"', "version", 2),
+    ],
+)
+def test_refusal_names_key_and_line(old: str, new: str, key: str, line: int) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(GOOD.replace(old, new), name="box.toml")
+    assert key in str(caught.value)
+    assert str(caught.value).startswith(f"box.toml:{line}: ")
+
+
+def test_broken_toml_names_the_line() -> None:
+    with pytest.raises(ConfigError, match=r"^box\.toml:2: not TOML"):
+        parse_config("version = 1\nprofile = = 2\n", name="box.toml")
+
+
+def test_missing_and_binary_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"gone\.toml: cannot be read"):
+        load_config(tmp_path / "gone.toml")
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"bad\.toml: is not UTF-8"):
+        load_config(tmp_path / "bad.toml")
+
+
+def test_overlay_changes_what_it_names_and_keeps_the_rest() -> None:
+    base = parse_config(GOOD)
+    laid = overlay_config(base, "[detect.driving]\ncornering_mps2 = 6.0\n", tables=frozenset({"detect"}), name="b")
+    assert laid.detect.driving.cornering_mps2 == 6.0
+    assert laid.detect.driving.braking_mps2 == 3.9
+    assert laid.device == base.device
+
+
+def test_overlay_refuses_other_tables() -> None:
+    with pytest.raises(ConfigError, match="device: may not be pushed"):
+        overlay_config(Config(), '[device]\nid = "x"\n', tables=frozenset({"detect"}), name="b")
