@@ -1,0 +1,116 @@
+"""Deterministic CBOR (RFC 8949, 4.2) and COSE_Sign1 (RFC 9052, 4.2) with a signer that may live in other hardware.
+
+Only plain data is let in: no tags but COSE's own, no indefinite lengths, bounded depth. That keeps the decoder's
+extras (dates, big numbers, regular expressions, shared references) away from bytes of strangers.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import cbor2
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from agent.core.errors import ProtocolError, SealError
+
+ALG: Final = 1  # header label of the algorithm
+EDDSA: Final = -8
+SIGN1_TAG: Final = 18
+ENCRYPT_TAG: Final = 96
+PROTECTED_SIGN1: Final = cbor2.dumps({ALG: EDDSA}, canonical=True)
+
+_DEPTH_MAX: Final = 16
+_TAGS: Final = frozenset({SIGN1_TAG, ENCRYPT_TAG})
+
+
+def encode_cbor(value: Any) -> bytes:
+    """Deterministic CBOR: shortest numbers, definite lengths, sorted keys."""
+    return cbor2.dumps(value, canonical=True)
+
+
+def decode_cbor(data: bytes) -> Any:
+    """One item of deterministic CBOR and nothing behind it. Raises ProtocolError."""
+    end = item_end(data, 0)
+    if end != len(data):
+        raise ProtocolError(f"{len(data) - end} bytes after the CBOR item")
+    try:
+        value = cbor2.loads(data)
+        same = encode_cbor(value) == data
+    except (cbor2.CBORError, TypeError, ValueError) as exc:
+        raise ProtocolError(f"not CBOR: {exc}") from exc
+    if not same:
+        raise ProtocolError("CBOR is not deterministic (RFC 8949, 4.2)")
+    return value
+
+
+def item_end(data: bytes, start: int) -> int:
+    """Offset behind the CBOR item at start; splits CBOR sequences (RFC 8742). Raises ProtocolError with the offset."""
+    return _skip(data, start, 0)
+
+
+def sign1(payload: bytes, *, external_aad: bytes, sign: Callable[[bytes], bytes]) -> bytes:
+    """COSE_Sign1, tagged, by an Ed25519 key that only its keystore sees."""
+    signature = sign(_sig_structure(payload, external_aad))
+    return encode_cbor(cbor2.CBORTag(SIGN1_TAG, [PROTECTED_SIGN1, {}, payload, signature]))
+
+
+def verify1(blob: bytes, *, external_aad: bytes, public_key: Ed25519PublicKey) -> bytes:
+    """Payload of a COSE_Sign1 made by sign1. Raises SealError."""
+    try:
+        message = decode_cbor(blob)
+    except ProtocolError as exc:
+        raise SealError(f"signature is unreadable: {exc}") from exc
+    if not (isinstance(message, cbor2.CBORTag) and message.tag == SIGN1_TAG and isinstance(message.value, list)):
+        raise SealError("not a COSE_Sign1")
+    match message.value:
+        case [bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]:
+            pass
+        case _:
+            raise SealError("not a COSE_Sign1")
+    if protected != PROTECTED_SIGN1 or unprotected:
+        raise SealError("signed by another algorithm than EdDSA")
+    try:
+        public_key.verify(signature, _sig_structure(payload, external_aad))
+    except InvalidSignature as exc:
+        raise SealError("signature is wrong") from exc
+    return payload
+
+
+def _sig_structure(payload: bytes, external_aad: bytes) -> bytes:
+    """RFC 9052, 4.4."""
+    return encode_cbor(["Signature1", PROTECTED_SIGN1, external_aad, payload])
+
+
+def _skip(data: bytes, start: int, depth: int) -> int:
+    if depth > _DEPTH_MAX:
+        raise ProtocolError(f"CBOR nested deeper than {_DEPTH_MAX} at byte {start}")
+    major, argument, position = _head(data, start)
+    if major in {2, 3}:
+        position += argument
+    elif major in {4, 5}:
+        for _ in range(argument * (major - 3)):  # the first item beyond the end stops a count that lies
+            position = _skip(data, position, depth + 1)
+    elif major == 6:
+        if argument not in _TAGS:
+            raise ProtocolError(f"CBOR tag {argument} at byte {start}")
+        position = _skip(data, position, depth + 1)
+    if position > len(data):
+        raise ProtocolError(f"CBOR is cut off: {position - len(data)} bytes are missing")
+    return position
+
+
+def _head(data: bytes, start: int) -> tuple[int, int, int]:
+    """Major type, argument and the offset behind the head."""
+    if start >= len(data):
+        raise ProtocolError(f"CBOR is cut off at byte {start}")
+    major, low = data[start] >> 5, data[start] & 31
+    if low < 24:
+        if major == 7 and low not in {20, 21, 22}:
+            raise ProtocolError(f"CBOR simple value {low} at byte {start}")
+        return major, low, start + 1
+    if low > 27 or (major == 7 and low == 24):
+        raise ProtocolError(f"CBOR head {data[start]:#x} at byte {start}")
+    end = start + 1 + (1 << (low - 24))
+    if end > len(data):
+        raise ProtocolError(f"CBOR is cut off at byte {start}")
+    return major, int.from_bytes(data[start + 1 : end]), end

@@ -1,0 +1,63 @@
+"""Public keys: PEM files, as the config's `trust` table names them, or 32 raw bytes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from agent.core.errors import InputError
+
+T = TypeVar("T")
+
+_RAW_SIZE: Final = 32
+
+
+def read_key(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Read a key file with one of the parsers. Raises InputError naming the file."""
+    try:
+        return parse(path.read_bytes())
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except InputError as exc:
+        raise InputError(f"{path}: {exc}") from exc
+
+
+def parse_ed25519(data: bytes) -> Ed25519PublicKey:
+    """Public key from PEM (SubjectPublicKeyInfo) or raw bytes. Raises InputError."""
+    if len(data) == _RAW_SIZE:
+        return Ed25519PublicKey.from_public_bytes(data)
+    key = _parse_pem(data)
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputError("not an Ed25519 key")
+    return key
+
+
+def parse_x25519(data: bytes) -> X25519PublicKey:
+    """Public key from PEM (SubjectPublicKeyInfo) or raw bytes. Raises InputError."""
+    if len(data) == _RAW_SIZE:
+        return X25519PublicKey.from_public_bytes(data)
+    key = _parse_pem(data)
+    if not isinstance(key, X25519PublicKey):
+        raise InputError("not an X25519 key")
+    return key
+
+
+def public_pem(key: Ed25519PublicKey | X25519PublicKey) -> bytes:
+    """PEM (SubjectPublicKeyInfo)."""
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def raw_bytes(key: Ed25519PublicKey | X25519PublicKey) -> bytes:
+    """The 32 bytes of the key."""
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def _parse_pem(data: bytes) -> object:
+    try:
+        return load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise InputError("not a PEM public key") from exc

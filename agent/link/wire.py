@@ -1,0 +1,116 @@
+"""What is said on which topic: records up, receipts down. Pure; docs/wire.md is its description.
+
+A receipt is a COSE_Sign1 by the insurer's Ed25519 key over CBOR {v, device, received_ns, ranges: [[boot, first, last,
+SHA-256 of the last envelope], ...]}: the insurer holds these records, and the car may forget them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from agent.core.config import Name
+from agent.core.cose import decode_cbor, encode_cbor, sign1, verify1
+from agent.core.errors import InputError, ProtocolError, SealError
+from agent.core.keys import parse_ed25519
+from agent.core.records import Count, Nanoseconds, Range, Told, decode_event, encode_event
+
+__all__ = [
+    "RECEIPT_RANGES_MAX",
+    "Told",
+    "config_topic",
+    "decode_event",
+    "downlink_topics",
+    "encode_event",
+    "encode_receipt",
+    "group_config_topic",
+    "parse_receipt",
+    "parse_topic",
+    "receipt_topic",
+    "record_topic",
+]
+
+RECEIPT_RANGES_MAX: Final = 256
+RECEIPT_SIZE_MAX: Final = 65_536
+RECEIPT_CONTEXT: Final = encode_cbor(["outrider/receipt", 1])
+"""external_aad of a receipt: a signature of another purpose by the same key is no receipt."""
+
+_ROOT: Final = "outrider/v1"
+
+
+def record_topic(device: str) -> str:
+    """Up: envelopes."""
+    return f"{_ROOT}/{device}/record"
+
+
+def receipt_topic(device: str) -> str:
+    """Down: receipts."""
+    return f"{_ROOT}/{device}/receipt"
+
+
+def config_topic(device: str) -> str:
+    """Down, retained: the bundle for one vehicle."""
+    return f"{_ROOT}/{device}/config"
+
+
+def group_config_topic(group: str) -> str:
+    """Down, retained: the bundle for a group of vehicles."""
+    return f"{_ROOT}/group/{group}/config"
+
+
+def downlink_topics(device: str, groups: Sequence[str]) -> list[str]:
+    """Everything a device subscribes to: its receipts, its config and its groups' config."""
+    return [receipt_topic(device), config_topic(device), *(group_config_topic(group) for group in groups)]
+
+
+def parse_topic(topic: str) -> tuple[str, str] | None:
+    """Device and last word (record, receipt, config) of a device's topic; None for any other topic."""
+    match topic.split("/"):
+        case ["outrider", "v1", device, ("record" | "receipt" | "config") as what] if device:
+            return device, what
+        case _:
+            return None
+
+
+class _Line(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    boot: Count
+    first: Count
+    last: Count
+    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class _Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    v: int
+    device: Name
+    received_ns: Nanoseconds
+    ranges: Annotated[list[_Line], Meta(min_length=1, max_length=RECEIPT_RANGES_MAX)]
+
+
+def encode_receipt(device: str, ranges: Sequence[Range], *, received_ns: int, sign: Callable[[bytes], bytes]) -> bytes:
+    """Signed receipt for at most RECEIPT_RANGES_MAX ranges; received_ns is the receiver's UTC."""
+    content = {"v": 1, "device": device, "received_ns": received_ns, "ranges": [list(r) for r in ranges]}
+    return sign1(encode_cbor(content), external_aad=RECEIPT_CONTEXT, sign=sign)
+
+
+def parse_receipt(blob: bytes, insurer_key: bytes, device: str) -> list[Range]:
+    """Ranges the insurer has signed for. insurer_key: Ed25519, PEM or raw. Raises SealError with the reason."""
+    if len(blob) > RECEIPT_SIZE_MAX:
+        raise SealError(f"receipt of {len(blob)} bytes; {RECEIPT_SIZE_MAX} are allowed")
+    try:
+        public_key = parse_ed25519(insurer_key)
+    except InputError as exc:
+        raise SealError(f"the insurer's receipt key: {exc}") from exc
+    content = verify1(blob, external_aad=RECEIPT_CONTEXT, public_key=public_key)
+    try:
+        receipt = msgspec.convert(decode_cbor(content), _Receipt, strict=True)
+    except (ProtocolError, msgspec.ValidationError) as exc:
+        raise SealError(f"not a receipt: {exc}") from exc
+    if receipt.v != 1:
+        raise SealError(f"receipt version {receipt.v}; known is 1")
+    if receipt.device != device:
+        raise SealError(f"receipt for {receipt.device}, not for {device}")
+    for line in receipt.ranges:
+        if line.first > line.last:
+            raise SealError(f"receipt with an empty range {line.first}..{line.last}")
+    return [Range(line.boot, line.first, line.last, line.digest) for line in receipt.ranges]
