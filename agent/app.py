@@ -32,6 +32,7 @@ from agent.inference import Watch
 from agent.link import mqtt, wire
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
+from agent.privacy.egress import EgressFilter
 from agent.remote.apply import ConfigStore
 from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
@@ -74,6 +75,7 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
+        self._egress = EgressFilter(self._config.consent.purposes)
         self._pipeline = Pipeline(
             load_profile(self._config.profile),
             [_find_dbc(name) for name in self._config.dbc],
@@ -186,6 +188,7 @@ class _App:
             "samples": counts.samples,
             "quality": dict(counts.quality),
             "events": dict(self._events),
+            "withheld": dict(self._egress.withheld),
             "sources": self._source_counters(),
             "link": dict(self._uplink.counters()) if self._uplink else {},
         }
@@ -205,7 +208,8 @@ class _App:
     def _emit(self, event: Event) -> None:
         """The one way of an event: to disk, to the driver, to whoever watches."""
         self._events[event.kind] += 1
-        self._recorder.put(event)
+        if self._egress.admits(event):
+            self._recorder.put(event)
         self._conversation.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
@@ -273,8 +277,8 @@ class _App:
 
 
 async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
-    if tasks:
-        await asyncio.wait(tasks)
+    """A box without sources waits for its owner to configure some; it does not end."""
+    await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())
 
 
 def _find_dbc(name: str) -> Path:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.core.errors import ConfigError
+from agent.core.events import Purpose
 
 T = TypeVar("T")
 
@@ -77,6 +78,14 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     sensor_range_mps2: Annotated[float, Meta(ge=19, le=5000)] = 156.9
 
 
+class RoadLimits(Section, frozen=True, kw_only=True):
+    """Potholes and kerbs: nothing is published, so the defaults are ours."""
+
+    peak_mps2: Annotated[float, Meta(ge=3, le=200)] = 10.0
+    gap_min_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    speed_min_kmh: Annotated[float, Meta(ge=0, le=100)] = 10.0
+
+
 class BatteryLimits(Section, frozen=True, kw_only=True):
     """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's."""
 
@@ -104,6 +113,7 @@ class Detect(Section, frozen=True, kw_only=True):
     driving: Driving = Driving()
     trip: Trip = Trip()
     collision: CollisionLimits = CollisionLimits()
+    road: RoadLimits = RoadLimits()
     battery: BatteryLimits = BatteryLimits()
     anomaly: Anomalies = Anomalies()
 
@@ -115,7 +125,10 @@ class Voice(Section, frozen=True, kw_only=True):
     language: Literal["zh", "en"] = "zh"
     answer_timeout_s: Annotated[float, Meta(ge=1, le=60)] = 15.0
     gate_braking_mps2: Annotated[float, Meta(ge=1, le=15)] = 2.94
+    gate_cornering_mps2: Annotated[float, Meta(ge=1, le=15)] = 2.45
     gate_quiet_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
+    gate_crash_s: Annotated[float, Meta(ge=0, le=600)] = 30.0
+    volume_percent: Annotated[int, Meta(ge=0, le=200)] = 100
     waiting_max: Annotated[int, Meta(ge=1, le=100)] = 16
 
 
@@ -154,6 +167,12 @@ class Trust(Section, frozen=True, kw_only=True):
     operator_key: str = ""
 
 
+class Consent(Section, frozen=True, kw_only=True):
+    """What the driver agreed to: events of other purposes are never sealed, sent or kept. Off by default."""
+
+    purposes: list[Purpose] = msgspec.field(default_factory=list)
+
+
 class Device(Section, frozen=True, kw_only=True):
     """Which box in which fleet, and what it reads."""
 
@@ -177,6 +196,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: Store = Store()
     link: Link = Link()
     trust: Trust = Trust()
+    consent: Consent = Consent()
     stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
 
 

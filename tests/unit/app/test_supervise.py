@@ -47,7 +47,8 @@ def waits() -> Iterator[float]:
 
 
 async def drive(source: Script, *, seconds: float) -> tuple[int, list[Event]]:
-    clock, events, frames = ManualClock(), [], 0
+    clock, frames = ManualClock(), 0
+    events: list[Event] = []
 
     def consume(batch: FrameBatch) -> None:
         nonlocal frames

@@ -1,0 +1,165 @@
+"""The demo's face: a timeline that scrolls, and below it how the car is now. Plain lines where there is no terminal."""
+
+from collections import deque
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from agent.core import vss
+from agent.core.events import (
+    AgentStarted,
+    AgentStopped,
+    Anomaly,
+    BatteryAlarm,
+    Collision,
+    ConfigApplied,
+    ConfigRejected,
+    Event,
+    Feedback,
+    HarshDriving,
+    ModelChanged,
+    Priority,
+    RoadImpact,
+    SourceChanged,
+    TripEnded,
+    TripStarted,
+)
+from agent.core.ports import Notice
+
+_STYLES: Final = {
+    Priority.CRASH: ("bold white on red", "!!"),
+    Priority.SAFETY: ("bold red", "! "),
+    Priority.SERVICE: ("yellow", "* "),
+    Priority.TELEMETRY: ("cyan", "- "),
+}
+_TOPICS: Final = {
+    "said": ("bold green", "says"),
+    "asked": ("bold green", "asks"),
+    "heard": ("bold magenta", "hears"),
+    "sync": ("blue", "link"),
+    "source": ("blue", "source"),
+    "config": ("blue", "config"),
+    "summary": ("bold", "demo"),
+}
+_GAUGES: Final = (
+    ("speed", vss.SPEED, "km/h", 0),
+    ("engine", vss.ENGINE_SPEED, "rpm", 0),
+    ("charge", vss.STATE_OF_CHARGE, "%", 0),
+    ("hottest cell", vss.PACK_TEMPERATURE_MAX, "°C", 1),
+    ("pack", vss.PACK_VOLTAGE, "V", 1),
+)
+_BARS: Final = " ▁▂▃▄▅▆▇█"
+_HISTORY_S: Final = 60
+_SPEED_FULL_KMH: Final = 80.0
+_SPEED_BAR_KMH: Final = _SPEED_FULL_KMH / (len(_BARS) - 1)
+
+
+class Timeline:
+    """Takes notices, shows them. Use as a context manager around the drive."""
+
+    def __init__(self, console: Console, *, start_ns: int) -> None:
+        self._console = console
+        self._start_ns = start_ns
+        self._values: dict[str, float] = {}
+        self._speeds: deque[float] = deque(maxlen=_HISTORY_S)
+        self._link = "starting"
+        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def notice(self, notice: Notice) -> None:
+        """Show one notice; signals only move the panel."""
+        if notice.topic == "signals":
+            self._values.update(notice.values)
+            self._speeds.append(notice.values.get(vss.SPEED, 0.0))
+            if self._live:
+                self._live.update(self._panel())
+            return
+        if notice.topic == "sync":
+            self._link = notice.text
+        if notice.event is not None:
+            style, mark = _STYLES[notice.event.priority]
+            self._print(notice.t_ns, mark, describe(notice.event), style)
+        elif notice.topic in _TOPICS:
+            style, who = _TOPICS[notice.topic]
+            self._print(notice.t_ns, who, notice.text, style)
+
+    def _print(self, t_ns: int, who: str, text: str, style: str) -> None:
+        seconds = max(0.0, (t_ns - self._start_ns) / 1e9)
+        line = Text.assemble((f"{seconds:6.1f} s  ", "dim"), (f"{who:<7}", "dim"), (text, style))
+        (self._live.console if self._live else self._console).print(line, soft_wrap=self._live is None)
+
+    def _panel(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 3))
+        grid.add_row(*(self._gauge(*gauge) for gauge in _GAUGES))
+        return Panel(Group(grid, self._sparkline()), title=f"the car · link: {self._link}", title_align="left")
+
+    def _gauge(self, label: str, path: str, unit: str, digits: int) -> Text:
+        value = self._values.get(path)
+        shown = "–" if value is None else f"{value:.{digits}f}"
+        return Text.assemble((f"{label} ", "dim"), (f"{shown} {unit}", "bold"))
+
+    def _sparkline(self) -> Text:
+        bars = (_BARS[min(len(_BARS) - 1, round(max(0.0, speed) / _SPEED_BAR_KMH))] for speed in self._speeds)
+        return Text("".join(bars), style="green")
+
+
+def describe(event: Event) -> str:
+    """One line a person reads, without the time."""
+    match event:
+        case Collision():
+            where = "standing" if event.stationary else f"at {_number(event.speed_before_kmh)} km/h"
+            return f"COLLISION {where}: delta-v {event.delta_v_kmh:.0f} km/h in {event.duration_ms:.0f} ms"
+        case HarshDriving():
+            return f"harsh {event.maneuver}: {event.peak_mps2:.1f} m/s² at {_number(event.speed_kmh)} km/h"
+        case RoadImpact():
+            return f"road impact: {event.peak_mps2:.0f} m/s² at {_number(event.speed_kmh)} km/h, no collision"
+        case BatteryAlarm():
+            cell = "" if event.cell is None else f" in cell {event.cell + 1}"
+            name = event.alarm.replace("_", " ")
+            state = "is over" if event.cleared else f"{event.value:.4g} {event.unit} (limit {event.limit:.4g})"
+            return f"battery level {event.level}, {name}{cell}: {state}"
+        case TripStarted():
+            return "trip started"
+        case TripEnded():
+            return f"trip ended: {event.distance_m:.0f} m in {event.duration_s:.0f} s"
+        case Anomaly():
+            return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
+        case Feedback():
+            return f"the driver's answer is on record: {event.intent}"
+        case _:
+            return _describe_self(event)
+
+
+def _describe_self(event: Event) -> str:
+    """Lines about the box rather than the car."""
+    match event:
+        case ConfigApplied():
+            return f"signed config {event.bundle} version {event.config_version} is running"
+        case ConfigRejected():
+            return f"config {event.bundle} refused: {event.reason}"
+        case AgentStarted():
+            return f"agent {event.agent_version} is up, profile {event.profile}"
+        case AgentStopped():
+            return f"agent stops: {event.reason}"
+        case SourceChanged():
+            return f"{event.source} {event.state} {event.detail}".rstrip()
+        case ModelChanged():
+            return f"model {event.model} {event.state} {event.reason}".rstrip()
+        case _:
+            return event.kind.replace("_", " ")
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0f}"
