@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_events(commands.add_parser("events", help="what waits in the outbox"))
     _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
-    _add_config(commands.add_parser("config", help="check a config file"))
+    _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_keys(commands.add_parser("keys", help="make or show the device key"))
     return parser
 
@@ -140,6 +140,16 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         return 0
 
     check.set_defaults(run=run)
+    reference = actions.add_parser("reference", help="every key, its default and its range")
+
+    def run_reference(_: argparse.Namespace) -> int:
+        from agent.cli.reference import rows
+
+        for key, default, allowed in rows():
+            print(f"{key:<44} {default:<28} {allowed}")
+        return 0
+
+    reference.set_defaults(run=run_reference)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
