@@ -27,6 +27,7 @@ _LOG: Final = logging.getLogger(__name__)
 _CONTENT_TYPE: Final = "application/cose"
 _CLOSE_TIMEOUT_S: Final = 1.0
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
+_UNSPECIFIED: Final = 0x80  # what paho makes of a connection that just ends
 _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
 
 
@@ -217,8 +218,10 @@ class _Client(aiomqtt.Client):
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _end(self, disconnected: "asyncio.Future[None]") -> None:
-        if not disconnected.cancelled() and disconnected.exception() is not None:
-            self._reason = self._reason or self._said.last_error or str(disconnected.exception())
+        exc = None if disconnected.cancelled() else disconnected.exception()
+        if exc is not None and not self._reason:
+            unspecified = isinstance(exc, aiomqtt.MqttCodeError) and getattr(exc.rc, "value", 0) == _UNSPECIFIED
+            self._reason = self._said.last_error or ("connection lost" if unspecified else str(exc))
         for ack in self._acks.values():
             if not ack.done():
                 ack.set_exception(self.down())

@@ -1,0 +1,304 @@
+"""Drains the outbox to the insurer, over however many connections it takes. Only a signed receipt deletes.
+
+Runs on real time by design: the broker is real even where the drive is simulated.
+"""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+from agent.core.backoff import backoff_waits
+from agent.core.config import Link
+from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError
+from agent.core.events import Priority
+from agent.core.ports import Clock, Message, Notice, Notify, Session
+from agent.core.records import Position, Range, SealedRecord
+from agent.link import mqtt, wire
+from agent.link.downlink import Bundle, Receipt, parse_message
+
+_LOG: Final = logging.getLogger(__name__)
+_WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
+_HURRIED_WAIT_S: Final = 0.2
+_DAY_S: Final = 86_400
+_EXPIRY_S: Final[Mapping[Priority, int | None]] = {
+    Priority.CRASH: None,
+    Priority.SAFETY: 30 * _DAY_S,
+    Priority.SERVICE: 7 * _DAY_S,
+    Priority.TELEMETRY: _DAY_S,
+}
+"""How long the broker may keep a record for the insurer. Nothing is lost by it: the outbox still has the record."""
+
+
+class Outbox(Protocol):
+    """What the uplink needs of agent.store.outbox."""
+
+    async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
+        """Return the first records in sending order."""
+        ...
+
+    async def forget(self, ranges: Sequence[Range]) -> int:
+        """Delete what was received; returns how many records went."""
+        ...
+
+    async def pending(self) -> int:
+        """Records not yet received."""
+        ...
+
+
+class Connect(Protocol):
+    """agent.link.mqtt.connect, or a test's."""
+
+    def __call__(
+        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
+    ) -> AbstractAsyncContextManager[Session]:
+        """Open one connection; raises LinkDown."""
+        ...
+
+
+class Uplink:
+    """One task (run) for the daemon's life; wake it when there are new records."""
+
+    def __init__(
+        self,
+        link: Link,
+        outbox: Outbox,
+        *,
+        device: str,
+        receipt_key: bytes,
+        clock: Clock,
+        notify: Notify = lambda _: None,
+        groups: Sequence[str] = (),
+        connect: Connect = mqtt.connect,
+        on_receipt: Callable[[int], None] = lambda _: None,
+        on_bundle: Callable[[bytes], None] = lambda _: None,
+        uniform: Callable[[], float] = random.random,
+    ) -> None:
+        """receipt_key is the insurer's Ed25519 key, PEM or raw; on_receipt gets the number of records received."""
+        self._link = link
+        self._outbox = outbox
+        self._device = device
+        self._groups = tuple(groups)
+        self._receipt_key = receipt_key
+        self._clock = clock
+        self._notify = notify
+        self._connect = connect
+        self._on_receipt = on_receipt
+        self._on_bundle = on_bundle
+        self._uniform = uniform
+        self._counts: Counter[str] = Counter()
+        self._unreceipted: dict[Position, float] = {}
+        self._refused: set[Position] = set()
+        self._work = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._connected = False
+        self._cut = False
+        self._behind = False
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a live connection."""
+        return self._connected
+
+    def counters(self) -> Mapping[str, int]:
+        """published, refused, receipts, received, rejected, bundles, connections, cuts, failed_tries."""
+        return dict(self._counts)
+
+    def wake(self) -> None:
+        """Tell that there are new records; one of a higher priority overtakes the backlog."""
+        self._work.set()
+
+    async def run(self) -> None:
+        """Connect, drain, listen; again after every cut. Returns only where no host is configured."""
+        if not self._link.host:
+            self._say("no insurer is configured: records stay on this disk")
+            return
+        topics = wire.downlink_topics(self._device, self._groups)
+        loop = asyncio.get_running_loop()
+        waits = self._fresh_waits()
+        while True:
+            received_before = self._counts["received"]
+            opened_s = loop.time()
+            try:
+                async with self._connect(self._link, client_id=self._device, subscriptions=topics) as session:
+                    await self._tell_connected()
+                    await self._work_with(session)
+            except LinkDown as exc:
+                await self._tell_cut(exc)
+            if self._counts["received"] > received_before or loop.time() - opened_s > self._link.backoff_longest_s:
+                waits = self._fresh_waits()
+            await self._pause(next(waits))
+
+    async def drain(self, timeout_s: float) -> int:
+        """Wait until everything is received, trying harder meanwhile. Returns the number of records left."""
+        if not self._link.host:
+            return await self._outbox.pending()
+        self._hurry.set()
+        self.wake()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    self._progress.clear()
+                    if not await self._outbox.pending():
+                        return 0
+                    await self._progress.wait()
+        except TimeoutError:
+            return await self._outbox.pending()
+        finally:
+            self._hurry.clear()
+
+    def _fresh_waits(self) -> Iterator[float]:
+        return backoff_waits(self._uniform, longest_s=self._link.backoff_longest_s)
+
+    async def _pause(self, wait_s: float) -> None:
+        if self._hurry.is_set():
+            await asyncio.sleep(min(wait_s, _HURRIED_WAIT_S))
+            return
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._hurry.wait()
+        except TimeoutError:
+            return
+
+    async def _work_with(self, session: Session) -> None:
+        """Send and listen until the connection ends. Raises LinkDown."""
+        self._unreceipted.clear()
+        self._refused.clear()
+        down: LinkDown | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(session), name="downlink")
+                tasks.create_task(self._send(session, tasks), name="uplink")
+        except* LinkDown as group:
+            down = _first(group)
+        finally:
+            self._connected = False
+        if down is not None:
+            raise down
+
+    async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
+        """Publish whatever has no receipt, once per connection, and once more where its receipt is overdue."""
+        places = asyncio.Semaphore(self._link.in_flight_max)
+        while True:
+            self._work.clear()
+            window = self._link.in_flight_max * _WINDOWS
+            records = await self._outbox.peek(None, window + min(len(self._refused), window))
+            await self._send_due(session, records, places, tasks)
+            try:
+                async with asyncio.timeout_at(min(self._unreceipted.values(), default=None)):
+                    await self._work.wait()
+            except TimeoutError:
+                self._forget_gone({record.position for record in records})
+
+    async def _send_due(
+        self,
+        session: Session,
+        records: Sequence[SealedRecord],
+        places: asyncio.Semaphore,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for record in records:
+            if self._unreceipted.get(record.position, 0.0) > loop.time():
+                continue
+            await places.acquire()
+            if self._work.is_set():
+                places.release()
+                return  # look again: what came may go first
+            self._unreceipted[record.position] = loop.time() + self._link.receipt_timeout_s
+            tasks.create_task(self._publish(session, record, places), name=f"publish {record.position}")
+
+    async def _publish(self, session: Session, record: SealedRecord, places: asyncio.Semaphore) -> None:
+        """Publish one record; a refusal leaves it in the outbox until its next turn. Raises LinkDown."""
+        try:
+            await session.publish(wire.record_topic(self._device), record.payload, expiry_s=_EXPIRY_S[record.priority])
+        except PublishRefused as exc:
+            self._counts["refused"] += 1
+            if not self._refused:
+                self._say(f"record refused: {exc}")
+            self._refused.add(record.position)
+        else:
+            self._counts["published"] += 1
+            self._refused.discard(record.position)
+        finally:
+            places.release()
+
+    def _forget_gone(self, present: set[Position]) -> None:
+        """Drop overdue entries of records that are no longer in the outbox: shed, or erased."""
+        now_s = asyncio.get_running_loop().time()
+        for position, due_s in list(self._unreceipted.items()):
+            if due_s <= now_s and position not in present:
+                del self._unreceipted[position]
+                self._refused.discard(position)
+
+    async def _listen(self, session: Session) -> None:
+        """Take receipts and bundles. Raises LinkDown."""
+        async for message in session.messages():
+            await self._take(message)
+
+    async def _take(self, message: Message) -> None:
+        try:
+            said = parse_message(message, device=self._device, groups=self._groups, receipt_key=self._receipt_key)
+        except (SealError, ProtocolError) as exc:
+            self._counts["rejected"] += 1
+            _LOG.warning("message on %s rejected: %s", message.topic, exc)
+            return
+        if isinstance(said, Receipt):
+            await self._take_receipt(said)
+        elif isinstance(said, Bundle):
+            self._counts["bundles"] += 1
+            self._on_bundle(said.payload)
+
+    async def _take_receipt(self, receipt: Receipt) -> None:
+        gone = await self._outbox.forget(receipt.ranges)
+        self._counts["receipts"] += 1
+        self._counts["received"] += gone
+        for position in list(self._unreceipted):
+            if any(r.boot == position.boot and r.first <= position.sequence <= r.last for r in receipt.ranges):
+                del self._unreceipted[position]
+                self._refused.discard(position)
+        self._work.set()
+        self._progress.set()
+        if gone:
+            self._on_receipt(gone)
+        if self._behind and not await self._outbox.pending():
+            self._behind = False
+            self._say("all received", waiting=0, received=self._counts["received"])
+
+    async def _tell_connected(self) -> None:
+        self._counts["connections"] += 1
+        self._connected = True
+        self._cut = False
+        waiting = await self._outbox.pending()
+        self._behind = self._behind or waiting > self._link.in_flight_max
+        text = f"connected to {self._link.host}:{self._link.port}"
+        self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
+
+    async def _tell_cut(self, reason: LinkDown) -> None:
+        """Once per outage, however many tries it takes."""
+        if self._cut:
+            self._counts["failed_tries"] += 1
+            _LOG.debug("still no link: %s", reason)
+            return
+        self._cut = self._behind = True
+        self._counts["cuts"] += 1
+        waiting = await self._outbox.pending()
+        self._say(f"cut off: {reason}" + (f", {waiting} waiting" if waiting else ""), waiting=waiting)
+
+    def _say(self, text: str, **values: float) -> None:
+        _LOG.info("%s", text)
+        self._notify(Notice("sync", self._clock.monotonic_ns(), text, values=values))
+
+
+def _first(group: BaseExceptionGroup[LinkDown]) -> LinkDown:
+    """Of the many tasks that saw the connection end, the first one's word."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if not isinstance(found, LinkDown):
+        raise TypeError("a group of LinkDown holds something else") from found
+    return found

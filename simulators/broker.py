@@ -1,0 +1,310 @@
+"""A small MQTT 5 broker inside this process, for machines without mosquitto.
+
+QoS 0 and 1, retained messages, sessions (in memory, as long as the object lives), shared subscriptions, message expiry,
+both sides' Receive Maximum, TLS with client certificates, access rules by their common name. Bounded everywhere.
+"""
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from agent.core.errors import ProtocolError
+from simulators.access import Rule, allowed, topic_matches
+from simulators.broker_session import Session, parse_filter
+from simulators.mqtt_codec import (
+    CONTENT_TYPE,
+    MAXIMUM_PACKET_SIZE,
+    MAXIMUM_QOS,
+    MESSAGE_EXPIRY,
+    RECEIVE_MAXIMUM,
+    SESSION_EXPIRY,
+    Connect,
+    Decoder,
+    Disconnect,
+    Packet,
+    Properties,
+    PubAck,
+    Publish,
+    Subscribe,
+    Unsubscribe,
+    encode_connack,
+    encode_disconnect,
+    encode_pingresp,
+    encode_puback,
+    encode_suback,
+    encode_unsuback,
+)
+from simulators.pki import Identity
+
+_CHUNK: Final = 65_536
+_CONNECT_TIMEOUT_S: Final = 5.0
+_SHUTDOWN_TIMEOUT_S: Final = 0.5
+_FORWARDED: Final = (MESSAGE_EXPIRY, CONTENT_TYPE)
+_NOT_AUTHORIZED: Final = 0x87
+_PROTOCOL_ERROR: Final = 0x82
+_SERVER_SHUTTING_DOWN: Final = 0x8B
+_SESSION_TAKEN_OVER: Final = 0x8E
+_CLIENT_ID_INVALID: Final = 0x85
+_TOPIC_NAME_INVALID: Final = 0x90
+_FILTER_INVALID: Final = 0x8F
+_QUOTA_EXCEEDED: Final = 0x97
+
+
+class Broker:
+    """Start and stop it as often as you like: sessions and retained messages stay."""
+
+    def __init__(
+        self,
+        *,
+        authority: Path,
+        identity: Identity,
+        rules: Iterable[Rule],
+        packet_size_max: int = 1 << 20,
+        queue_max: int = 10_000,
+        sessions_max: int = 1000,
+        retained_max: int = 10_000,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._rules = tuple(rules)
+        self._packet_size_max = packet_size_max
+        self._queue_max = queue_max
+        self._sessions_max = sessions_max
+        self._retained_max = retained_max
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority))
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.verify_mode = ssl.CERT_REQUIRED
+        self._tls.load_cert_chain(identity.certificate, identity.key)
+        self._sessions: dict[str, Session] = {}
+        self._retained: dict[str, Publish] = {}
+        self._turns = count()
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    @property
+    def port(self) -> int:
+        """Where it listens; kept over a restart."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listen on loopback. Raises OSError where the port is taken."""
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self._port, ssl=self._tls, ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S
+        )
+        self._port = int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Tell the clients and close; sessions stay in memory."""
+        if self._server is None:
+            return
+        self._server.close()
+        for writer in self._clients.values():
+            writer.write(encode_disconnect(_SERVER_SHUTTING_DOWN))
+            writer.close()
+        await asyncio.gather(*self._clients)
+        await self._server.wait_closed()
+        self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, from its CONNECT to its end."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("the server runs its clients as tasks")
+        self._clients[task] = writer
+        connection = _Connection(self, writer)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                decoder = Decoder(size_max=self._packet_size_max)
+                silence_max_s = _CONNECT_TIMEOUT_S
+                while not connection.ended:
+                    deadline.reschedule(asyncio.get_running_loop().time() + silence_max_s)
+                    data = await reader.read(_CHUNK)
+                    if not data:
+                        break
+                    for packet in decoder.feed(data):
+                        connection.take(packet)
+                    silence_max_s = connection.silence_max_s
+                    await writer.drain()
+        except ProtocolError:
+            self.counts["protocol_errors"] += 1
+            writer.write(encode_disconnect(_PROTOCOL_ERROR))
+        except (OSError, TimeoutError):
+            self.counts["connections_lost"] += 1
+        finally:
+            connection.close()
+            writer.close()
+            del self._clients[task]
+
+    # What a connection asks of the broker.
+
+    def open_session(self, packet: Connect, user: str, writer: asyncio.StreamWriter) -> tuple[Session | None, bool]:
+        """Return the client's session, None where it may not have it, and whether it was there before."""
+        now_s = asyncio.get_running_loop().time()
+        for client_id in [key for key, session in self._sessions.items() if session.expired(now_s)]:
+            del self._sessions[client_id]
+        session = self._sessions.get(packet.client_id)
+        if session is not None and session.user != user:
+            return None, False
+        if session is not None and session.writer is not None:
+            session.writer.write(encode_disconnect(_SESSION_TAKEN_OVER))
+            session.writer.close()
+            session.detach(now_s)
+        present = session is not None and not packet.clean_start
+        if session is None or packet.clean_start:
+            if session is None and len(self._sessions) >= self._sessions_max:
+                return None, False
+            session = Session(packet.client_id, user, queue_max=self._queue_max)
+            self._sessions[packet.client_id] = session
+        session.attach(writer, packet.properties)
+        return session, present
+
+    def close_session(self, session: Session) -> None:
+        """Keep it as long as its expiry says."""
+        session.detach(asyncio.get_running_loop().time())
+        if session.expiry_s == 0 and self._sessions.get(session.client_id) is session:
+            del self._sessions[session.client_id]
+
+    def publish(self, packet: Publish, user: str) -> int:
+        """Route a message; returns the reason code for its PUBACK."""
+        self.counts["published"] += 1
+        if not packet.topic or "+" in packet.topic or "#" in packet.topic:
+            return _TOPIC_NAME_INVALID
+        if not allowed(self._rules, user, "write", packet.topic):
+            self.counts["refused"] += 1
+            return _NOT_AUTHORIZED
+        if packet.retain and not packet.payload:
+            self._retained.pop(packet.topic, None)
+        elif packet.retain:
+            if packet.topic not in self._retained and len(self._retained) >= self._retained_max:
+                return _QUOTA_EXCEEDED
+            self._retained[packet.topic] = _forwarded(packet, retain=True)
+        now_s = asyncio.get_running_loop().time()
+        forwarded = _forwarded(packet, retain=False)
+        for session, qos in self._receivers(packet.topic):
+            self.counts["queue_full"] += session.offer(forwarded, qos, now_s)
+        return 0
+
+    def subscribe(self, session: Session, topic_filter: str, options: int) -> int:
+        """Return the reason code for the SUBACK; retained messages follow (not for shared subscriptions)."""
+        parsed = parse_filter(topic_filter)
+        if parsed is None:
+            return _FILTER_INVALID
+        share, pattern = parsed
+        known = topic_filter in session.subscriptions
+        qos = min(options & 3, 1)
+        session.subscriptions[topic_filter] = qos
+        retain_handling = options >> 4 & 3
+        if share is None and (retain_handling == 0 or (retain_handling == 1 and not known)):
+            now_s = asyncio.get_running_loop().time()
+            for topic, packet in self._retained.items():
+                if topic_matches(pattern, topic) and allowed(self._rules, session.user, "read", topic):
+                    session.offer(packet, qos, now_s)
+        return qos
+
+    @property
+    def packet_size_max(self) -> int:
+        """What CONNACK announces."""
+        return self._packet_size_max
+
+    def _receivers(self, topic: str) -> list[tuple[Session, int]]:
+        """Every session that is to have the message, once, with its QoS; of a shared subscription one, in turn."""
+        receivers: dict[str, int] = {}
+        shares: dict[str, list[Session]] = {}
+        for session in self._sessions.values():
+            if not allowed(self._rules, session.user, "read", topic):
+                continue
+            for topic_filter, qos in session.subscriptions.items():
+                parsed = parse_filter(topic_filter)
+                if parsed is None or not topic_matches(parsed[1], topic):
+                    continue
+                if parsed[0] is None:
+                    receivers[session.client_id] = max(qos, receivers.get(session.client_id, 0))
+                else:
+                    shares.setdefault(topic_filter, []).append(session)
+        for topic_filter, sessions in shares.items():
+            live = [session for session in sessions if session.writer is not None] or sessions
+            chosen = live[next(self._turns) % len(live)]
+            receivers[chosen.client_id] = max(chosen.subscriptions[topic_filter], receivers.get(chosen.client_id, 0))
+        return [(self._sessions[client_id], qos) for client_id, qos in receivers.items()]
+
+
+class _Connection:
+    """The packets of one client."""
+
+    def __init__(self, broker: Broker, writer: asyncio.StreamWriter) -> None:
+        self.ended = False
+        self.silence_max_s = _CONNECT_TIMEOUT_S
+        self._broker = broker
+        self._writer = writer
+        self._session: Session | None = None
+        self._user = _common_name(writer)
+
+    def take(self, packet: Packet) -> None:
+        """Answer one packet. Raises ProtocolError."""
+        if self._session is None:
+            if not isinstance(packet, Connect):
+                raise ProtocolError("the first packet is not CONNECT")
+            self._connect(packet)
+        elif isinstance(packet, Publish):
+            self._publish(packet)
+        elif isinstance(packet, PubAck):
+            self._session.acknowledged(packet.packet_id, asyncio.get_running_loop().time())
+        elif isinstance(packet, Subscribe):
+            codes = [self._broker.subscribe(self._session, topic, options) for topic, options in packet.filters]
+            self._writer.write(encode_suback(packet.packet_id, codes))
+        elif isinstance(packet, Unsubscribe):
+            gone = [self._session.subscriptions.pop(topic, None) for topic in packet.filters]
+            self._writer.write(encode_unsuback(packet.packet_id, [0x11 if qos is None else 0 for qos in gone]))
+        elif isinstance(packet, Disconnect):
+            self._session.set_expiry(packet.properties)
+            self.ended = True
+        elif isinstance(packet, Connect):
+            raise ProtocolError("a second CONNECT")
+        else:
+            self._writer.write(encode_pingresp())
+
+    def close(self) -> None:
+        """Leave the session to a later connection, unless one has it already."""
+        if self._session is not None and self._session.writer is self._writer:
+            self._broker.close_session(self._session)
+
+    def _connect(self, packet: Connect) -> None:
+        session, present = (None, False)
+        if packet.client_id:
+            session, present = self._broker.open_session(packet, self._user, self._writer)
+        if session is None:
+            self._writer.write(encode_connack(_CLIENT_ID_INVALID, session_present=False, properties={}))
+            self.ended = True
+            return
+        self._session = session
+        self.silence_max_s = packet.keep_alive_s * 1.5 or 1e9  # 3.1.2.10
+        offered: Properties = {
+            RECEIVE_MAXIMUM: 20,
+            MAXIMUM_QOS: 1,
+            MAXIMUM_PACKET_SIZE: self._broker.packet_size_max,
+            SESSION_EXPIRY: session.expiry_s,
+        }
+        self._writer.write(encode_connack(0, session_present=present, properties=offered))
+        session.resume(asyncio.get_running_loop().time())
+
+    def _publish(self, packet: Publish) -> None:
+        reason = self._broker.publish(packet, self._user)
+        if packet.packet_id is not None:
+            self._writer.write(encode_puback(PubAck(packet.packet_id, reason)))
+
+
+def _forwarded(packet: Publish, *, retain: bool) -> Publish:
+    properties: Properties = {key: packet.properties[key] for key in _FORWARDED if key in packet.properties}
+    return Publish(packet.topic, packet.payload, packet.qos, retain, properties=properties)
+
+
+def _common_name(writer: asyncio.StreamWriter) -> str:
+    certificate = writer.get_extra_info("peercert") or {}
+    for (key, value), *_ in certificate.get("subject", ()):
+        if key == "commonName":
+            return str(value)
+    return ""

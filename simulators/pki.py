@@ -1,0 +1,128 @@
+"""A throw-away certificate authority for the simulated cloud: broker, devices, insurer, operator."""
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_VALID: Final = timedelta(days=30)
+_SLACK: Final = timedelta(days=1)  # for boxes whose clock runs late
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where a certificate and its private key (0600) lie, both PEM."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A CA with an ECDSA P-256 key; everything it issues lies in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name("Outrider simulator CA")
+        certificate = (
+            _builder(self._name, self._name, self._key.public_key(), self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.certificate = directory / "ca.crt"
+        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue_server(self, names: Sequence[str] = ("localhost", "127.0.0.1", "::1")) -> Identity:
+        """Certificate of the broker, for names and addresses."""
+        alternative = x509.SubjectAlternativeName([_general_name(name) for name in names])
+        return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, alternative)
+
+    def issue_client(self, name: str) -> Identity:
+        """Certificate of a device, the insurer or an operator; the broker knows it by this common name."""
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, None)
+
+    def _issue(
+        self, name: str, usage: x509.ObjectIdentifier, alternative: x509.SubjectAlternativeName | None
+    ) -> Identity:
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = (
+            _builder(_name(name), self._name, key.public_key(), self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        )
+        if alternative is not None:
+            builder = builder.add_extension(alternative, critical=False)
+        identity = Identity(self.directory / f"{name}.crt", self.directory / f"{name}.key")
+        certificate = builder.sign(self._key, hashes.SHA256())
+        identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        write_private(identity.key, private_pem(key))
+        return identity
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8, unencrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a secret that nobody else may read, not even for a moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    """Key identifiers are there because Python 3.13 verifies strictly (RFC 5280, 4.2.1.1 and 4.2.1.2)."""
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SLACK)
+        .not_valid_after(now + _VALID)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
