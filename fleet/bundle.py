@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 
-import cbor2
 import msgspec
-from cwt import COSE, COSEHeaders, COSEKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.remote.trust import Manifest
+from agent.core.cose import encode_cbor, sign1
+from agent.remote.trust import BUNDLE_CONTEXT, Manifest
 
 
-def sign_bundle(manifest: Manifest, operator_key: bytes) -> bytes:
-    """COSE_Sign1 around the CBOR manifest; operator_key is a PEM Ed25519 private key."""
-    key = COSEKey.from_pem(operator_key, kid=b"operator")
-    protected = {COSEHeaders.ALG: key.alg, COSEHeaders.KID: key.kid}
-    payload = cbor2.dumps(msgspec.to_builtins(manifest), canonical=True)
-    return bytes(COSE.new().encode(payload, key, protected=protected))
+def sign_bundle(manifest: Manifest, operator_key: Ed25519PrivateKey) -> bytes:
+    """COSE_Sign1 around the CBOR manifest."""
+    return sign1(encode_cbor(msgspec.to_builtins(manifest)), external_aad=BUNDLE_CONTEXT, sign=operator_key.sign)
 
 
 def make_manifest(

@@ -7,16 +7,18 @@ A bundle is a COSE_Sign1 (RFC 9052) by the operator's Ed25519 key around CBOR:
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-import cbor2
 import msgspec
-from cwt import COSE, COSEKey, CWTError, VerifyError
 from msgspec import Meta
 
 from agent.core.config import Config, Name, overlay_config
-from agent.core.errors import BundleRejected, ConfigError
+from agent.core.cose import decode_cbor, verify1
+from agent.core.errors import BundleRejected, ConfigError, InputError, ProtocolError, SealError
+from agent.core.keys import parse_ed25519
 
+BUNDLE_CONTEXT: Final = b"outrider/config"
+"""External data of the signature: an operator's key that signs other things cannot be borrowed for this."""
 BUNDLE_SIZE_MAX: Final = 65_536
 PUSHABLE: Final = frozenset({"detect", "voice"})
 """What an operator may change from afar. Identity, trust, storage, buses and the link stay with who holds the box."""
@@ -83,21 +85,14 @@ def open_bundle(blob: bytes, operator_key: bytes) -> Manifest:
         raise BundleRejected(f"malformed: {len(blob)} bytes, at most {BUNDLE_SIZE_MAX}")
     if not operator_key:
         raise BundleRejected("no operator key is configured: this box takes no pushed config")
-    key = COSEKey.from_pem(operator_key, kid=b"operator")
     try:
-        payload = COSE.new().decode(blob, key)
-    except VerifyError as exc:
-        raise BundleRejected("tampered: the operator's signature does not fit") from exc
-    except (CWTError, ValueError, TypeError, KeyError, IndexError, AttributeError) as exc:
-        # What cwt raises on bytes that are no COSE message depends on where they stop being one.
-        raise BundleRejected(f"malformed: {exc}") from exc
-    return _parse_manifest(payload)
-
-
-def _parse_manifest(payload: Any) -> Manifest:
-    try:
-        return msgspec.convert(cbor2.loads(payload), Manifest)
-    except (cbor2.CBORDecodeError, msgspec.ValidationError, TypeError, ValueError) as exc:
+        payload = verify1(blob, external_aad=BUNDLE_CONTEXT, public_key=parse_ed25519(operator_key))
+        return msgspec.convert(decode_cbor(payload), Manifest, strict=True)
+    except InputError as exc:
+        raise BundleRejected(f"the configured operator key is {exc}") from exc
+    except SealError as exc:
+        raise BundleRejected(f"tampered: {exc}") from exc
+    except (ProtocolError, msgspec.ValidationError) as exc:
         raise BundleRejected(f"malformed: {exc}") from exc
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from agent.core.config import Config, Device, Store, Trust
 from agent.core.errors import BundleRejected, ConfigError
@@ -11,7 +11,6 @@ from agent.remote.apply import ConfigStore
 from fleet.bundle import make_manifest, sign_bundle
 
 KEY = Ed25519PrivateKey.generate()
-PRIVATE = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def bundle(version: int, braking: float = 3.5) -> bytes:
     manifest = make_manifest(
         text, bundle=f"b{version}", version=version, expires_ns=2**62, vehicles=["box-1"], groups=[]
     )
-    return sign_bundle(manifest, PRIVATE)
+    return sign_bundle(manifest, KEY)
 
 
 def test_an_accepted_bundle_survives_a_restart(base: Config) -> None:

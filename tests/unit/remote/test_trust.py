@@ -1,25 +1,18 @@
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.config import Config, Device
+from agent.core.cose import sign1
 from agent.core.errors import BundleRejected
-from agent.remote.trust import AcceptedBundle, accept_bundle
+from agent.remote.trust import BUNDLE_CONTEXT, AcceptedBundle, accept_bundle
 from fleet.bundle import make_manifest, sign_bundle
 
-
-def key_pair() -> tuple[bytes, bytes]:
-    key = Ed25519PrivateKey.generate()
-    return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    )
-
-
-PRIVATE, PUBLIC = key_pair()
+KEY = Ed25519PrivateKey.generate()
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 BASE = Config(device=Device(id="box-1", groups=["taxi"]))
 TEXT = "[detect.driving]\nbraking_mps2 = 3.5\n"
 
@@ -35,7 +28,7 @@ def make(
     manifest = make_manifest(
         text, bundle="b1", version=version, expires_ns=expires_ns, vehicles=vehicles, groups=groups
     )
-    return sign_bundle(manifest, PRIVATE)
+    return sign_bundle(manifest, KEY)
 
 
 def accept(blob: bytes, *, now_ns: int = 50, version_current: int = 1) -> AcceptedBundle:
@@ -62,11 +55,14 @@ def test_a_good_bundle_changes_only_what_it_says(blob: bytes) -> None:
         (make("[link]\nhost = 'evil'\n"), "may not be pushed"),
         (make("no toml"), "not TOML"),
         (sign_bundle(make_manifest("", bundle="b", version=9, expires_ns=100, vehicles=["box-1"], groups=[]),
-                     key_pair()[0]), "tampered"),
-        (b"", "malformed"),
-        (b"\xd2\x84", "malformed"),
-        (cbor2.dumps({"config": TEXT}), "malformed"),
-        (b"\x81" * 60_000, "malformed"),
+                     Ed25519PrivateKey.generate()), "tampered"),
+        (b"", "tampered: signature is unreadable"),
+        (b"\xd2\x84", "tampered"),
+        (cbor2.dumps({"config": TEXT}), "tampered: not a COSE_Sign1"),
+        (b"\x81" * 60_000, "nested deeper"),
+        (sign1(b"\xa0", external_aad=BUNDLE_CONTEXT, sign=KEY.sign), "malformed"),
+        (sign1(b"junk", external_aad=BUNDLE_CONTEXT, sign=KEY.sign), "malformed"),
+        (sign1(cbor2.dumps({}), external_aad=b"other", sign=KEY.sign), "tampered: signature is wrong"),
         (bytes(70_000), "malformed: 70000 bytes"),
     ],
 )  # fmt: skip
@@ -85,13 +81,8 @@ def test_no_changed_byte_gets_through(data: st.DataObject) -> None:
     blob = bytearray(make())
     where = data.draw(st.integers(0, len(blob) - 1))
     blob[where] ^= data.draw(st.integers(1, 255))
-    try:
-        accepted = accept(bytes(blob))
-    except BundleRejected:
-        return
-    # The unprotected header is not signed, by COSE's design; nothing in it is believed.
-    assert accepted.config.detect.driving.braking_mps2 == 3.5
-    assert accepted.version == 2
+    with pytest.raises(BundleRejected):
+        accept(bytes(blob))
 
 
 @given(st.binary(max_size=300))
