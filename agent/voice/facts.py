@@ -1,0 +1,97 @@
+"""What an event offers the prompts: its keys, most specific first, and its facts by placeholder."""
+
+from typing import Final, get_args
+
+from agent.core.events import (
+    AnyEvent,
+    BatteryAlarm,
+    Collision,
+    ConfigApplied,
+    Event,
+    HarshDriving,
+    ModelChanged,
+    SourceChanged,
+    TripEnded,
+)
+from agent.voice.reading import Fact, FactKind
+
+STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
+
+_ALARM_FACTS: Final = {
+    "over_temperature": {"cell", "temperature", "limit"},
+    "thermal_runaway": {"cell"},
+    "temperature_difference": {"temperature", "limit"},
+    "cell_over_voltage": {"cell", "voltage", "limit"},
+    "cell_under_voltage": {"cell", "voltage", "limit"},
+    "poor_cell_consistency": {"cell", "voltage", "limit"},
+}
+_TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh_count"})
+
+
+def _known_keys() -> dict[str, frozenset[str]]:
+    keys: dict[str, frozenset[str]] = {str(kind.__struct_config__.tag): frozenset() for kind in get_args(AnyEvent)}
+    del keys["battery_alarm"]  # says nothing without naming the alarm
+    variants = ("harsh_driving.acceleration", "harsh_driving.braking", "harsh_driving.cornering")
+    states = ("source_changed.lost", "source_changed.restored", "model_changed.down", "model_changed.restored")
+    for key in (*variants, *states, "model_changed.refused", "collision.stationary", "battery_alarm.cleared"):
+        keys[key] = frozenset()
+    for alarm, facts in _ALARM_FACTS.items():
+        keys[f"battery_alarm.{alarm}"] = frozenset(facts)
+        keys[f"battery_alarm.{alarm}.stop"] = frozenset(facts)
+    keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
+    keys["config_applied"] = frozenset({"config_version"})
+    return keys
+
+
+KNOWN_KEYS: Final = _known_keys()
+"""Every key a prompt may have, with the placeholders its text may use."""
+
+
+def keys_of(event: Event) -> tuple[str, ...]:
+    """Keys to look a prompt up by, the most specific first."""
+    kind = event.kind
+    match event:
+        case BatteryAlarm(alarm="thermal_runaway", cleared=True):
+            return ()  # a battery that has burnt is never declared safe by a box
+        case BatteryAlarm(cleared=True):
+            return (f"{kind}.cleared",)
+        case BatteryAlarm():
+            stop = (f"{kind}.{event.alarm}.stop",) if event.level >= STOP_LEVEL else ()
+            return (*stop, f"{kind}.{event.alarm}")
+        case HarshDriving():
+            return (f"{kind}.{event.maneuver}", kind)
+        case Collision(stationary=True):
+            return (f"{kind}.stationary", kind)
+        case TripEnded() if _harsh_count(event) == 0:
+            return (f"{kind}.calm", kind)
+        case SourceChanged() | ModelChanged():
+            return (f"{kind}.{event.state}", kind)
+        case _:
+            return (kind,)
+
+
+def facts_of(event: Event) -> dict[str, Fact]:
+    """The event's values by placeholder: at least those KNOWN_KEYS promises for its keys."""
+    match event:
+        case BatteryAlarm():
+            quantity: FactKind = "temperature" if "temperature" in event.alarm else "voltage"
+            return {
+                "cell": Fact("cell", event.cell),
+                quantity: Fact(quantity, event.value),
+                "limit": Fact(quantity, event.limit),
+            }
+        case TripEnded():
+            return {
+                "distance": Fact("distance", event.distance_m),
+                "duration": Fact("duration", event.duration_s),
+                "speed_max": Fact("speed", event.speed_max_kmh),
+                "harsh_count": Fact("count", _harsh_count(event)),
+            }
+        case ConfigApplied():
+            return {"config_version": Fact("count", event.config_version)}
+        case _:
+            return {}
+
+
+def _harsh_count(trip: TripEnded) -> int:
+    return trip.harsh_acceleration_count + trip.harsh_braking_count + trip.harsh_cornering_count

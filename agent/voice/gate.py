@@ -1,0 +1,119 @@
+"""When to be silent: a driver who brakes hard or corners fast needs both ears, and a crash is no time for chatter."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.config import Voice
+from agent.core.events import Collision, Priority
+from agent.core.signals import Series, SignalWindow
+from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, SPEED
+
+# Ours, not a standard's: an IMU at 100 Hz shakes beyond any limit on rough road, a manoeuvre lasts.
+_SMOOTHING_S: Final = 0.2
+_GAP_S: Final = 1.0  # after a longer gap smoothing starts anew
+_SPEED_SPAN_S: Final = 1.0  # braking out of the speed, for cars without an IMU
+_STANDING_KMH: Final = 3.0  # a standing car does not brake: what the IMU says then is slope or mounting
+_PULSE_LONGEST_S: Final = 2.0
+_BREATH_S: Final = 1.0  # after the pulse, before the first word
+
+
+class Gate:
+    """Says when speech of an urgency may begin. Time comes from the data or as an argument; no clock.
+
+    Crash speech passes always once the car's own pulse is over. Other speech waits while braking or cornering beyond
+    the limits and for gate_quiet_s after, and for gate_crash_s after a collision.
+    """
+
+    def __init__(self, config: Voice) -> None:
+        self._config = config
+        self._longitudinal = _Smoothed()
+        self._lateral = _Smoothed()
+        self._slope = _SpeedSlope()
+        self._manoeuvre_ns: int | None = None
+        self._pulse_over_ns: int | None = None
+
+    def configure(self, config: Voice) -> None:
+        """New limits; what has been seen stays."""
+        self._config = config
+
+    def update(self, window: SignalWindow) -> None:
+        """Look at the window's new samples."""
+        speed_kmh = window.latest(SPEED)
+        slope = self._slope.feed(window.new(SPEED))
+        longitudinal = self._longitudinal.feed(window.new(ACCELERATION_LONGITUDINAL))
+        lateral = self._lateral.feed(window.new(ACCELERATION_LATERAL))
+        if speed_kmh is not None and speed_kmh < _STANDING_KMH:
+            longitudinal, lateral = [], []
+        self._close_where(slope, below=-self._config.gate_braking_mps2)
+        self._close_where(longitudinal, below=-self._config.gate_braking_mps2)
+        self._close_where(lateral, below=-self._config.gate_cornering_mps2)
+        self._close_where([(t_ns, -value) for t_ns, value in lateral], below=-self._config.gate_cornering_mps2)
+
+    def on_collision(self, collision: Collision) -> None:
+        """Open the crash window; a later collision opens it anew."""
+        pulse_s = min(max(collision.duration_ms, 0.0) / 1000, _PULSE_LONGEST_S)
+        over_ns = collision.t_ns + round((pulse_s + _BREATH_S) * 1e9)
+        self._pulse_over_ns = max(over_ns, self._pulse_over_ns or over_ns)
+
+    def opens_ns(self, urgency: int) -> int | None:
+        """Earliest instant for speech of this urgency if nothing more happens; None: any time."""
+        if urgency <= Priority.CRASH:
+            return self._pulse_over_ns
+        candidates = []
+        if self._manoeuvre_ns is not None:
+            candidates.append(self._manoeuvre_ns + round(self._config.gate_quiet_s * 1e9))
+        if self._pulse_over_ns is not None:
+            candidates.append(self._pulse_over_ns + round(self._config.gate_crash_s * 1e9))
+        return max(candidates, default=None)
+
+    def is_open(self, t_ns: int, urgency: int) -> bool:
+        """Whether speech of this urgency may sound now."""
+        opens_ns = self.opens_ns(urgency)
+        return opens_ns is None or t_ns >= opens_ns
+
+    def _close_where(self, values: list[tuple[int, float]], *, below: float) -> None:
+        beyond = [t_ns for t_ns, value in values if value < below]
+        if beyond:
+            self._manoeuvre_ns = max(beyond[-1], self._manoeuvre_ns or beyond[-1])
+
+
+@dataclass(slots=True)
+class _Smoothed:
+    """First-order low-pass over irregular samples; the same whatever the windows."""
+
+    t_ns: int | None = None
+    value: float = 0.0
+
+    def feed(self, series: Series) -> list[tuple[int, float]]:
+        smoothed = []
+        for t_ns, value in zip(series.t_ns.tolist(), series.value.tolist(), strict=True):
+            step_s = _GAP_S + 1 if self.t_ns is None else (t_ns - self.t_ns) / 1e9
+            if step_s > _GAP_S:
+                self.value = 0.0  # a first sample alone proves no manoeuvre
+                step_s = 0.0
+            self.value += (value - self.value) * step_s / (_SMOOTHING_S + step_s)
+            self.t_ns = t_ns
+            smoothed.append((t_ns, self.value))
+        return smoothed
+
+
+class _SpeedSlope:
+    """Acceleration in m/s^2 out of the speed, over about a second."""
+
+    def __init__(self) -> None:
+        self._tail: deque[tuple[int, float]] = deque()
+
+    def feed(self, series: Series) -> list[tuple[int, float]]:
+        """Slope at each new sample that has one of at least half a span before it."""
+        slopes = []
+        for t_ns, value in zip(series.t_ns.tolist(), series.value.tolist(), strict=True):
+            while self._tail and t_ns - self._tail[0][0] > _SPEED_SPAN_S * 1e9:
+                self._tail.popleft()
+            if self._tail:
+                first_ns, first = self._tail[0]
+                span_s = (t_ns - first_ns) / 1e9
+                if span_s >= _SPEED_SPAN_S / 2:
+                    slopes.append((t_ns, (value - first) / 3.6 / span_s))
+            self._tail.append((t_ns, value))
+        return slopes

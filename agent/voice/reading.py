@@ -1,0 +1,85 @@
+"""Numbers as a person says them: 56.4 is "56度" or "56 degrees", and cells count from 1."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.core.config import Section
+
+FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "count"]
+
+
+class Unit(Section, frozen=True, kw_only=True):
+    """`many` holds {number}; `one`, where the language has it, is the singular."""
+
+    many: str
+    one: str = ""
+
+
+class Words(Section, frozen=True, kw_only=True):
+    """The words of one language around numbers."""
+
+    unknown: str
+    cell: str
+    battery: str
+    temperature: Unit
+    voltage: Unit
+    speed: Unit
+    kilometre: Unit
+    metre: Unit
+    hour: Unit
+    minute: Unit
+    join: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A value of an event: temperature in Celsius, voltage V, speed km/h, distance m, duration s, cell from 0."""
+
+    kind: FactKind
+    value: float | None
+
+
+def read_fact(fact: Fact, words: Words) -> str:
+    """Words for a value; nothing here raises on a value that is missing or not finite."""
+    value = fact.value
+    if value is None or not math.isfinite(value):
+        return words.battery if fact.kind == "cell" else words.unknown
+    match fact.kind:
+        case "temperature":
+            return _with_unit(value, 0, words.temperature)
+        case "voltage":
+            return _with_unit(value, 2, words.voltage)
+        case "speed":
+            return _with_unit(value, 0, words.speed)
+        case "distance":
+            return _read_distance(value, words)
+        case "duration":
+            return _read_duration(value, words)
+        case "cell":
+            return words.cell.replace("{number}", str(round(value) + 1))
+        case "count":
+            return str(round(value))
+
+
+def _read_distance(metres: float, words: Words) -> str:
+    if metres < 950:
+        return _with_unit(round(metres, -1), 0, words.metre)
+    return _with_unit(metres / 1000, 1 if metres < 9_950 else 0, words.kilometre)
+
+
+def _read_duration(seconds: float, words: Words) -> str:
+    minutes = max(1, round(seconds / 60))
+    hours, minutes = divmod(minutes, 60)
+    parts = [
+        _with_unit(number, 0, unit) for number, unit in ((hours, words.hour), (minutes, words.minute)) if number > 0
+    ]
+    return words.join.join(parts)
+
+
+def _with_unit(value: float, digits: int, unit: Unit) -> str:
+    number = f"{value:.{digits}f}"
+    if digits:
+        number = number.rstrip("0").rstrip(".")
+    number = "0" if number == "-0" else number
+    return unit.one if number == "1" and unit.one else unit.many.replace("{number}", number)
