@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
-from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError
+from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError
 from agent.core.events import Priority
 from agent.core.ports import Clock, Message, Notice, Notify, Session
 from agent.core.records import Position, Range, SealedRecord
@@ -127,7 +127,7 @@ class Uplink:
                 async with self._connect(self._link, client_id=self._device, subscriptions=topics) as session:
                     await self._tell_connected()
                     await self._work_with(session)
-            except LinkDown as exc:
+            except (LinkDown, StoreError) as exc:
                 await self._tell_cut(exc)
             if self._counts["received"] > received_before or loop.time() - opened_s > self._link.backoff_longest_s:
                 waits = self._fresh_waits()
@@ -165,15 +165,15 @@ class Uplink:
             return
 
     async def _work_with(self, session: Session) -> None:
-        """Send and listen until the connection ends. Raises LinkDown."""
+        """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
         self._unreceipted.clear()
         self._refused.clear()
-        down: LinkDown | None = None
+        down: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(session), name="downlink")
                 tasks.create_task(self._send(session, tasks), name="uplink")
-        except* LinkDown as group:
+        except* (LinkDown, StoreError) as group:
             down = _first(group)
         finally:
             self._connected = False
@@ -257,7 +257,7 @@ class Uplink:
         gone = await self._outbox.forget(receipt.ranges)
         self._counts["receipts"] += 1
         self._counts["received"] += gone
-        for position in list(self._unreceipted):
+        for position in list(self._unreceipted) if gone else ():  # a receipt the outbox did not take frees nothing
             if any(r.boot == position.boot and r.first <= position.sequence <= r.last for r in receipt.ranges):
                 del self._unreceipted[position]
                 self._refused.discard(position)
@@ -278,7 +278,7 @@ class Uplink:
         text = f"connected to {self._link.host}:{self._link.port}"
         self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
 
-    async def _tell_cut(self, reason: LinkDown) -> None:
+    async def _tell_cut(self, reason: LinkDown | StoreError) -> None:
         """Once per outage, however many tries it takes."""
         if self._cut:
             self._counts["failed_tries"] += 1
@@ -286,19 +286,24 @@ class Uplink:
             return
         self._cut = self._behind = True
         self._counts["cuts"] += 1
-        waiting = await self._outbox.pending()
-        self._say(f"cut off: {reason}" + (f", {waiting} waiting" if waiting else ""), waiting=waiting)
+        text = f"cut off: {reason}"
+        try:
+            waiting = await self._outbox.pending()
+        except StoreError as exc:
+            self._say(text if exc is reason else f"{text}; {exc}")
+        else:
+            self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
 
     def _say(self, text: str, **values: float) -> None:
         _LOG.info("%s", text)
         self._notify(Notice("sync", self._clock.monotonic_ns(), text, values=values))
 
 
-def _first(group: BaseExceptionGroup[LinkDown]) -> LinkDown:
+def _first(group: BaseExceptionGroup[LinkDown | StoreError]) -> LinkDown | StoreError:
     """Of the many tasks that saw the connection end, the first one's word."""
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    if not isinstance(found, LinkDown):
-        raise TypeError("a group of LinkDown holds something else") from found
+    if not isinstance(found, (LinkDown, StoreError)):
+        raise TypeError("a group of expected failures holds something else") from found
     return found

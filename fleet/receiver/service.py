@@ -1,0 +1,173 @@
+"""The receiver on the network: records in, signed receipts out, over however many connections it takes."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
+
+from agent.core.backoff import backoff_waits
+from agent.core.config import Link
+from agent.core.errors import LinkDown, PublishRefused
+from agent.core.ports import Session
+from agent.link import mqtt, wire
+
+_LOG: Final = logging.getLogger(__name__)
+_RECORDS: Final = "outrider/v1/+/record"
+_RECEIPT_EXPIRY_S: Final = 3600  # a device that comes back later sends again, and is answered again
+_LAST_RECEIPTS_S: Final = 2.0
+
+Outcome_co = TypeVar("Outcome_co", covariant=True)
+Outcome = TypeVar("Outcome")
+
+
+class Intake(Protocol[Outcome_co]):
+    """What the service needs of fleet.receiver.intake."""
+
+    def take(self, envelope: bytes) -> Outcome_co:
+        """Open, verify, store; returns what became of it, for poison too."""
+        ...
+
+    def receipts(self, device: str) -> Sequence[tuple[str, bytes]]:
+        """Topic and payload of what has been received so far."""
+        ...
+
+
+class Connect(Protocol):
+    """agent.link.mqtt.connect, or a test's."""
+
+    def __call__(
+        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
+    ) -> AbstractAsyncContextManager[Session]:
+        """Open one connection; raises LinkDown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How the service behaves. share: name of the shared subscription that several receivers divide among them."""
+
+    client_id: str = "insurer"
+    share: str | None = None
+    receipt_wait_s: float = 0.05
+    receipt_again_s: float = 5.0
+
+
+async def serve(
+    link: Link,
+    intake: Intake[Outcome],
+    *,
+    stopping: asyncio.Event,
+    terms: Terms = Terms(),
+    on_outcome: Callable[[Outcome], None] = lambda _: None,
+    connect: Connect = mqtt.connect,
+    uniform: Callable[[], float] = random.random,
+) -> None:
+    """Receive until stopping is set; then answer what was taken and disconnect.
+
+    A record is acknowledged to the broker once the intake has it. Receipts are gathered for receipt_wait_s, and sent
+    once more receipt_again_s later, for the connection may have been lost under the first.
+    """
+    topic = f"$share/{terms.share}/{_RECORDS}" if terms.share else _RECORDS
+    service = _Service(intake, on_outcome, terms)
+    waits = backoff_waits(uniform, longest_s=link.backoff_longest_s)
+    while not stopping.is_set():
+        taken_before = service.taken
+        try:
+            async with connect(link, client_id=terms.client_id, subscriptions=[topic]) as session:
+                _LOG.info("receiving from %s:%d", link.host, link.port)
+                await service.attend(session, stopping)
+        except LinkDown as exc:
+            _LOG.warning("receiver is cut off: %s", exc)
+        if service.taken > taken_before:
+            waits = backoff_waits(uniform, longest_s=link.backoff_longest_s)
+        await _pause(stopping, next(waits))
+
+
+async def _pause(stopping: asyncio.Event, wait_s: float) -> None:
+    try:
+        async with asyncio.timeout(wait_s):
+            await stopping.wait()
+    except TimeoutError:
+        return
+
+
+@dataclass(slots=True)
+class _Service(Generic[Outcome]):
+    """What outlives a connection: whom we owe a receipt (device -> when its next one is due)."""
+
+    intake: Intake[Outcome]
+    on_outcome: Callable[[Outcome], None]
+    terms: Terms
+    taken: int = 0
+    owed: dict[str, float] = field(default_factory=dict)
+    again: dict[str, float] = field(default_factory=dict)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def attend(self, session: Session, stopping: asyncio.Event) -> None:
+        """Serve one connection. Raises LinkDown when it ends before stopping is set."""
+        down: LinkDown | None = None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                taking = tasks.create_task(self._take(session), name="take")
+                answering = tasks.create_task(self._answer(session), name="answer")
+                await stopping.wait()
+                taking.cancel()
+                answering.cancel()
+            async with asyncio.timeout(_LAST_RECEIPTS_S):
+                await self._send_receipts(session, list(self.owed))
+        except* LinkDown as group:
+            down = next(exc for exc in _leaves(group) if isinstance(exc, LinkDown))
+        except* TimeoutError:
+            down = LinkDown("the last receipts could not be sent")
+        if down is not None:
+            raise down
+
+    async def _take(self, session: Session) -> None:
+        loop = asyncio.get_running_loop()
+        async for message in session.messages():
+            parsed = wire.parse_topic(message.topic)
+            self.on_outcome(self.intake.take(message.payload))
+            self.taken += 1
+            if parsed is not None:
+                self.owed.setdefault(parsed[0], loop.time() + self.terms.receipt_wait_s)
+                self.changed.set()
+
+    async def _answer(self, session: Session) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self.changed.clear()
+            now_s = loop.time()
+            due = [device for dates in (self.owed, self.again) for device, due_s in dates.items() if due_s <= now_s]
+            await self._send_receipts(session, dict.fromkeys(due))
+            dates_s = [*self.owed.values(), *self.again.values()]
+            try:
+                async with asyncio.timeout_at(min(dates_s, default=None)):
+                    await self.changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _send_receipts(self, session: Session, devices: Sequence[str] | dict[str, None]) -> None:
+        loop = asyncio.get_running_loop()
+        for device in devices:
+            first_time = self.owed.pop(device, None) is not None
+            self.again.pop(device, None)
+            try:
+                for topic, payload in self.intake.receipts(device):
+                    await session.publish(topic, payload, expiry_s=_RECEIPT_EXPIRY_S)
+            except PublishRefused as exc:
+                _LOG.warning("receipt for %s refused: %s", device, exc)
+            except (LinkDown, asyncio.CancelledError):
+                self.owed[device] = loop.time()
+                raise
+            if first_time:
+                self.again[device] = loop.time() + self.terms.receipt_again_s
+
+
+def _leaves(group: BaseExceptionGroup[LinkDown]) -> list[BaseException]:
+    leaves: list[BaseException] = []
+    for exc in group.exceptions:
+        leaves += _leaves(exc) if isinstance(exc, BaseExceptionGroup) else [exc]
+    return leaves
