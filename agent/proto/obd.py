@@ -199,10 +199,13 @@ def encode_dtc(code: str) -> bytes:
 
 
 def parse_vin(message: bytes) -> str:
-    """VIN from a reply to 09 02. Raises ProtocolError where it is not 17 characters a VIN may have."""
+    """VIN from a reply to 09 02. Raises ProtocolError where it is not 17 letters and digits.
+
+    I, O and Q, which ISO 3779 leaves out, are let through: bench ECUs carry them, and it is still the car's own name.
+    """
     text = _information(message, VIN).lstrip(b"\0").rstrip(b"\0 ").decode("ascii", "replace")
-    if not re.fullmatch(r"[A-HJ-NPR-Z0-9]{17}", text):
-        raise ProtocolError(f"VIN {text!r} is not 17 letters and digits (without I, O, Q)")
+    if not re.fullmatch(r"[A-Z0-9]{17}", text):
+        raise ProtocolError(f"VIN {text!r} is not 17 letters and digits")
     return text
 
 
