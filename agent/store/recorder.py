@@ -1,0 +1,257 @@
+"""From event to durable record: bounded waiting room, group commit, sealing in the order of the chain."""
+
+import asyncio
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent import __version__
+from agent.core.backoff import backoff_waits
+from agent.core.config import Config
+from agent.core.errors import ConfigError, SealError, StoreError
+from agent.core.events import Event, Priority, SourceChanged
+from agent.core.keys import parse_x25519, read_key
+from agent.core.ports import Clock, Keystore
+from agent.core.records import Header, Position, SealedRecord, encode_event
+from agent.store.outbox import Outbox
+from agent.store.seal import Sealer
+
+_LOG: Final = logging.getLogger(__name__)
+_WAITING_MAX: Final = 4096
+_ATTEMPTS_AT_CLOSE: Final = 3
+
+
+class Encode(Protocol):
+    """encode_event, or something before it."""
+
+    def __call__(self, event: Event, *, position: Position, wall_offset_ns: int | None, agent_version: str) -> bytes:
+        """CBOR of an event."""
+        ...
+
+
+class Recorder:
+    """Takes events at any time, commits them in groups: critical ones at once.
+
+    sealed counts records on the disk; dropped events that never got there (no room, or too large); shed records that
+    a full store let go, by priority.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sealer: Sealer,
+        clock: Clock,
+        *,
+        config: Config,
+        on_durable: Callable[[], None],
+        encode: Encode,
+        uniform: Callable[[], float],
+    ) -> None:
+        self.outbox = outbox
+        self.sealed = 0
+        self.dropped = 0
+        self.shed: Counter[Priority] = Counter()
+        self._sealer = sealer
+        self._clock = clock
+        self._limits = config.store
+        self._on_durable = on_durable
+        self._encode = encode
+        self._uniform = uniform
+        self._waiting: deque[Event] = deque()
+        self._held: list[SealedRecord] = []  # sealed, not yet on the disk; their places in the chain are taken
+        self._head = outbox.head
+        self._sequence = 0
+        self._closed = False
+        self._ended = False
+        self._failure: StoreError | None = None
+        self._ready = asyncio.Event()  # something waits, or it is time to end
+        self._urgent = asyncio.Event()  # do not wait for a fuller batch
+        self._settled = asyncio.Event()  # an attempt has ended, well or badly
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        keystore: Keystore,
+        clock: Clock,
+        *,
+        on_durable: Callable[[], None] = lambda: None,
+        encode: Encode = encode_event,
+        uniform: Callable[[], float] = random.random,
+    ) -> "Recorder":
+        """Open the outbox below config.store.directory and the keys of config.trust.
+
+        Raises ConfigError or InputError where a key is missing or unusable, StoreError where the disk refuses.
+        """
+        sealer = _make_sealer(config, keystore)
+        shed: Counter[Priority] = Counter()
+        outbox = await Outbox.open(
+            Path(config.store.directory),
+            device=keystore.device_id,
+            size_max_bytes=config.store.size_max_mb * 1_000_000,
+            on_shed=shed.update,
+        )
+        recorder = cls(outbox, sealer, clock, config=config, on_durable=on_durable, encode=encode, uniform=uniform)
+        recorder.shed = shed
+        if outbox.moved_aside is not None:
+            detail = f"the file was corrupt; it is kept as {outbox.moved_aside.name} and a new one begun"
+            _LOG.error("outbox: %s", detail)
+            recorder.put(SourceChanged(t_ns=clock.monotonic_ns(), source="outbox", state="restored", detail=detail))
+        return recorder
+
+    def put(self, event: Event) -> None:
+        """Take an event; never waits. When there is no room, the oldest of the lowest priority goes, counted."""
+        if self._closed:
+            self._drop(event, "the recorder is closed")
+            return
+        self._waiting.append(event)
+        if len(self._waiting) > _WAITING_MAX:
+            self._make_room()
+        if event.priority <= Priority.SAFETY or len(self._waiting) >= self._limits.batch_max:
+            self._urgent.set()
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Commit until close, then close the outbox. Cancelled, it still commits what was put, and then ends.
+
+        Raises StoreError where the disk still refuses at the end.
+        """
+        committing = asyncio.create_task(self._commit_all(), name="commit")
+        try:
+            await asyncio.shield(committing)
+        except asyncio.CancelledError:
+            self.close()
+            await committing
+            raise
+        finally:
+            self._closed = self._ended = True
+            self._settled.set()
+            await self.outbox.close()
+
+    async def flush(self) -> None:
+        """Return when everything put so far is on the disk. Raises StoreError where an attempt to do so fails."""
+        while self._waiting or self._held:
+            if self._ended:
+                raise StoreError(f"{len(self._waiting) + len(self._held)} events are not on the disk")
+            self._settled.clear()
+            self._urgent.set()
+            self._ready.set()
+            await self._settled.wait()
+            if self._failure is not None:
+                raise self._failure
+
+    def close(self) -> None:
+        """Take nothing more; run commits what waits and returns."""
+        self._closed = True
+        self._urgent.set()
+        self._ready.set()
+
+    async def _commit_all(self) -> None:
+        waits = self._make_waits()
+        attempts_left = _ATTEMPTS_AT_CLOSE
+        while await self._batch_is_due():
+            try:
+                with self._clock.hold():
+                    await self._commit_batch()
+            except StoreError as exc:
+                attempts_left -= self._closed
+                if attempts_left == 0:
+                    self._failure = StoreError(f"{len(self._waiting) + len(self._held)} events are lost: {exc}")
+                    raise self._failure from exc
+                self._report_failure(exc)
+                await self._wait(0 if self._closed else next(waits))
+            else:
+                waits = self._make_waits()
+
+    async def _batch_is_due(self) -> bool:
+        """Wait for something to commit, and for company to commit it with. False when all is done."""
+        while not self._waiting and not self._held:
+            if self._closed:
+                return False
+            self._ready.clear()
+            self._urgent.clear()
+            await self._ready.wait()
+        if not self._held and len(self._waiting) < self._limits.batch_max:
+            await self._wait(self._limits.batch_wait_ms / 1000)
+        return True
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, but no longer than until something urgent comes."""
+        async with asyncio.TaskGroup() as group:
+            timer = group.create_task(self._ring(seconds))
+            await self._urgent.wait()
+            timer.cancel()
+        if not self._closed:
+            self._urgent.clear()
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._urgent.set()
+
+    async def _commit_batch(self) -> None:
+        if not self._held:
+            events = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_max))]
+            offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
+            self._held = await asyncio.to_thread(self._seal, events, offset_ns)
+        records = self._held
+        critical = any(record.priority <= Priority.SAFETY for record in records)
+        await self.outbox.append(records, critical=critical)
+        self._held = []
+        self._failure = None
+        self.sealed += len(records)
+        self._settled.set()
+        self._on_durable()
+
+    def _seal(self, events: Sequence[Event], wall_offset_ns: int | None) -> list[SealedRecord]:
+        """In a thread: a hardware key may take its time."""
+        records = []
+        for event in events:
+            header = Header(
+                device=self._sealer.keystore.device_id,
+                boot=self.outbox.boot,
+                sequence=self._sequence + 1,
+                priority=event.priority,
+                previous=self._head,
+            )
+            try:
+                content = self._encode(
+                    event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version=__version__
+                )
+                record = self._sealer.seal(content, header)
+            except SealError as exc:
+                self._drop(event, str(exc))
+                continue
+            self._sequence, self._head = record.sequence, record.digest
+            records.append(record)
+        return records
+
+    def _make_room(self) -> None:
+        lowest = max(event.priority for event in self._waiting)
+        index = next(i for i, event in enumerate(self._waiting) if event.priority == lowest)
+        event = self._waiting[index]
+        del self._waiting[index]
+        self._drop(event, "no room is left to wait for the disk")
+
+    def _drop(self, event: Event, reason: str) -> None:
+        self.dropped += 1
+        _LOG.error("%s at %d ns is dropped (%d so far): %s", event.kind, event.t_ns, self.dropped, reason)
+
+    def _report_failure(self, exc: StoreError) -> None:
+        if self._failure is None:
+            _LOG.warning("the disk refuses, events wait in memory: %s", exc)
+        self._failure = exc
+        self._settled.set()
+
+    def _make_waits(self) -> Iterator[float]:
+        return backoff_waits(self._uniform, longest_s=10.0)
+
+
+def _make_sealer(config: Config, keystore: Keystore) -> Sealer:
+    trust = config.trust
+    if not trust.insurer_encryption_key:
+        raise ConfigError("trust.insurer_encryption_key: events cannot be sealed without the insurer's key")
+    names = [name for name in (trust.insurer_encryption_key, trust.owner_encryption_key) if name]
+    return Sealer(keystore, [read_key(Path(name), parse_x25519) for name in names])

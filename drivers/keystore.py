@@ -1,0 +1,101 @@
+"""The device's Ed25519 identity in a file that only its user may read."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from agent.core.errors import InputError
+from agent.core.keys import public_pem, raw_bytes
+
+_PRIVATE_MODE: Final = 0o600
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+class FileKeystore:
+    """Keystore port over a PKCS#8 PEM file, mode 0600."""
+
+    def __init__(self, key: Ed25519PrivateKey, device_id: str) -> None:
+        self.device_id = device_id
+        self._key = key
+
+    @classmethod
+    def create(cls, path: Path, device_id: str) -> "FileKeystore":
+        """Make a key and write it. Raises InputError where the file exists: a key is never overwritten."""
+        key = Ed25519PrivateKey.generate()
+        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return cls(key, device_id)
+
+    @classmethod
+    def open(cls, path: Path, device_id: str) -> "FileKeystore":
+        """Read the key. Raises InputError where it is missing, open to others, or not an Ed25519 key."""
+        try:
+            key = load_pem_private_key(read_private(path), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+            raise InputError(f"{path}: not an unencrypted PKCS#8 PEM private key") from exc
+        if not isinstance(key, Ed25519PrivateKey):
+            raise InputError(f"{path}: not an Ed25519 key")
+        return cls(key, device_id)
+
+    @property
+    def public_key(self) -> bytes:
+        """Raw Ed25519 public key, 32 bytes."""
+        return raw_bytes(self._key.public_key())
+
+    def public_pem(self) -> bytes:
+        """Public key in PEM, to register the device with."""
+        return public_pem(self._key.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """Ed25519 signature, 64 bytes."""
+        return self._key.sign(data)
+
+
+def write_private(path: Path, pem: bytes) -> None:
+    """Write a new file of mode 0600, whole or not at all. Raises InputError, also where the file exists."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(temporary, path)  # unlike rename, refuses to replace
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+    except FileExistsError as exc:
+        raise InputError(f"{path}: exists already; a key is never overwritten") from exc
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be written: {exc.strerror}") from exc
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file that nobody else may read or write. Raises InputError."""
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & _OTHERS:
+                raise InputError(f"{path}: mode {mode:04o} lets others in; run: chmod 600 {path}")
+            return file.read()
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

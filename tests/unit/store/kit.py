@@ -1,0 +1,87 @@
+"""Keys and records for the tests of store, receiver and chain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.core.config import Config, Device, Store, Trust
+from agent.core.events import Event, HarshDriving, Priority
+from agent.core.keys import public_pem
+from agent.core.records import GENESIS, Header, Position, SealedRecord, build_envelope, encode_event
+from agent.store.seal import Sealer
+from drivers.keystore import FileKeystore
+
+
+@dataclass(frozen=True)
+class Keys:
+    device: FileKeystore
+    insurer: X25519PrivateKey
+    owner: X25519PrivateKey
+
+    @property
+    def device_public(self) -> Ed25519PublicKey:
+        return Ed25519PublicKey.from_public_bytes(self.device.public_key)
+
+    def sealer(self) -> Sealer:
+        return Sealer(self.device, [self.insurer.public_key(), self.owner.public_key()])
+
+
+KEYS = Keys(
+    FileKeystore(Ed25519PrivateKey.from_private_bytes(bytes(range(32))), "car-1"),
+    X25519PrivateKey.from_private_bytes(b"\1" * 32),
+    X25519PrivateKey.from_private_bytes(b"\2" * 32),
+)
+
+
+def make_config(directory: Path, **store: int) -> Config:
+    (directory / "insurer.pem").write_bytes(public_pem(KEYS.insurer.public_key()))
+    (directory / "owner.pem").write_bytes(public_pem(KEYS.owner.public_key()))
+    return Config(
+        device=Device(id="car-1"),
+        store=Store(directory=str(directory / "store"), **store),
+        trust=Trust(
+            insurer_encryption_key=str(directory / "insurer.pem"), owner_encryption_key=str(directory / "owner.pem")
+        ),
+    )
+
+
+def make_chain(
+    count: int,
+    *,
+    boot: int = 1,
+    after: bytes = GENESIS,
+    first: int = 1,
+    priorities: Sequence[Priority] = (Priority.TELEMETRY,),
+    size: int = 40,
+) -> list[SealedRecord]:
+    """Records that hang together, with any bytes where the seal would be."""
+    records: list[SealedRecord] = []
+    for index in range(count):
+        priority = priorities[index % len(priorities)]
+        position = Position(boot, first + index)
+        header = Header(device="car-1", boot=boot, sequence=position.sequence, priority=priority, previous=after)
+        content = repr(tuple(position)).encode().ljust(size, b".")
+        records.append(SealedRecord("car-1", boot, position.sequence, priority, build_envelope(header, content)))
+        after = records[-1].digest
+    return records
+
+
+def braking(t_ns: int = 5_000) -> HarshDriving:
+    return HarshDriving(t_ns=t_ns, maneuver="braking", peak_mps2=6.2, duration_s=0.8, speed_kmh=48.0)
+
+
+def seal_chain(
+    events: Sequence[Event], *, boot: int = 1, after: bytes = GENESIS, wall_offset_ns: int | None = 7
+) -> list[SealedRecord]:
+    """Really sealed records that hang together."""
+    sealer = KEYS.sealer()
+    records: list[SealedRecord] = []
+    for index, event in enumerate(events):
+        header = Header(device="car-1", boot=boot, sequence=index + 1, priority=event.priority, previous=after)
+        content = encode_event(event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version="0.1.0")
+        records.append(sealer.seal(content, header))
+        after = records[-1].digest
+    return records
