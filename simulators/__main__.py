@@ -1,0 +1,120 @@
+"""`python -m simulators`: the car alone on a CAN bus, for whoever develops against it."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
+
+from agent.core import vss
+from agent.core.errors import AgentError
+from simulators.can import INTERFACES, CarBus
+from simulators.clock import ManualClock
+from simulators.drive import CarDrive
+from simulators.world import Scenario, Truth, load_scenario, scenario_names, simulate
+from simulators.world.frames import encode_drive
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return the exit code: 0 done, 2 for what cannot be done as asked, 130 when interrupted."""
+    if argv[:1] == ["demo"]:
+        from simulators import demo  # noqa: PLC0415  # the demo brings the whole agent and cloud along
+
+        return demo.main(list(argv[1:]))
+    if list(argv) == ["list"]:
+        _print_list()
+        return 0
+    options = _parser().parse_args(argv)
+    try:
+        scenario = load_scenario(options.scenario)
+        asyncio.run(_drive(scenario, options))
+    except AgentError as exc:
+        print(f"simulators: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"simulators: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m simulators",
+        description="Run the simulated car alone. Also: `list` the scenarios; `demo`: car, agent and cloud.",
+    )
+    parser.add_argument("--scenario", default="commute", metavar="NAME", help="a name from `list`, or a .toml file")
+    parser.add_argument("--seed", type=_seed, default=7, metavar="N")
+    parser.add_argument("--interface", default="virtual", choices=INTERFACES, help="python-can interface to send on")
+    parser.add_argument("--channel", default=None, metavar="C", help="such as vcan0 or 239.74.163.2")
+    parser.add_argument("--pace", type=_pace, default=1.0, metavar="X", help="1 is real time, 0 as fast as possible")
+    return parser
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
+    return int(text)
+
+
+def _pace(text: str) -> float:
+    try:
+        pace = float(text)
+    except ValueError:
+        pace = -1.0
+    if not 0 <= pace <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pace: a number from 0 to 1000")
+    return pace
+
+
+def _print_list() -> None:
+    for name in scenario_names():
+        scenario = load_scenario(name)
+        print(f"{name:14} {scenario.duration_s:5.0f} s  {scenario.description}")
+
+
+async def _drive(scenario: Scenario, options: argparse.Namespace) -> None:
+    """Drive it, with one line a second and one for each thing that an agent should notice."""
+    drive = simulate(scenario, options.seed)
+    channel = options.channel or {"socketcan": "vcan0", "udp_multicast": "239.74.163.2"}.get(
+        options.interface, "outrider"
+    )
+    bus = CarBus(encode_drive(drive), interface=options.interface, channel=channel)
+    car = CarDrive(drive, ManualClock(), bus=bus, pace=options.pace)
+    print(f"{scenario.name}, seed {options.seed}, on {options.interface}:{channel}: {scenario.description}", flush=True)
+    for second in range(1, int(scenario.duration_s) + 1):
+        car.at(second, _status(car, bus))
+    for truth in drive.truth:
+        car.at(truth.t_ns / 1e9, _tell(truth))
+    await car.run()
+    print(f"{bus.sent} frames sent", flush=True)
+
+
+def _status(car: CarDrive, bus: CarBus) -> Callable[[], Awaitable[None]]:
+    async def print_status() -> None:
+        now = car.values()
+        print(
+            f"{car.clock.monotonic_ns() / 1e9:6.1f} s {now[vss.SPEED]:6.1f} km/h {now[vss.ENGINE_SPEED]:5.0f} rpm "
+            f"{now[vss.STATE_OF_CHARGE]:5.1f} % {now[vss.PACK_CURRENT]:6.0f} A "
+            f"cells to {now[vss.PACK_TEMPERATURE_MAX]:4.1f} C {bus.sent:6d} frames",
+            flush=True,
+        )
+
+    return print_status
+
+
+def _tell(truth: Truth) -> Callable[[], Awaitable[None]]:
+    async def print_truth() -> None:
+        details = ", ".join(f"{key} {value}" for key, value in truth.details.items())
+        print(f"{truth.t_ns / 1e9:6.1f} s -> {truth.kind} {details}".rstrip(), flush=True)
+
+    return print_truth
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

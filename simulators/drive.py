@@ -1,0 +1,125 @@
+"""Runs a simulated drive: moves the clock, feeds the bus, stands still for what happens around the car."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
+from typing import Final
+
+import numpy as np
+
+from agent.core.errors import EndOfSource
+from agent.core.frames import FrameBatch
+from agent.core.ports import FrameSource
+from simulators.can import CarBus
+from simulators.clock import ManualClock
+from simulators.gnss import SimulatedGnss
+from simulators.imu import SimulatedImu
+from simulators.world.types import Drive
+
+Hook = Callable[[], Awaitable[None]]
+
+TICK_NS: Final = 10_000_000
+_LAST_LOOK_S: Final = 1.0  # time for every reader to find what came last
+
+
+class CarDrive:
+    """One drive on a manual clock, in ticks of 10 ms.
+
+    pace: 1.0 real time, 2.0 twice as fast, 0 as fast as the machine can. Deadlines are absolute: a slow tick is made
+    up for by the next ones. Hooks and whoever holds the clock make the car's time stand still; pace goes on from there.
+    """
+
+    def __init__(self, drive: Drive, clock: ManualClock, *, bus: CarBus | None = None, pace: float = 1.0) -> None:
+        if pace < 0:
+            raise ValueError("pace must not be negative")
+        self.drive = drive
+        self.clock = clock
+        self.start_ns = clock.monotonic_ns()
+        self.imu = SimulatedImu(drive, clock, start_ns=self.start_ns)
+        self.gnss = SimulatedGnss(drive, clock, start_ns=self.start_ns)
+        self.ended = asyncio.Event()
+        self.bus = bus
+        self._pace = pace
+        self._hooks: list[tuple[int, int, Hook]] = []
+        self._order = count()
+
+    def at(self, t_s: float, hook: Hook) -> None:
+        """Await hook when the drive is t_s seconds old, before that instant's frames; hooks of one instant in order.
+
+        What lies beyond the end of the drive never happens.
+        """
+        heapq.heappush(self._hooks, (round(t_s * 1e9), next(self._order), hook))
+
+    def values(self) -> dict[str, float]:
+        """Every signal of the car at this instant by VSS path, for an ECU that answers requests."""
+        now_ns = self.clock.monotonic_ns() - self.start_ns
+        return {path: float(np.interp(now_ns, times, values)) for path, (times, values) in self.drive.signals.items()}
+
+    async def run(self) -> None:
+        """Drive to the end; then every source raises EndOfSource. Raises what hooks raise, and SourceLost."""
+        loop = asyncio.get_running_loop()
+        origin_s = loop.time()
+        try:
+            for t_ns in range(0, self.drive.duration_ns + 1, TICK_NS):
+                origin_s += await self._run_hooks(t_ns)
+                if self.bus:
+                    self.bus.send_until(t_ns)
+                await self.clock.advance_to(self.start_ns + t_ns)
+                if self._pace:
+                    await asyncio.sleep(origin_s + t_ns / 1e9 / self._pace - loop.time())
+            await self.clock.advance(_LAST_LOOK_S)
+        finally:
+            self.ended.set()
+            if self.bus:
+                self.bus.close()
+
+    async def keep_time(self) -> None:
+        """Let the clock go on at the speed of real time until cancelled: a parked car, while the app stops in order."""
+        while True:
+            await self.clock.advance(TICK_NS / 1e9)
+            await asyncio.sleep(TICK_NS / 1e9)
+
+    async def _run_hooks(self, t_ns: int) -> float:
+        """Run what is due and return the real seconds it took."""
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        while self._hooks and self._hooks[0][0] <= t_ns:
+            due_ns, _, hook = heapq.heappop(self._hooks)
+            await self.clock.advance_to(self.start_ns + due_ns)
+            await hook()
+        return loop.time() - begun_s
+
+
+class EndingSource:
+    """A FrameSource that raises EndOfSource once the drive is over: the bus itself would be silent for ever."""
+
+    def __init__(self, source: FrameSource, ended: asyncio.Event) -> None:
+        self.name = source.name
+        self._source = source
+        self._ended = ended
+
+    async def open(self) -> None:
+        """Open the real source."""
+        await self._source.open()
+
+    async def read_batch(self) -> FrameBatch:
+        """Whatever comes first: frames or the end."""
+        reading = asyncio.ensure_future(self._source.read_batch())
+        ending = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait((reading, ending), return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                return reading.result()
+        finally:
+            reading.cancel()
+            ending.cancel()
+        raise EndOfSource("the drive is over")
+
+    async def close(self) -> None:
+        """Close the real source."""
+        await self._source.close()
+
+    def counters(self) -> Mapping[str, int]:
+        """The real source's."""
+        return self._source.counters()

@@ -1,0 +1,149 @@
+"""The drive's signals as CAN frames of firmware_config/dbc/outrider_sim.dbc."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+import cantools
+import numpy as np
+from cantools.database.can import Database, Message
+
+from agent.core import vss
+from agent.core.errors import InputError
+from agent.core.frames import EXTENDED, FrameBatch, concatenate
+from agent.core.paths import DBC
+from simulators.world.grid import Floats, stream, to_ns
+from simulators.world.packing import Bytes, pack
+from simulators.world.scenario import CELL_COUNT, Collision, IgnitionOff
+from simulators.world.types import Drive
+
+_JITTER_S: Final = 0.0001
+_NO_VALUE_S: Final = 0.6  # the battery's controller has measured nothing yet
+_BRAKE_BAR_PER_PERCENT: Final = 1.3
+
+_PATHS: Final[Mapping[str, str]] = {
+    "SteeringAngle": vss.STEERING_ANGLE,
+    "EngineSpeed": vss.ENGINE_SPEED,
+    "ThrottlePosition": vss.THROTTLE,
+    "AcceleratorPedal": vss.ACCELERATOR_PEDAL,
+    "MassAirFlow": vss.MASS_AIR_FLOW,
+    "VehicleSpeed": vss.SPEED,
+    "BrakePedal": vss.BRAKE_PEDAL,
+    "YawRate": vss.YAW_RATE,
+    "LateralAcceleration": vss.ACCELERATION_LATERAL,
+    "LongitudinalAcceleration": vss.ACCELERATION_LONGITUDINAL,
+    "PackVoltage": vss.PACK_VOLTAGE,
+    "StateOfCharge": vss.STATE_OF_CHARGE,
+    "CellVoltageMax": vss.CELL_VOLTAGE_MAX,
+    "CellVoltageMin": vss.CELL_VOLTAGE_MIN,
+    "CellTemperatureMax": vss.PACK_TEMPERATURE_MAX,
+    "CellTemperatureMin": vss.PACK_TEMPERATURE_MIN,
+    "CoolantTemperature": vss.COOLANT_TEMPERATURE,
+    "OutsideTemperature": vss.AIR_TEMPERATURE,
+    "Odometer": vss.TRAVELED_DISTANCE,
+    "LowVoltage": vss.LOW_VOLTAGE,
+    **{f"CellVoltage{cell:02d}": vss.cell_voltage(cell) for cell in range(CELL_COUNT)},
+    **{f"CellTemperature{cell:02d}": vss.cell_temperature(cell) for cell in range(CELL_COUNT)},
+}
+
+
+@cache
+def load_database() -> Database:
+    """The simulated car's DBC. Raises InputError where the file is no CAN database."""
+    path = DBC / "outrider_sim.dbc"
+    database = cantools.database.load_file(path)
+    if not isinstance(database, Database):
+        raise InputError(f"{path}: no CAN database")
+    return database
+
+
+def encode_drive(drive: Drive) -> FrameBatch:
+    """Every frame of the drive in the order of time, until the bus falls asleep."""
+    rng = stream(drive.seed, "frames")
+    frames = concatenate([_encode(message, drive, rng) for message in load_database().messages])
+    return frames[np.argsort(frames.t_ns, kind="stable")]
+
+
+def _encode(message: Message, drive: Drive, rng: np.random.Generator) -> FrameBatch:
+    """All frames of one message: periodic with a little jitter, each sampling the signals at its own instant."""
+    t_s = np.arange(_attribute(message, "GenMsgStartDelayTime"), drive.sleep_ns / 1e9, (message.cycle_time or 0) / 1000)
+    t_s = np.maximum(t_s + np.clip(rng.standard_normal(len(t_s)), -3, 3) * _JITTER_S, 0)
+    count = len(t_s)
+    if message.is_multiplexed():
+        data = _pack_groups(message, drive, t_s)
+    else:
+        data = pack(
+            message.signals, {signal.name: _value(signal.name, drive, t_s) for signal in message.signals}, count
+        )
+    if message.name == "STEERING":
+        head = (message.frame_id & 0xFF) + (message.frame_id >> 8) + message.length
+        data[:, 7] = (data[:, :7].sum(axis=1) + head) & 0xFF
+    return FrameBatch(
+        t_ns=to_ns(t_s),
+        bus=np.zeros(count, np.uint8),
+        can_id=np.full(count, message.frame_id, np.uint32),
+        flags=np.full(count, EXTENDED if message.is_extended_frame else 0, np.uint8),
+        length=np.full(count, message.length, np.uint8),
+        data=data,
+    )
+
+
+def _attribute(message: Message, name: str) -> float:
+    """A time attribute of the DBC in seconds, 0 where it is not given."""
+    attribute = message.dbc.attributes.get(name) if message.dbc else None
+    return float(attribute.value) / 1000 if attribute else 0.0
+
+
+def _pack_groups(message: Message, drive: Drive, t_s: Floats) -> Bytes:
+    """A multiplexed message: its frames take turns through the groups."""
+    (selector,) = [signal for signal in message.signals if signal.is_multiplexer]
+    members = [signal for signal in message.signals if not signal.is_multiplexer]
+    groups = sorted({group for signal in members for group in signal.multiplexer_ids or ()})
+    data = np.zeros((len(t_s), 64), np.uint8)
+    for turn, group in enumerate(groups):
+        mine = t_s[turn :: len(groups)]
+        signals = [selector, *(signal for signal in members if group in (signal.multiplexer_ids or ()))]
+        values = {signal.name: _value(signal.name, drive, mine) for signal in signals[1:]}
+        data[turn :: len(groups)] = pack(
+            signals, {**values, selector.name: np.full(len(mine), float(group))}, len(mine)
+        )
+    return data
+
+
+def _value(name: str, drive: Drive, t_s: Floats) -> Floats:
+    """Physical values of a bus signal at these instants, NaN where its controller has none."""
+    if name in _PATHS:
+        values = _at(_PATHS[name], drive, t_s)
+        return np.where(t_s < _NO_VALUE_S, np.nan, values) if name.startswith("Cell") else values
+    if name.endswith("Counter"):
+        return np.arange(len(t_s), dtype=np.float64) % 16
+    return _derived(name, drive, t_s)
+
+
+def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
+    """What the bus says beyond the world's own signals."""
+    events = drive.scenario.events
+    off_s = min((event.at_s for event in events if isinstance(event, IgnitionOff)), default=np.inf)
+    crash_s = min((event.at_s for event in events if isinstance(event, Collision)), default=np.inf)
+    nothing = np.zeros(len(t_s))
+    derived: dict[str, Floats] = {
+        "PackCurrent": -_at(vss.PACK_CURRENT, drive, t_s),  # the bus counts discharging as positive
+        "SteeringRate": 10 * (_at(vss.STEERING_ANGLE, drive, t_s + 0.05) - _at(vss.STEERING_ANGLE, drive, t_s - 0.05)),
+        "BrakePressure": _at(vss.BRAKE_PEDAL, drive, t_s) * _BRAKE_BAR_PER_PERCENT,
+        "BrakeLamp": np.where(_at(vss.BRAKE_PEDAL, drive, t_s) > 1, 1.0, 0.0),
+        "IgnitionOn": np.where(t_s < off_s, 1.0, 0.0),
+        "Gear": np.where(t_s < off_s, 3.0, 0.0),
+        "ContactorsClosed": np.where(t_s < min(off_s, crash_s), 1.0, 0.0),
+        "SpeedValid": nothing + 1,
+        "DcdcTemperature": _at(vss.PACK_TEMPERATURE_MIN, drive, t_s) + 9,
+        "WheelSlip": nothing,  # not modelled
+        "SteeringChecksum": nothing,  # filled in once the rest is packed
+    }
+    if name not in derived:
+        raise InputError(f"outrider_sim.dbc: nothing in the world gives {name}")
+    return derived[name]
+
+
+def _at(path: str, drive: Drive, t_s: Floats) -> Floats:
+    times_ns, values = drive.signals[path]
+    return np.interp(t_s * 1e9, times_ns.astype(np.float64), values)

@@ -1,0 +1,116 @@
+"""The traction battery: 24 NMC cells in series, each with its own capacity, resistance, charge and temperature."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S, Floats, lag, stream, times
+from simulators.world.scenario import CELL_COUNT, Car, CellOverheat, Scenario
+
+CAPACITY_AH: Final = 100.0
+_OCV_SOC: Final = np.array([0.0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
+_OCV_V: Final = np.array([3.00, 3.28, 3.42, 3.53, 3.59, 3.63, 3.69, 3.79, 3.89, 3.99, 4.09, 4.18])
+_RESISTANCE_OHM: Final = 0.0009  # at 25 Celsius
+_HEAT_CAPACITY_JPK: Final = 1850.0
+_TO_COOLANT_WPK: Final = 1.6
+_TO_NEIGHBOUR_WPK: Final = 1.1
+_SHORT_DROP_V: Final = 0.11  # of a cell with an internal short once it is hot
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """current_a: + = charging, on the motion grid like voltage_v and soc_percent.
+
+    cell_v float64[CELL_COUNT, n] on the cell grid, cell_c float64[CELL_COUNT, m] on the slow grid.
+    """
+
+    current_a: Floats
+    voltage_v: Floats
+    soc_percent: Floats
+    cell_v: Floats
+    cell_c: Floats
+
+
+def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: float) -> Pack:
+    """Current from power (V I = P with the pack's own sag), charge from current, cells from both.
+
+    battery_kw: drawn, on the motion grid. open_s: when the contactors open (crash); no current after that.
+    """
+    rng = stream(seed, "pack")
+    car = scenario.car
+    resistance = _RESISTANCE_OHM * (1 + 0.06 * rng.standard_normal(CELL_COUNT)) * (1 + 0.012 * (25 - car.pack_c))
+    resistance = np.maximum(resistance, 0.3 * _RESISTANCE_OHM)
+    offset = 0.5 * rng.standard_normal(CELL_COUNT)
+    capacity = CAPACITY_AH * (1 + 0.01 * rng.standard_normal(CELL_COUNT))
+    t_s = times(scenario.duration_s, STEP_S)
+    drawn_kw = np.where(t_s < open_s, battery_kw, 0.0)
+    rough_a = drawn_kw * 1000 / (CELL_COUNT * 3.75)
+    rough_soc = np.clip(car.soc_percent - 100 * np.cumsum(rough_a) * STEP_S / 3600 / CAPACITY_AH, 0, 100)
+    open_v = CELL_COUNT * np.interp(rough_soc, _OCV_SOC, _OCV_V)
+    series_ohm = float(resistance.sum())
+    drawn_a = (open_v - np.sqrt(np.maximum(open_v**2 - 4 * series_ohm * drawn_kw * 1000, 0))) / (2 * series_ohm)
+    used_ah = np.cumsum(drawn_a) * STEP_S / 3600
+    cell_c = _warm(scenario, rng, times(scenario.duration_s, SLOW_STEP_S), drawn_a, resistance)
+    cell_s = times(scenario.duration_s, CELL_STEP_S)
+    cell_v = _cells(cell_s, drawn_a, used_ah, resistance, offset, capacity, car)
+    cell_v -= _short_drop(scenario, cell_s, cell_c)
+    return Pack(
+        current_a=-drawn_a,
+        voltage_v=np.interp(t_s, cell_s, cell_v.sum(axis=0)) + _sag_between(t_s, cell_s, drawn_a, series_ohm),
+        soc_percent=np.clip(car.soc_percent - 100 * used_ah / CAPACITY_AH, 0, 100),
+        cell_v=cell_v + 0.0006 * rng.standard_normal(cell_v.shape),
+        cell_c=cell_c,
+    )
+
+
+def _cells(
+    cell_s: Floats, drawn_a: Floats, used_ah: Floats, resistance: Floats, offset: Floats, capacity: Floats, car: Car
+) -> Floats:
+    """Open-circuit voltage of each cell's own charge, less its sag."""
+    motion_s = np.arange(len(drawn_a)) * STEP_S
+    amperes = np.interp(cell_s, motion_s, drawn_a)
+    soc = car.soc_percent + offset[:, None] - 100 * np.interp(cell_s, motion_s, used_ah) / capacity[:, None]
+    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) - amperes * resistance[:, None], np.float64)
+
+
+def _sag_between(t_s: Floats, cell_s: Floats, drawn_a: Floats, series_ohm: float) -> Floats:
+    """The pack follows the current faster than the cell grid shows."""
+    slow_a = np.interp(t_s, cell_s, np.interp(cell_s, t_s, drawn_a))
+    return (slow_a - drawn_a) * series_ohm
+
+
+def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a: Floats, resistance: Floats) -> Floats:
+    """A chain of thermal nodes: own losses, the cooling plate, the neighbours, and a short where there is one."""
+    car = scenario.car
+    faults = [event for event in scenario.events if isinstance(event, CellOverheat)]
+    squared = np.interp(slow_s, np.arange(len(drawn_a)) * STEP_S, lag(drawn_a**2, STEP_S, SLOW_STEP_S))
+    plate_c = car.pack_c - 1.0
+    temperature = car.pack_c + 0.5 * rng.standard_normal(CELL_COUNT)
+    out = np.empty((len(slow_s), CELL_COUNT))
+    done = [False] * len(faults)
+    for row, (now, amperes2) in enumerate(zip(slow_s.tolist(), squared.tolist(), strict=True)):
+        out[row] = temperature
+        watts = amperes2 * resistance - _TO_COOLANT_WPK * (temperature - plate_c)
+        step = np.diff(temperature) * _TO_NEIGHBOUR_WPK
+        watts[:-1] += step
+        watts[1:] -= step
+        for number, fault in enumerate(faults):
+            done[number] |= temperature[fault.cell] >= fault.to_c
+            if now >= fault.at_s and not done[number]:
+                # The short supplies what the cell gives away too, so that the rate is the one asked for.
+                watts[fault.cell] = fault.rate_kps * _HEAT_CAPACITY_JPK
+        temperature = temperature + watts * (SLOW_STEP_S / _HEAT_CAPACITY_JPK)
+    return out.T.copy()
+
+
+def _short_drop(scenario: Scenario, cell_s: Floats, cell_c: Floats) -> Floats:
+    """Voltage that a shorted cell loses, growing with its heat."""
+    drop = np.zeros((CELL_COUNT, len(cell_s)))
+    slow_s = np.arange(cell_c.shape[1]) * SLOW_STEP_S
+    for event in scenario.events:
+        if isinstance(event, CellOverheat):
+            heat = np.interp(cell_s, slow_s, cell_c[event.cell]) - scenario.car.pack_c
+            share = np.clip(heat / max(event.to_c - scenario.car.pack_c, 1.0), 0, 1)
+            drop[event.cell] += np.where(cell_s >= event.at_s, _SHORT_DROP_V * share, 0.0)
+    return drop

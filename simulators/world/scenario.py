@@ -1,0 +1,187 @@
+"""What happens to the simulated car: the type of simulators/scenarios/*.toml."""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, field
+
+from agent.core.config import Section, load_toml
+from agent.core.errors import InputError
+
+SCENARIOS: Final = Path(__file__).resolve().parents[1] / "scenarios"
+CELL_COUNT: Final = 24
+
+Seconds = Annotated[float, Meta(ge=0, le=86_400)]
+Degrees = Annotated[float, Meta(ge=-360, le=360)]
+
+
+class Car(Section, frozen=True, kw_only=True):
+    """The vehicle at the start: a plug-in hybrid of the compact class with a small 88 V pack."""
+
+    mass_kg: Annotated[float, Meta(ge=500, le=5000)] = 1650.0
+    power_kw: Annotated[float, Meta(ge=20, le=500)] = 100.0
+    soc_percent: Annotated[float, Meta(ge=5, le=100)] = 62.0
+    pack_c: Annotated[float, Meta(ge=-30, le=50)] = 28.0
+    coolant_c: Annotated[float, Meta(ge=-30, le=110)] = 74.0
+    air_c: Annotated[float, Meta(ge=-40, le=50)] = 24.0
+    odometer_m: Annotated[float, Meta(ge=0, le=1e9)] = 48_213_400.0
+    latitude: Annotated[float, Meta(ge=-85, le=85)] = 31.2165
+    longitude: Annotated[float, Meta(ge=-180, le=180)] = 121.4365
+    altitude_m: Annotated[float, Meta(ge=-500, le=6000)] = 14.0
+    heading_deg: Annotated[float, Meta(ge=0, lt=360)] = 75.0
+
+
+class Imu(Section, frozen=True, kw_only=True):
+    """The box's accelerometer and gyroscope. The mounting is known to the box, the misalignment is not."""
+
+    rate_hz: Literal[100, 200, 400, 800] = 400
+    range_g: Annotated[float, Meta(ge=2, le=400)] = 16.0
+    noise_mps2: Annotated[float, Meta(ge=0, le=1)] = 0.03
+    bias_mps2: Annotated[float, Meta(ge=0, le=1)] = 0.04
+    noise_dps: Annotated[float, Meta(ge=0, le=5)] = 0.08
+    bias_dps: Annotated[float, Meta(ge=0, le=5)] = 0.1
+    mounting_deg: tuple[Degrees, Degrees, Degrees] = (0.0, 0.0, 0.0)
+    misalignment_deg: Annotated[float, Meta(ge=0, le=10)] = 0.5
+
+
+class Gnss(Section, frozen=True, kw_only=True):
+    """The receiver."""
+
+    rate_hz: Literal[1, 2, 5, 10] = 5
+    accuracy_m: Annotated[float, Meta(ge=0.1, le=100)] = 2.5
+
+
+class Leg(Section, frozen=True, kw_only=True):
+    """From at_s on the driver wants this speed and takes no more than these accelerations to reach it."""
+
+    at_s: Seconds
+    speed_kmh: Annotated[float, Meta(ge=0, le=200)]
+    acceleration_mps2: Annotated[float, Meta(ge=0.2, le=4)] = 1.7
+    braking_mps2: Annotated[float, Meta(ge=0.2, le=4)] = 1.8
+
+
+class Curve(Section, frozen=True, kw_only=True):
+    """A bend of the road; the driver turns in and out smoothly."""
+
+    at_s: Seconds
+    duration_s: Annotated[float, Meta(ge=1, le=600)]
+    radius_m: Annotated[float, Meta(ge=5, le=10_000)]
+    turn: Literal["left", "right"]
+
+
+class Happening(Section, frozen=True, kw_only=True, tag_field="kind"):
+    """Base of what befalls the car at at_s."""
+
+    at_s: Seconds
+
+
+class HarshBrake(Happening, frozen=True, kw_only=True, tag="harsh_brake"):
+    """The driver brakes this hard for this long, then goes on with the plan."""
+
+    deceleration_mps2: Annotated[float, Meta(ge=2, le=10)] = 6.4
+    duration_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.6
+
+
+class Pothole(Happening, frozen=True, kw_only=True, tag="pothole"):
+    """Front wheel, then rear wheel through a hole; peak is the front's vertical shock."""
+
+    peak_mps2: Annotated[float, Meta(ge=2, le=150)] = 26.0
+    side: Literal["left", "right"] = "right"
+
+
+class CellOverheat(Happening, frozen=True, kw_only=True, tag="cell_overheat"):
+    """An internal short heats one cell (counted from 0) at rate_kps until it reaches to_c."""
+
+    cell: Annotated[int, Meta(ge=0, lt=CELL_COUNT)]
+    rate_kps: Annotated[float, Meta(gt=0, le=50)] = 1.5
+    to_c: Annotated[float, Meta(ge=30, le=86)] = 66.0
+
+
+class Collision(Happening, frozen=True, kw_only=True, tag="collision"):
+    """A haversine pulse of acceleration. pdof_deg: 0 from ahead, 90 from the right. The car then comes to a stand."""
+
+    delta_v_kmh: Annotated[float, Meta(ge=0.5, le=120)]
+    duration_ms: Annotated[float, Meta(ge=20, le=300)] = 100.0
+    pdof_deg: Degrees = 0.0
+
+
+class IgnitionOff(Happening, frozen=True, kw_only=True, tag="ignition_off"):
+    """The driver gets out: the buses fall asleep two seconds later, the box stays awake."""
+
+
+Event = HarshBrake | Pothole | CellOverheat | Collision | IgnitionOff
+
+
+class NetworkCut(Section, frozen=True, kw_only=True):
+    """The insurer's cloud is out of reach from from_s to until_s."""
+
+    from_s: Seconds
+    until_s: Seconds
+
+    def __post_init__(self) -> None:
+        if self.until_s <= self.from_s:
+            raise ValueError("until_s must lie after from_s")
+
+
+class ConfigPush(Section, frozen=True, kw_only=True):
+    """The operator pushes the running config with these keys changed, nested as in the config file."""
+
+    at_s: Seconds
+    change: dict[str, Any]
+
+
+class Answer(Section, frozen=True, kw_only=True):
+    """What the driver says, delay_s after the question about this kind of event. No answer listed means silence."""
+
+    about: str
+    zh: str
+    en: str
+    delay_s: Annotated[float, Meta(ge=0, le=60)] = 2.0
+
+
+class Demo(Section, frozen=True, kw_only=True):
+    """What happens around the car: network, operator and driver. The world does not read it; demo and tests do."""
+
+    network_cuts: list[NetworkCut] = field(default_factory=list)
+    config_pushes: list[ConfigPush] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+
+class Scenario(Section, frozen=True, kw_only=True):
+    """One drive. Times are seconds from its start."""
+
+    name: str
+    description: str
+    duration_s: Annotated[float, Meta(ge=1, le=86_400)]
+    car: Car = Car()
+    imu: Imu = Imu()
+    gnss: Gnss = Gnss()
+    legs: list[Leg] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    demo: Demo = Demo()
+
+    def __post_init__(self) -> None:
+        for what, times in (
+            ("legs", [leg.at_s for leg in self.legs]),
+            ("curves", [curve.at_s for curve in self.curves]),
+            ("events", [event.at_s for event in self.events]),
+        ):
+            if times != sorted(times):
+                raise ValueError(f"{what} must stand in the order of at_s")
+            if times and times[-1] >= self.duration_s:
+                raise ValueError(f"{what}: at_s {times[-1]:g} lies beyond duration_s {self.duration_s:g}")
+
+
+def scenario_names() -> list[str]:
+    """Names of the shipped scenarios, sorted."""
+    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+
+
+def load_scenario(name_or_path: str) -> Scenario:
+    """Read a shipped scenario by name, or any .toml file by path. Raises ConfigError or InputError."""
+    if name_or_path.endswith(".toml"):
+        return load_toml(Path(name_or_path), Scenario)
+    if name_or_path not in scenario_names():
+        raise InputError(f"unknown scenario {name_or_path!r}; there are: {', '.join(scenario_names())}")
+    return load_toml(SCENARIOS / f"{name_or_path}.toml", Scenario)
