@@ -1,7 +1,6 @@
 """A throw-away certificate authority for the simulated cloud: broker, devices, insurer, operator."""
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from drivers.keystore import write_private
 
 _VALID: Final = timedelta(days=30)
 _SLACK: Final = timedelta(days=1)  # for boxes whose clock runs late
@@ -32,6 +33,7 @@ class Authority:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
+        self._issued: dict[str, Identity] = {}
         self._name = _name("Outrider simulator CA")
         certificate = (
             _builder(self._name, self._name, self._key.public_key(), self._key.public_key())
@@ -48,7 +50,9 @@ class Authority:
         return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, alternative)
 
     def issue_client(self, name: str) -> Identity:
-        """Certificate of a device, the insurer or an operator; the broker knows it by this common name."""
+        """Certificate of a device, the insurer or an operator; the broker knows it by this common name. Made once."""
+        if name in self._issued:
+            return self._issued[name]
         return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
     def _issue(
@@ -66,23 +70,14 @@ class Authority:
         identity = Identity(self.directory / f"{name}.crt", self.directory / f"{name}.key")
         certificate = builder.sign(self._key, hashes.SHA256())
         identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        write_private(identity.key, private_pem(key))
+        write_private(
+            identity.key,
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
+        )
+        self._issued[name] = identity
         return identity
-
-
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS #8, unencrypted."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a secret that nobody else may read, not even for a moment."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
 
 
 def _name(common_name: str) -> x509.Name:

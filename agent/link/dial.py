@@ -97,6 +97,8 @@ async def _resolve(host: str, port: int) -> list[_Address]:
             result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[assignment]  # typeshed widens the sockaddr
         except OSError as exc:
             result = exc
+        except UnicodeError as exc:
+            result = socket.gaierror(socket.EAI_NONAME, f"not a host name: {exc}")
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, result)
 

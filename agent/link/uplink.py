@@ -290,7 +290,7 @@ class Uplink:
         try:
             waiting = await self._outbox.pending()
         except StoreError as exc:
-            self._say(text if exc is reason else f"{text}; {exc}")
+            self._say(text if isinstance(reason, StoreError) else f"{text}; {exc}")
         else:
             self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
 

@@ -1,0 +1,212 @@
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from agent.core.config import Link
+from agent.core.errors import ConfigError, LinkDown, PublishRefused
+from agent.core.ports import Message, Session
+from agent.link.dial import check_link
+from agent.link.mqtt import connect
+from simulators.network import Network
+from simulators.pki import Authority
+
+if TYPE_CHECKING:
+    from tests.unit.link.conftest import Site
+
+_RECORD = "outrider/v1/car1/record"
+_RECORDS = "outrider/v1/+/record"
+
+
+async def _take(session: Session, count: int) -> list[Message]:
+    taken: list[Message] = []
+    async with asyncio.timeout(2):
+        async for message in session.messages():
+            taken.append(message)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def test_a_message_arrives(site: "Site") -> None:
+    async with (
+        connect(site.link("insurer"), client_id="insurer", subscriptions=[_RECORDS]) as insurer,
+        connect(site.link("car1"), client_id="car1", subscriptions=[]) as car,
+    ):
+        await car.publish(_RECORD, b"hello", expiry_s=100)
+        assert await _take(insurer, 1) == [Message(_RECORD, b"hello")]
+
+
+async def test_a_puback_with_a_failure_code_is_refused(site: "Site") -> None:
+    async with connect(site.link("car1"), client_id="car1", subscriptions=[]) as car:
+        with pytest.raises(PublishRefused, match="0x87 Not authorized"):
+            await car.publish("outrider/v1/car2/record", b"not mine")
+        await car.publish(_RECORD, b"mine")
+
+
+async def test_what_the_broker_would_not_take_is_not_sent(site: "Site") -> None:
+    async with connect(site.link("car1"), client_id="car1", subscriptions=[]) as car:
+        with pytest.raises(PublishRefused, match="the broker takes 1048576"):
+            await car.publish(_RECORD, bytes(1 << 20))
+        await car.publish(_RECORD, b"small")
+
+
+async def test_many_at_once_stay_within_the_window(site: "Site") -> None:
+    async with (
+        connect(site.link("insurer"), client_id="insurer", subscriptions=[_RECORDS]) as insurer,
+        connect(site.link("car1", in_flight_max=3), client_id="car1", subscriptions=[]) as car,
+    ):
+        payloads = [b"%d" % number for number in range(50)]
+        async with asyncio.TaskGroup() as tasks:
+            for payload in payloads:
+                tasks.create_task(car.publish(_RECORD, payload))
+            taken = await _take(insurer, 50)
+    assert [message.payload for message in taken] == payloads
+
+
+async def test_the_session_keeps_what_comes_while_away(site: "Site") -> None:
+    topics = ["outrider/v1/car1/receipt"]
+    async with connect(site.link("car1"), client_id="car1", subscriptions=topics):
+        pass
+    async with connect(site.link("insurer"), client_id="insurer", subscriptions=[]) as insurer:
+        await insurer.publish(topics[0], b"receipt")
+    async with connect(site.link("car1"), client_id="car1", subscriptions=topics) as car:
+        assert await _take(car, 1) == [Message(topics[0], b"receipt")]
+
+
+async def test_what_was_not_dealt_with_comes_again(site: "Site") -> None:
+    topics = ["outrider/v1/car1/receipt"]
+    async with connect(site.link("car1"), client_id="car1", subscriptions=topics) as car:
+        async with connect(site.link("insurer"), client_id="insurer", subscriptions=[]) as insurer:
+            await insurer.publish(topics[0], b"receipt")
+        assert await _take(car, 1) == [Message(topics[0], b"receipt")]  # never asked for a second one
+    async with connect(site.link("car1"), client_id="car1", subscriptions=topics) as car:
+        assert await _take(car, 1) == [Message(topics[0], b"receipt")]
+
+
+async def test_retained_config_waits_for_the_car(site: "Site") -> None:
+    async with connect(site.link("operator"), client_id="operator", subscriptions=[]) as operator:
+        await operator.publish("outrider/v1/car1/config", b"bundle", retain=True)
+    topics = ["outrider/v1/car1/config"]
+    async with connect(site.link("car1"), client_id="car1", subscriptions=topics) as car:
+        assert await _take(car, 1) == [Message(topics[0], b"bundle")]
+
+
+async def test_others_receipts_do_not_arrive(site: "Site") -> None:
+    topics = ["outrider/v1/+/receipt"]
+    async with (
+        connect(site.link("car1"), client_id="car1", subscriptions=topics) as car,
+        connect(site.link("insurer"), client_id="insurer", subscriptions=[]) as insurer,
+    ):
+        await insurer.publish("outrider/v1/car2/receipt", b"not yours")
+        await insurer.publish("outrider/v1/car1/receipt", b"yours")
+        assert await _take(car, 1) == [Message("outrider/v1/car1/receipt", b"yours")]
+
+
+async def test_receivers_share_the_work(site: "Site") -> None:
+    shared = [f"$share/receivers/{_RECORDS}"]
+    async with (
+        connect(site.link("insurer"), client_id="insurer-1", subscriptions=shared) as first,
+        connect(site.link("insurer"), client_id="insurer-2", subscriptions=shared) as second,
+        connect(site.link("car1"), client_id="car1", subscriptions=[]) as car,
+    ):
+        for number in range(10):
+            await car.publish(_RECORD, b"%d" % number)
+        halves = await asyncio.gather(_take(first, 5), _take(second, 5))
+    assert sorted(message.payload for half in halves for message in half) == [b"%d" % number for number in range(10)]
+
+
+async def test_a_stopped_broker_ends_publishing_and_listening(site: "Site") -> None:
+    async with connect(site.link("car1"), client_id="car1", subscriptions=[]) as car:
+        await site.broker.stop()
+        with pytest.raises(LinkDown):
+            await _take(car, 1)
+        with pytest.raises(LinkDown, match=f"127.0.0.1:{site.broker.port}: "):
+            await car.publish(_RECORD, b"late")
+    with pytest.raises(LinkDown, match="connection refused"):
+        async with connect(site.link("car1"), client_id="car1", subscriptions=[]):
+            pass
+
+
+async def test_a_silent_network_times_out(site: "Site") -> None:
+    network = Network(site.broker.port)
+    await network.start()
+    link = msgspec.structs.replace(site.link("car1"), port=network.port, ack_timeout_s=0.5)
+    try:
+        async with connect(link, client_id="car1", subscriptions=[]) as car:
+            network.hang()
+            with pytest.raises(LinkDown, match=r"no PUBACK within 0.5 s"):
+                await car.publish(_RECORD, b"into the void")
+            network.cut()
+        network.hang()
+        with pytest.raises(LinkDown, match=r"no answer within 0.5 s"):
+            async with connect(link, client_id="car1", subscriptions=[]):
+                pass
+    finally:
+        await network.stop()
+
+
+async def test_a_strangers_certificate_is_not_let_in(site: "Site") -> None:
+    stranger = Authority(site.authority.directory / "other").issue_client("car1")
+    link = msgspec.structs.replace(site.link("car1"), certificate=str(stranger.certificate), key=str(stranger.key))
+    with pytest.raises(LinkDown, match=f"127.0.0.1:{site.broker.port}: "):
+        async with connect(link, client_id="car1", subscriptions=[]):
+            pass
+
+
+async def test_a_strange_broker_is_not_trusted(site: "Site") -> None:
+    other = Authority(site.authority.directory / "other")
+    link = msgspec.structs.replace(site.link("car1"), ca=str(other.certificate))
+    with pytest.raises(LinkDown, match="certificate is not trusted"):
+        async with connect(link, client_id="car1", subscriptions=[]):
+            pass
+
+
+async def test_a_newer_connection_takes_over(site: "Site") -> None:
+    async with (
+        connect(site.link("car1"), client_id="car1", subscriptions=[]) as older,
+        connect(site.link("car1"), client_id="car1", subscriptions=[]) as newer,
+    ):
+        with pytest.raises(LinkDown, match=r"taken over|connection lost"):
+            await _take(older, 1)
+        await newer.publish(_RECORD, b"still here")
+
+
+async def test_unknown_names_and_files_say_which(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    identity = authority.issue_client("car1")
+    link = Link(
+        host="x" * 64 + ".example",
+        ca=str(authority.certificate),
+        certificate=str(identity.certificate),
+        key=str(identity.key),
+    )
+    with pytest.raises(LinkDown, match="name not found"):
+        async with connect(link, client_id="x", subscriptions=[]):
+            pass
+    with pytest.raises(LinkDown, match=r"link.ca: /no/such/ca"):
+        async with connect(msgspec.structs.replace(link, ca="/no/such/ca"), client_id="x", subscriptions=[]):
+            pass
+    with pytest.raises(LinkDown, match=r"link.certificate, link.key: .*/no/such/key"):
+        async with connect(msgspec.structs.replace(link, key="/no/such/key"), client_id="x", subscriptions=[]):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("link", "key"),
+    [
+        (Link(host="insurer.example"), "link.host"),
+        (Link(host="127.0.0.1", ca="ca", certificate="c"), "link.key"),
+        (Link(host="127.0.0.1", key="key"), "link.ca"),
+    ],
+)
+def test_talking_in_the_clear_is_refused(link: Link, key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        check_link(link)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
+def test_this_machine_may_be_plain(host: str) -> None:
+    check_link(Link(host=host))

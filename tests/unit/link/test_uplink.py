@@ -1,0 +1,288 @@
+"""The uplink's decisions, on a link made of plain Python; tests/scenario runs it over real brokers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.core.config import Link
+from agent.core.errors import LinkDown, PublishRefused, StoreError
+from agent.core.events import Priority
+from agent.core.keys import raw_bytes
+from agent.core.ports import Message, Notice, Session
+from agent.core.records import Position, Range, SealedRecord
+from agent.link import wire
+from agent.link.uplink import Uplink
+from simulators.clock import ManualClock
+
+_INSURER = Ed25519PrivateKey.generate()
+_LINK = Link(host="insurer", in_flight_max=2, receipt_timeout_s=60, backoff_longest_s=0.1)
+
+
+@dataclass
+class Records:
+    """An outbox in a dictionary."""
+
+    kept: dict[Position, SealedRecord] = field(default_factory=dict)
+    broken: bool = False
+
+    def add(self, sequence: int, priority: Priority = Priority.TELEMETRY) -> SealedRecord:
+        record = SealedRecord("car1", 1, sequence, priority, b"%d" % sequence)
+        self.kept[record.position] = record
+        return record
+
+    async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
+        if self.broken:
+            raise StoreError("the disk is gone")
+        assert after is None
+        return sorted(self.kept.values(), key=lambda record: (record.priority, *record.position))[:count_max]
+
+    async def forget(self, ranges: Sequence[Range]) -> int:
+        gone = [p for p in self.kept for r in ranges if p.boot == r.boot and r.first <= p.sequence <= r.last]
+        for position in gone:
+            del self.kept[position]
+        return len(gone)
+
+    async def pending(self) -> int:
+        if self.broken:
+            raise StoreError("the disk is gone")
+        return len(self.kept)
+
+
+class Wire:
+    """A broker and an insurer: publishes wait until let through; what arrives is noted."""
+
+    def __init__(self) -> None:
+        self.arrived: list[int] = []
+        self.connections = 0
+        self.in_flight = 0
+        self.in_flight_most = 0
+        self.refuse: Callable[[int], bool] = lambda _: False
+        self.reachable = True
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self.changed = asyncio.Condition()
+        self._down: asyncio.Queue[Message | LinkDown] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def connect(self, link: Link, *, client_id: str, subscriptions: Sequence[str]) -> AsyncIterator[Session]:  # noqa: ARG002 - the port has it
+        assert client_id == "car1"
+        assert set(subscriptions) == set(wire.downlink_topics("car1", ["fleet"]))
+        if not self.reachable:
+            raise LinkDown("nobody there")
+        self.connections += 1
+        self._down = asyncio.Queue()
+        yield self
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:  # noqa: ARG002 - the port has it
+        assert topic == "outrider/v1/car1/record"
+        self.in_flight += 1
+        self.in_flight_most = max(self.in_flight, self.in_flight_most)
+        try:
+            await self.flows.wait()
+        finally:
+            self.in_flight -= 1
+        if self.refuse(int(payload)):
+            raise PublishRefused("0x87")
+        async with self.changed:
+            self.arrived.append(int(payload))
+            self.changed.notify_all()
+
+    async def messages(self) -> AsyncIterator[Message]:
+        while True:
+            message = await self._down.get()
+            if isinstance(message, LinkDown):
+                raise message
+            yield message
+
+    def send(self, topic: str, payload: bytes) -> None:
+        self._down.put_nowait(Message(topic, payload))
+
+    def receipt(self, first: int, last: int, *, key: Ed25519PrivateKey = _INSURER) -> None:
+        lines = [Range(1, first, last, bytes(32))]
+        self.send(wire.receipt_topic("car1"), wire.encode_receipt("car1", lines, received_ns=0, sign=key.sign))
+
+    def cut(self) -> None:
+        self._down.put_nowait(LinkDown("cable cut"))
+
+
+class Rig:
+    def __init__(self, link: Link) -> None:
+        self.records = Records()
+        self.wire = Wire()
+        self.notices: list[Notice] = []
+        self.bundles: list[bytes] = []
+        self.received: list[int] = []
+        self.uplink = Uplink(
+            link,
+            self.records,
+            device="car1",
+            receipt_key=raw_bytes(_INSURER.public_key()),
+            clock=ManualClock(start_ns=7),
+            notify=self._note,
+            groups=["fleet"],
+            connect=self.wire.connect,
+            on_receipt=self.received.append,
+            on_bundle=self.bundles.append,
+            uniform=lambda: 0.0,
+        )
+        self._noted = asyncio.Event()
+
+    def _note(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        self._noted.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the loop turn until it holds."""
+        async with asyncio.timeout(2):
+            while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+                await asyncio.sleep(0)
+
+    @property
+    def texts(self) -> list[str]:
+        return [notice.text for notice in self.notices]
+
+
+@asynccontextmanager
+async def _running(link: Link = _LINK) -> AsyncIterator[Rig]:
+    rig = Rig(link)
+    task = asyncio.create_task(rig.uplink.run())
+    yield rig
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_only_a_receipt_deletes() -> None:
+    async with _running() as rig:
+        rig.records.add(1)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [1])
+        assert await rig.records.pending() == 1
+        rig.wire.receipt(1, 1)
+        assert await rig.uplink.drain(2) == 0
+        assert rig.received == [1]
+        counters = rig.uplink.counters()
+        assert (counters["published"], counters["receipts"], counters["received"]) == (1, 1, 1)
+
+
+async def test_the_window_is_kept_and_a_crash_overtakes() -> None:
+    async with _running() as rig:
+        rig.wire.flows.clear()
+        for sequence in range(1, 9):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.in_flight == 2)
+        rig.records.add(9, Priority.CRASH)
+        rig.uplink.wake()
+        rig.wire.flows.set()
+        await rig.until(lambda: len(rig.wire.arrived) == 9)
+        assert rig.wire.arrived.index(9) <= 3  # two were on their way, one more was waiting for its place
+        assert sorted(rig.wire.arrived) == list(range(1, 10))
+        assert rig.wire.in_flight_most == 2
+
+
+async def test_once_per_connection_and_again_on_the_next() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.uplink.connected)
+        rig.records.add(1)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [1])
+        rig.uplink.wake()
+        rig.records.add(2)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [1, 2])
+        rig.wire.cut()
+        await rig.until(lambda: rig.wire.arrived == [1, 2, 1, 2])
+        rig.wire.receipt(1, 2)
+        assert await rig.uplink.drain(2) == 0
+        assert rig.uplink.counters()["cuts"] == 1
+        assert rig.texts == [
+            "connected to insurer:8883",
+            "cut off: cable cut, 2 waiting",
+            "connected to insurer:8883, 2 waiting",
+            "all received",
+        ]
+        assert {notice.t_ns for notice in rig.notices} == {7}
+
+
+async def test_an_overdue_receipt_is_asked_for_by_sending_again() -> None:
+    async with _running(Link(host="insurer", receipt_timeout_s=0.05)) as rig:
+        rig.records.add(1)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [1])
+        await rig.until(lambda: rig.wire.arrived == [1, 1])
+
+
+async def test_an_outage_is_told_once() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.wire.connections == 1)
+        rig.wire.reachable = False
+        rig.wire.cut()
+        await rig.until(lambda: rig.uplink.counters().get("failed_tries", 0) >= 2)
+        assert not rig.uplink.connected
+        rig.records.add(1)
+        assert await rig.uplink.drain(0.01) == 1
+        rig.wire.reachable = True
+        await rig.until(lambda: rig.wire.arrived == [1])
+        assert rig.texts == [
+            "connected to insurer:8883",
+            "cut off: cable cut",
+            "connected to insurer:8883, 1 waiting",
+        ]
+
+
+async def test_a_refused_record_stays_and_does_not_block_the_rest() -> None:
+    async with _running() as rig:
+        rig.wire.refuse = lambda number: number == 1
+        for sequence in (1, 2, 3):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [2, 3])
+        rig.wire.receipt(2, 3)
+        await rig.until(lambda: len(rig.records.kept) == 1)
+        assert rig.uplink.counters()["refused"] == 1
+        assert "record refused: 0x87" in rig.texts
+
+
+async def test_a_forged_receipt_deletes_nothing() -> None:
+    async with _running() as rig:
+        rig.records.add(1)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [1])
+        rig.wire.receipt(1, 1, key=Ed25519PrivateKey.generate())
+        rig.wire.send(wire.receipt_topic("car1"), b"nonsense")
+        rig.wire.send("outrider/v1/car2/receipt", b"not ours")
+        await rig.until(lambda: rig.uplink.counters().get("rejected") == 3)
+        assert await rig.records.pending() == 1
+
+
+async def test_bundles_go_to_whoever_decides() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.wire.connections == 1)
+        rig.wire.send(wire.config_topic("car1"), b"for me")
+        rig.wire.send(wire.config_topic("car1"), b"")
+        rig.wire.send(wire.group_config_topic("fleet"), b"for all")
+        await rig.until(lambda: len(rig.bundles) == 2)
+        assert rig.bundles == [b"for me", b"for all"]
+
+
+async def test_a_failing_outbox_is_retried_like_a_failing_link() -> None:
+    async with _running() as rig:
+        rig.records.broken = True
+        await rig.until(lambda: rig.uplink.counters().get("cuts") == 1)
+        rig.records.broken = False
+        rig.records.add(1)
+        await rig.until(lambda: rig.wire.arrived == [1])
+        assert "cut off: the disk is gone" in rig.texts
+
+
+async def test_without_a_host_everything_stays() -> None:
+    rig = Rig(Link())
+    rig.records.add(1)
+    await rig.uplink.run()
+    assert await rig.uplink.drain(1) == 1
+    assert rig.texts == ["no insurer is configured: records stay on this disk"]
