@@ -1,0 +1,37 @@
+"""Detectors: small classes that see samples and time as data, and give events."""
+
+from typing import Protocol
+
+from agent.core.config import Detect
+from agent.core.events import Event
+from agent.core.signals import SignalWindow
+from agent.detect.battery import BatteryDetector
+from agent.detect.collision import CollisionDetector
+from agent.detect.trip import TripDetector
+
+
+class Detector(Protocol):
+    """Finds one kind of thing. Events are a function of the samples alone.
+
+    A recording may be cut into windows anywhere in time: the events are the same, in the same order per detector.
+    Samples of one instant come in one window, and a window holds all samples up to its t_ns that none held before.
+    """
+
+    inputs: tuple[str, ...]
+
+    def configure(self, limits: Detect) -> None:
+        """Take new limits; what is known of the drive stays."""
+        ...
+
+    def update(self, window: SignalWindow) -> list[Event]:
+        """Judge a window that has new samples of one of `inputs`."""
+        ...
+
+    def finish(self, t_ns: int) -> list[Event]:
+        """Return what was still open when the data ended at t_ns."""
+        ...
+
+
+def make_detectors(limits: Detect) -> list[Detector]:
+    """Every rule detector, in the order in which the app should ask them."""
+    return [CollisionDetector(limits), BatteryDetector(limits), TripDetector(limits)]

@@ -1,0 +1,250 @@
+"""Traction battery: limits, spreads and thermal runaway."""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from agent.core import vss
+from agent.core.config import BatteryLimits, Detect
+from agent.core.events import BatteryAlarm, Event
+from agent.core.signals import SignalWindow
+from agent.detect.heat import DropWatch, RiseWatch
+from agent.detect.streams import NS
+
+AlarmName = Literal[
+    "over_temperature",
+    "temperature_difference",
+    "cell_over_voltage",
+    "cell_under_voltage",
+    "poor_cell_consistency",
+    "thermal_runaway",
+]
+
+CELLS_MAX: Final = 256
+_FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
+_PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
+_DROP_FRESH_NS: Final = 60 * NS
+# Voltage (over, under) by chemistry: STANDARDS.md 6.2, common knowledge in the field and configurable.
+_VOLTAGES: Final = {"lfp": (3.65, 2.5), "nmc": (4.25, 2.8)}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One alarm: broken at `at`, over when back at `release`, worse from `severe` on; sign -1: lower is worse."""
+
+    alarm: AlarmName
+    at: float
+    release: float
+    severe: float
+    levels: tuple[int, int]
+    unit: str
+    sign: int = 1
+
+    def broken(self, value: float) -> bool:
+        """Whether value is at or beyond the limit."""
+        return self.sign * value >= self.sign * self.at
+
+    def released(self, value: float) -> bool:
+        """Whether value is back for good."""
+        return self.sign * value <= self.sign * self.release
+
+    def level(self, value: float) -> int:
+        """Level as in GB/T 32960.3; which value has which level is the maker's choice, and ours here."""
+        return self.levels[self.sign * value >= self.sign * self.severe]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one configuration."""
+
+    over_voltage: Limit
+    under_voltage: Limit
+    over_temperature: Limit
+    voltage_spread: Limit
+    temperature_spread: Limit
+    runaway: Limit
+
+    @classmethod
+    def from_config(cls, config: BatteryLimits) -> "Limits":
+        """Fill in the chemistry's defaults."""
+        over, under = _VOLTAGES[config.chemistry]
+        over = config.cell_over_voltage_v or over
+        under = config.cell_under_voltage_v or under
+        hot, cool = config.over_temperature_c, min(config.over_temperature_release_c, config.over_temperature_c)
+        spread_v, spread_c = config.cell_spread_v, config.temperature_spread_c
+        return cls(
+            Limit("cell_over_voltage", over, over - 0.05, over + 0.1, (2, 3), "V"),
+            Limit("cell_under_voltage", under, under + 0.1, under - 0.3, (2, 3), "V", sign=-1),
+            Limit("over_temperature", hot, cool, hot + 10, (2, 3), "Celsius"),
+            Limit("poor_cell_consistency", spread_v, 0.8 * spread_v, 2 * spread_v, (1, 2), "V"),
+            Limit("temperature_difference", spread_c, 0.8 * spread_c, 2 * spread_c, (1, 2), "Celsius"),
+            Limit("thermal_runaway", hot, cool, hot, (4, 4), "Celsius"),
+        )
+
+
+@dataclass(slots=True)
+class _Alarm:
+    """Who breaks a limit now, who has begun to, and what has been said about it."""
+
+    begun: dict[int, int] = field(default_factory=dict)  # source -> first sample beyond
+    broken: set[int] = field(default_factory=set)
+    level: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return not self.begun and not self.broken
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: str
+    volt: bool
+    cell: int | None = None
+
+
+_SOURCES: Final = (  # cells before the pack's extremes: of two that say the same at once, the one that says who
+    *(_Source(vss.cell_voltage(cell), volt=True, cell=cell) for cell in range(CELLS_MAX)),
+    *(_Source(vss.cell_temperature(cell), volt=False, cell=cell) for cell in range(CELLS_MAX)),
+    _Source(vss.CELL_VOLTAGE_MAX, volt=True),
+    _Source(vss.CELL_VOLTAGE_MIN, volt=True),
+    _Source(vss.PACK_TEMPERATURE_MAX, volt=False),
+    _Source(vss.PACK_TEMPERATURE_MIN, volt=False),
+)
+
+
+class BatteryDetector:
+    """Alarms when limits of BatteryLimits are broken by the pack's extremes or by any cell, and when they hold again.
+
+    Voltages in V, temperatures in Celsius. Values no cell can have (at most 0 V, above 6 V, outside -60..200 degC) are
+    dropped here too, though decoding gates sentinels already. Thermal runaway is a rise of 1 degC/s for 3 s together
+    with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as quoted in STANDARDS.md 6.1).
+    """
+
+    inputs: tuple[str, ...] = tuple(source.path for source in _SOURCES)
+
+    def __init__(self, limits: Detect) -> None:
+        self._alarms: dict[AlarmName, _Alarm] = {}
+        self._latest: tuple[dict[int, tuple[int, float]], dict[int, tuple[int, float]]] = ({}, {})
+        self._rises: dict[int, RiseWatch] = {}
+        self._drops: dict[int | None, DropWatch] = {}
+        self.configure(limits)
+
+    def configure(self, limits: Detect) -> None:
+        """Swap the limits; alarms that stand stay until their new release."""
+        self._limits = Limits.from_config(limits.battery)
+        for limit in (
+            self._limits.over_voltage,
+            self._limits.under_voltage,
+            self._limits.over_temperature,
+            self._limits.voltage_spread,
+            self._limits.temperature_spread,
+            self._limits.runaway,
+        ):
+            self._alarms.setdefault(limit.alarm, _Alarm())
+
+    def update(self, window: SignalWindow) -> list[Event]:
+        """Judge the window's samples."""
+        rows: list[tuple[int, int, float]] = []
+        for number, source in enumerate(_SOURCES):
+            series = window.new(source.path)
+            if len(series):
+                rows += [(t, number, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
+        rows.sort()
+        events: list[Event] = []
+        for t_ns, number, value in rows:
+            if _SOURCES[number].volt:
+                if 0 < value <= 6:
+                    events += self._take_voltage(t_ns, number, value)
+            elif -60 < value <= 200:
+                events += self._take_temperature(t_ns, number, value)
+        return events
+
+    def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
+        """Standing alarms stay: the end of data cools nothing."""
+        return []
+
+    def _take_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
+        cell = _SOURCES[number].cell
+        if _SOURCES[number].path != vss.CELL_VOLTAGE_MAX:
+            self._drops.setdefault(cell, DropWatch()).feed(t_ns, volt)
+        events = self._hold(self._limits.over_voltage, t_ns, number, volt)
+        events += self._hold(self._limits.under_voltage, t_ns, number, volt)
+        return events + self._spread(self._limits.voltage_spread, t_ns, number, volt)
+
+    def _take_temperature(self, t_ns: int, number: int, celsius: float) -> list[Event]:
+        events = self._hold(self._limits.over_temperature, t_ns, number, celsius)
+        events += self._spread(self._limits.temperature_spread, t_ns, number, celsius)
+        limit, alarm = self._limits.runaway, self._alarms["thermal_runaway"]
+        rising = self._rises.setdefault(number, RiseWatch()).feed(t_ns, celsius)
+        if rising and number not in alarm.broken:
+            drop = self._drops.get(_SOURCES[number].cell)
+            dropped = drop is not None and t_ns - drop.dropped_ns <= _DROP_FRESH_NS
+            if celsius >= limit.at or dropped:
+                alarm.broken.add(number)
+                events += self._raise(limit, t_ns, number, celsius)
+        elif number in alarm.broken:
+            events += self._release(limit, t_ns, number, celsius)
+        return events
+
+    def _spread(self, limit: Limit, t_ns: int, number: int, value: float) -> list[Event]:
+        """Hold the largest difference between fresh values of one kind to its limit."""
+        latest = self._latest[_SOURCES[number].volt]
+        latest[number] = (t_ns, value)
+        values = [v for _, v in latest.values()]
+        if max(values) - min(values) < limit.release and self._alarms[limit.alarm].idle:
+            return []
+        fresh = {n: v for n, (t, v) in latest.items() if t_ns - t <= _FRESH_NS}
+        high, low = min(fresh, key=lambda n: (-fresh[n], n)), min(fresh, key=lambda n: (fresh[n], n))
+        worst = low if _SOURCES[number].volt else high
+        return self._hold(limit, t_ns, -1, fresh[high] - fresh[low], cell=_SOURCES[worst].cell)
+
+    def _hold(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:
+        """Hold one value of one source to a limit."""
+        alarm = self._alarms[limit.alarm]
+        if number in alarm.broken:
+            if limit.level(value) > alarm.level:
+                return self._raise(limit, t_ns, number, value, cell=cell)
+            return self._release(limit, t_ns, number, value, cell=cell)
+        if not limit.broken(value):
+            alarm.begun.pop(number, None)
+            return []
+        since_ns = alarm.begun.setdefault(number, t_ns)
+        if t_ns - since_ns > _FRESH_NS:
+            alarm.begun[number] = since_ns = t_ns
+        if t_ns - since_ns < _PERSIST_NS:
+            return []
+        del alarm.begun[number]
+        alarm.broken.add(number)
+        return self._raise(limit, since_ns, number, value, cell=cell)
+
+    def _raise(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:
+        """Say it, unless it has been said at this level."""
+        alarm, level = self._alarms[limit.alarm], limit.level(value)
+        if level <= alarm.level:
+            return []
+        alarm.level = level
+        return [_event(limit, t_ns, value, level=level, cell=_SOURCES[number].cell if number >= 0 else cell)]
+
+    def _release(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:
+        """Take a source off the alarm; the last one clears it."""
+        alarm = self._alarms[limit.alarm]
+        if not limit.released(value):
+            return []
+        alarm.broken.discard(number)
+        if alarm.broken:
+            return []
+        level, alarm.level = alarm.level, 0
+        cell = _SOURCES[number].cell if number >= 0 else cell
+        return [_event(limit, t_ns, value, level=level, cell=cell, cleared=True)]
+
+
+def _event(limit: Limit, t_ns: int, value: float, *, level: int, cell: int | None, cleared: bool = False) -> Event:
+    return BatteryAlarm(
+        t_ns=t_ns,
+        alarm=limit.alarm,
+        level=level,
+        value=round(value, 3),
+        limit=limit.at,
+        unit=limit.unit,
+        cell=cell,
+        cleared=cleared,
+    )

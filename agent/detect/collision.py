@@ -1,0 +1,238 @@
+"""Collision, parked impact and road shock from the IMU."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from agent.core import vss
+from agent.core.config import Detect
+from agent.core.events import Collision, Event
+from agent.core.signals import SignalWindow
+from agent.detect.pulse import MS, Floats, Ints, Mounting, PulseHistory, PulseTrace, horizontal, pdof_deg
+from agent.detect.road import SHOCK_NS, RoadShocks
+from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
+
+_BUCKET_NS: Final = 50 * MS
+_REST_SECONDS: Final = 10
+_RANGE_SHARE: Final = 0.99
+_LONGEST_NS: Final = 300 * MS  # 49 CFR 563 looks for the maximum delta-v within 300 ms of T0
+_REARM_NS: Final = 5 * NS  # what begins within 5 s of it belongs to the same crash
+_REARM_AFTER_NOTHING_NS: Final = NS
+_SILENT_NS: Final = NS
+_SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch or a knock on the box, not a pulse of a ton of car
+_REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
+_STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (STANDARDS.md 4.4)
+_STATIONARY_LONGEST_NS: Final = 280 * MS
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """A pulse that passed the trigger and has not ended yet."""
+
+    t0_ns: int
+    trigger_ns: int
+    standing: bool
+
+
+class CollisionDetector:
+    """Delta-v of at least 8 km/h within 150 ms across gravity; a lower limit for a car at rest.
+
+    Input: acceleration in m/s^2 (longitudinal forward +, lateral right + as in SAE J670, vertical either way), with or
+    without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes when the
+    pulse has ended. A resting level that absorbs gravity on whichever axis it lies is learnt in the first whole
+    second; before that nothing is judged. Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
+    Standing means speed 0 or unknown, and an IMU at rest in the second before.
+    """
+
+    inputs: tuple[str, ...] = (
+        vss.ACCELERATION_LONGITUDINAL,
+        vss.ACCELERATION_LATERAL,
+        vss.ACCELERATION_VERTICAL,
+        vss.SPEED,
+    )
+
+    def __init__(self, limits: Detect) -> None:
+        self._axes = AxisMerge(3)
+        self._buckets = BucketMeans(_BUCKET_NS)
+        self._rest = RestLevel(3, seconds=_REST_SECONDS)
+        self._speeds = SpeedTrack()
+        self._history = PulseHistory()
+        self._mounting = Mounting()
+        self._pulse: _Pulse | None = None
+        self._rearm_ns = -(1 << 62)
+        self._heard_ns = -(1 << 62)
+        self._loud_ns = -(1 << 62)
+        self._level: Floats | None = None
+        self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
+        self._crashes: list[int] = []  # T0 of recent crashes
+        self._shocks = RoadShocks(limits.road)
+        self.configure(limits)
+
+    def configure(self, limits: Detect) -> None:
+        """Swap the limits."""
+        collision = limits.collision
+        self._limits = collision
+        self._shocks.limits = limits.road
+        self._span_ns = collision.span_ms * MS
+        self._lowest_kmh = min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
+        # Below this on every axis no span adds up to a trigger, and there is no shock: the common case ends here.
+        pulse_mps2 = 0.9 * self._lowest_kmh / 3.6 / (collision.span_ms / 1000) / 3**0.5
+        self._gate_mps2 = min(pulse_mps2, limits.road.peak_mps2 / 2)
+
+    def update(self, window: SignalWindow) -> list[Event]:
+        """Judge the window's samples."""
+        self._speeds.feed(window.new(vss.SPEED))
+        t_ns, values = self._axes.merge([window.new(path) for path in self.inputs[:3]])
+        events: list[Event] = []
+        if len(t_ns):
+            for rows in self._stretches(t_ns, values):
+                events += self._judge(t_ns[rows], values[rows])
+            self._history.trim()
+            self._crashes = [t for t in self._crashes if window.t_ns - t < 2 * _REARM_NS]
+            self._heard_ns = int(t_ns[-1])
+        elif window.t_ns - self._heard_ns > _SILENT_NS:
+            events = self.finish(window.t_ns)  # the IMU fell silent in the crash
+        self._speeds.forget(window.t_ns)
+        return events
+
+    def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
+        """Report what was under way."""
+        events: list[Event] = []
+        if self._pulse is not None:
+            events += self._close(self._pulse, self._history.trace(), None)
+        return events + self._road_events(self._shocks.finish())
+
+    def _stretches(self, t_ns: Ints, values: Floats) -> Iterator[slice]:
+        """Rows over which one resting level holds; the level and the mounting are set before each."""
+        done = 0
+        buckets = self._buckets.feed(t_ns, values)
+        if buckets is not None:
+            columns = zip(buckets.number.tolist(), buckets.mean.tolist(), buckets.ready_ns.tolist(), strict=True)
+            for number, mean, ready_ns in columns:
+                if not self._rest.feed(number, mean):
+                    continue
+                upto = int(np.searchsorted(t_ns, ready_ns))
+                if upto > done:
+                    yield slice(done, upto)
+                done = upto
+                self._learn(ready_ns)
+        if done < len(t_ns):
+            yield slice(done, len(t_ns))
+
+    def _learn(self, ready_ns: int) -> None:
+        """Take over what the resting level has become."""
+        self._level = None if self._rest.level is None else np.array(self._rest.level)
+        self._mounting = Mounting() if self._rest.level is None else Mounting.from_rest(self._rest.level)
+        self._rests.append((ready_ns, self._rest.spread < _REST_SPREAD_MPS2))
+
+    def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
+        deviation = np.zeros_like(values) if self._level is None else values - self._level
+        clipped = np.abs(values).max(axis=1) >= self._limits.sensor_range_mps2 * _RANGE_SHARE
+        self._history.add(t_ns, deviation, clipped)
+        loud = np.flatnonzero(np.abs(deviation).max(axis=1) >= self._gate_mps2)
+        recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
+        if len(loud):
+            self._loud_ns = int(t_ns[loud[-1]])
+        if not len(loud) and not recent and self._pulse is None and not self._shocks.open:
+            return []
+        trace = self._history.trace()
+        events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
+        vertical = np.abs(deviation @ np.array(self._mounting.down))
+        if self._shocks.open or float(vertical.max()) >= self._shocks.limits.peak_mps2:
+            events += self._road_events(self._shocks.feed(t_ns, vertical, horizontal(deviation, self._mounting)))
+        return events
+
+    def _road_events(self, shocks: list[tuple[int, float]]) -> list[Event]:
+        """Shocks that no crash explains and that did not happen to a standing car."""
+        events: list[Event] = []
+        for onset_ns, peak in shocks:
+            in_crash = any(onset_ns - _REARM_NS <= t0_ns <= onset_ns + SHOCK_NS for t0_ns in self._crashes)
+            event = None if in_crash else self._shocks.event(onset_ns, peak, self._speeds)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def _find_pulses(self, trace: PulseTrace, first_new: int) -> list[Event]:
+        """Open and close pulses over the samples from first_new on."""
+        events: list[Event] = []
+        rows = slice(first_new, len(trace.t_ns))
+        delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows), self._mounting)
+        candidates = np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist()
+        if self._pulse is not None:
+            candidates.insert(0, 0)
+        for row in candidates:
+            if self._pulse is None:
+                self._pulse = self._open(trace, first_new + row, delta_kmh[row])
+            if self._pulse is not None:
+                end = _find_end(trace, self._pulse, self._mounting)
+                if end is None:
+                    break
+                events += self._close(self._pulse, trace, end)
+        return events
+
+    def _open(self, trace: PulseTrace, index: int, delta_kmh: float) -> _Pulse | None:
+        now_ns = int(trace.t_ns[index])
+        if now_ns < self._rearm_ns:
+            return None
+        standing = self._stood(now_ns - self._span_ns)
+        if delta_kmh < (self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh):
+            return None
+        t0_ns = int(trace.t_ns[trace.time_zero(index, self._span_ns, self._mounting)])
+        return _Pulse(t0_ns, now_ns, standing)
+
+    def _stood(self, t_ns: int) -> bool:
+        """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest in the last whole second."""
+        if self._speeds.at(t_ns):
+            return False
+        return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
+
+    def _close(self, pulse: _Pulse, trace: PulseTrace, end: int | None) -> list[Event]:
+        """Measure the pulse; an event unless it has not the shape of a crash."""
+        self._pulse = None
+        start = trace.first_after(pulse.t0_ns)
+        if end is None:
+            end = min(trace.first_after(pulse.t0_ns + _LONGEST_NS + 1), len(trace.t_ns)) - 1
+        rows = slice(start, end + 1)
+        end_ns = int(trace.t_ns[end])
+        delta_v = trace.delta_v(start, rows)
+        across = horizontal(delta_v, self._mounting)
+        most = int(np.argmax(across))
+        loudness = horizontal(trace.acceleration(rows), self._mounting)
+        peak = float(loudness.max())
+        plausible = int((loudness >= peak / 4).sum()) >= _SAMPLES_MIN
+        if pulse.standing and across[most] < self._limits.delta_v_kmh:
+            along = float(np.abs(delta_v @ np.array(self._mounting.down)).max())
+            short = end_ns - pulse.t0_ns <= _STATIONARY_LONGEST_NS
+            plausible &= short and peak >= _STATIONARY_PEAK_MPS2 and across[most] >= along
+        self._rearm_ns = end_ns + (_REARM_NS if plausible else _REARM_AFTER_NOTHING_NS)
+        if not plausible:
+            return []
+        self._crashes.append(pulse.t0_ns)
+        x_kmh, y_kmh = float(delta_v[most, 0]), float(delta_v[most, 1])
+        known = self._mounting.trusted
+        return [
+            Collision(
+                t_ns=pulse.t0_ns,
+                delta_v_kmh=round(float(across[most]), 2),
+                duration_ms=round((end_ns - pulse.t0_ns) / MS, 1),
+                peak_mps2=round(peak, 2),
+                stationary=pulse.standing,
+                pdof_deg=round(pdof_deg(x_kmh, y_kmh), 1) if known else None,
+                delta_v_longitudinal_kmh=round(x_kmh, 2) if known else None,
+                delta_v_lateral_kmh=round(y_kmh, 2) if known else None,
+                speed_before_kmh=self._speeds.at(pulse.t0_ns),
+                clipped=bool(trace.clipped[rows].any()),
+            )
+        ]
+
+
+def _find_end(trace: PulseTrace, pulse: _Pulse, mounting: Mounting) -> int | None:
+    """Index of the pulse's last sample: calm again, or 300 ms after T0; None while it lasts."""
+    end = trace.end(trace.first_after(pulse.trigger_ns), mounting)
+    latest = trace.first_after(pulse.t0_ns + _LONGEST_NS + 1) - 1
+    if end is not None and end <= latest:
+        return end
+    return latest if latest < len(trace.t_ns) - 1 else None

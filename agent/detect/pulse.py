@@ -1,0 +1,151 @@
+"""Delta-v bookkeeping of a crash pulse, in integers so that sums do not depend on where they began.
+
+Semantics follow 49 CFR 563 (STANDARDS.md 2.1); no conformity is claimed: a box on the dashboard is not an EDR.
+"""
+
+from dataclasses import dataclass
+from math import atan2, cos, degrees, hypot, radians, sqrt
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+MS: Final = 1_000_000  # ns
+
+_ACCELERATION_UNIT: Final = 1e-4  # m/s^2 per count
+_VELOCITY_UNIT_KMH: Final = _ACCELERATION_UNIT * 1e-6 / 2 * 3.6  # km/h per count: count * us, both ends of a trapezoid
+_STEP_MAX_US: Final = 30_000  # a missing stretch is not integrated beyond this
+_T0_DELTA_V_KMH: Final = 0.8
+_T0_SPAN_LONGITUDINAL_NS: Final = 20 * MS
+_T0_SPAN_LATERAL_NS: Final = 5 * MS
+_END_SPAN_NS: Final = 20 * MS
+_KEPT_NS: Final = 1000 * MS
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Mounting:
+    """Where down is, as a unit vector in the sensor's axes, and whether the axes are what the profile says."""
+
+    down: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    trusted: bool = True
+
+    @classmethod
+    def from_rest(cls, level: list[float]) -> "Mounting":
+        """Read gravity from a resting level in m/s^2; a sensor that removes gravity itself is taken at its word."""
+        size = sqrt(sum(x * x for x in level))
+        if not 7.0 <= size <= 12.5:
+            return cls()
+        down = (level[0] / size, level[1] / size, level[2] / size)
+        return cls(down, abs(down[2]) >= cos(radians(35)))
+
+
+class PulseHistory:
+    """The last second of bias-removed acceleration (x forward, y right, z vertical) and its integral."""
+
+    def __init__(self) -> None:
+        self._t: list[Ints] = []
+        self._q: list[Ints] = []
+        self._clipped: list[npt.NDArray[np.bool_]] = []
+        self._seen = 0
+
+    def add(self, t_ns: Ints, deviation: Floats, clipped: npt.NDArray[np.bool_]) -> None:
+        """Take new samples: t_ns int64[n], deviation float64[n, 3] in m/s^2, clipped bool[n]."""
+        self._t.append(t_ns)
+        self._q.append(np.rint(deviation / _ACCELERATION_UNIT).astype(np.int64))
+        self._clipped.append(clipped)
+
+    def trim(self) -> None:
+        """Forget chunks that end more than a second before the newest sample."""
+        horizon = self._t[-1][-1] - _KEPT_NS
+        drop = 0
+        while self._t[drop][-1] < horizon:
+            drop += 1
+        if drop:
+            del self._t[:drop], self._q[:drop], self._clipped[:drop]
+        if len(self._t) > 64:
+            self._t, self._q = [np.concatenate(self._t)], [np.concatenate(self._q)]
+            self._clipped = [np.concatenate(self._clipped)]
+
+    def trace(self) -> "PulseTrace":
+        """All of it as arrays."""
+        return PulseTrace(np.concatenate(self._t), np.concatenate(self._q), np.concatenate(self._clipped))
+
+
+class PulseTrace:
+    """Arrays of one look at the history: t int64[n] ns, delta-v between any two samples in km/h."""
+
+    def __init__(self, t_ns: Ints, counts: Ints, clipped: npt.NDArray[np.bool_]) -> None:
+        self.t_ns = t_ns
+        self.clipped = clipped
+        self._counts = counts
+        step_us = np.minimum(np.diff(t_ns) // 1000, _STEP_MAX_US)
+        self._velocity = np.zeros_like(counts)
+        np.cumsum((counts[1:] + counts[:-1]) * step_us[:, None], axis=0, out=self._velocity[1:])
+
+    def acceleration(self, rows: slice) -> Floats:
+        """Bias-removed acceleration in m/s^2, float64[k, 3]."""
+        return self._counts[rows].astype(np.float64) * _ACCELERATION_UNIT
+
+    def first_after(self, t_ns: int) -> int:
+        """Index of the first sample at or after t_ns."""
+        return int(np.searchsorted(self.t_ns, t_ns))
+
+    def delta_v(self, start: int | Ints, rows: slice) -> Floats:
+        """Delta-v in km/h from the samples `start` to each of `rows`, float64[k, 3]."""
+        counts = self._velocity[rows] - self._velocity[start]
+        return counts.astype(np.float64) * _VELOCITY_UNIT_KMH
+
+    def delta_v_within(self, span_ns: int, rows: slice) -> Floats:
+        """Delta-v in km/h over the span that ends at each of rows, float64[k, 3]."""
+        return self.delta_v(np.searchsorted(self.t_ns, self.t_ns[rows] - span_ns), rows)
+
+    def time_zero(self, trigger: int, span_ns: int, mounting: Mounting) -> int:
+        """Index of T0: where more than 0.8 km/h in 20 ms longitudinal or 5 ms lateral began, within the trigger's span.
+
+        Where neither axis meets its rule (a soft oblique or lateral pulse, or an unknown mounting) the resultant
+        over 20 ms serves, and at last the start of the span: the algorithm's wake-up, which the rule allows too.
+        """
+        start = self.first_after(int(self.t_ns[trigger]) - span_ns)
+        rows = slice(start, trigger + 1)
+        before_x = np.maximum(np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LONGITUDINAL_NS), start)
+        before_y = np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LATERAL_NS)
+        before_y = np.maximum(np.minimum(before_y, np.arange(start, trigger + 1) - 1), start)
+        delta_x = self.delta_v(before_x, rows)
+        first = trigger + 1
+        if mounting.trusted:
+            over_x = np.flatnonzero(np.abs(delta_x[:, 0]) > _T0_DELTA_V_KMH)
+            over_y = np.flatnonzero(np.abs(self.delta_v(before_y, rows)[:, 1]) > _T0_DELTA_V_KMH)
+            first = min(
+                int(before_x[over_x[0]]) if len(over_x) else first, int(before_y[over_y[0]]) if len(over_y) else first
+            )
+        if first > trigger:
+            over = np.flatnonzero(horizontal(delta_x, mounting) > _T0_DELTA_V_KMH)
+            first = int(before_x[over[0]]) if len(over) else start
+        return first
+
+    def end(self, trigger: int, mounting: Mounting) -> int | None:
+        """Index of the first sample after the trigger over whose last 20 ms the resultant is at most 0.8 km/h."""
+        rows = slice(trigger + 1, len(self.t_ns))
+        calm = np.flatnonzero(horizontal(self.delta_v_within(_END_SPAN_NS, rows), mounting) <= _T0_DELTA_V_KMH)
+        for k in calm.tolist():
+            index = trigger + 1 + k
+            before = self.first_after(int(self.t_ns[index]) - _END_SPAN_NS)
+            if before < index:  # a lone sample after a gap proves no calm
+                return index
+        return None
+
+
+def horizontal(vectors: Floats, mounting: Mounting) -> Floats:
+    """Size of the part of float64[k, 3] that is across gravity."""
+    down = np.array(mounting.down)
+    along = vectors @ down
+    across: Floats = np.sqrt(np.maximum((vectors * vectors).sum(axis=1) - along * along, 0.0))
+    return across
+
+
+def pdof_deg(longitudinal: float, lateral: float) -> float:
+    """Principal direction of force from delta-v: 0 from ahead, 90 from the right (STANDARDS.md 4.3, M)."""
+    return degrees(atan2(-lateral, -longitudinal)) % 360.0 if hypot(longitudinal, lateral) else 0.0

@@ -1,0 +1,177 @@
+"""Sample streams made fit for detectors: exact whatever the windows were, and constant in memory.
+
+Nothing here sums over a whole window: a value depends only on the samples of its own bucket, so that any split of
+a recording into windows gives the same bits. Every derived value carries `ready_ns`, the time of the sample that
+completed it; working through values in the order of ready_ns is the same for every split by time.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.signals import Series
+
+NS: Final = 1_000_000_000
+
+Times = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """k finished buckets: number int64[k] (time // span), mean float64[k, c], ready_ns int64[k]."""
+
+    number: Times
+    mean: Values
+    ready_ns: Times
+
+
+class BucketMeans:
+    """Means over spans of absolute time. A bucket is finished by the first sample after it."""
+
+    def __init__(self, span_ns: int) -> None:
+        self._span_ns = span_ns
+        self._open: list[tuple[Times, Values]] = []
+        self._number: int | None = None
+
+    def feed(self, t_ns: Times, values: Values) -> Buckets | None:
+        """Take samples (t_ns int64[n], values float64[n, c]); None where they finish no bucket."""
+        if not len(t_ns):
+            return None
+        self._open.append((t_ns, values))
+        last = int(t_ns[-1]) // self._span_ns
+        if last == self._number:
+            return None
+        t_all = np.concatenate([t for t, _ in self._open])
+        v_all = np.concatenate([v for _, v in self._open])
+        number = t_all // self._span_ns
+        starts = np.concatenate(([0], np.flatnonzero(np.diff(number)) + 1))
+        self._number = last
+        self._open = [(t_all[starts[-1] :], v_all[starts[-1] :])]
+        if len(starts) == 1:
+            return None
+        sums = np.add.reduceat(v_all, starts, axis=0)[:-1]
+        return Buckets(number[starts[:-1]], sums / np.diff(starts)[:, None], t_all[starts[1:]])
+
+
+class RestLevel:
+    """What an accelerometer shows when nothing happens: gravity's share, mounting tilt and bias, per axis.
+
+    The median over recent seconds of each second's median of 50 ms means: seconds of hard braking or a crash pulse
+    do not move it. None until one whole second was seen, and again after a gap of more than 10 s.
+    """
+
+    _GAP_S: Final = 10
+
+    def __init__(self, axes: int, *, seconds: int, buckets_per_second: int = 20) -> None:
+        self._axes = axes
+        self._per_second = buckets_per_second
+        self._second: int | None = None
+        self._means: list[list[float]] = []
+        self._medians: deque[list[float]] = deque(maxlen=seconds)
+        self.level: list[float] | None = None
+        self.spread: float = np.inf  # widest range of any axis's 50 ms means within the last whole second
+
+    def feed(self, number: int, mean: list[float]) -> bool:
+        """Take one bucket; whether the level changed."""
+        second = number // self._per_second
+        changed = False
+        if self._second is not None and second != self._second:
+            changed = self._finish_second(second - self._second > self._GAP_S)
+        self._second = second
+        self._means.append(mean)
+        return changed
+
+    def _finish_second(self, after_gap: bool) -> bool:  # noqa: FBT001  # private, one caller
+        columns = list(zip(*self._means, strict=True))
+        whole = len(self._means) * 2 >= self._per_second or len(self._means) >= 5
+        self._means = []
+        if after_gap:
+            self._medians.clear()
+            self.level, self.spread = None, np.inf
+            return True
+        if not whole:
+            return False
+        self._medians.append([median(column) for column in columns])
+        self.level = [median(m[axis] for m in self._medians) for axis in range(self._axes)]
+        self.spread = max(max(column) - min(column) for column in columns)
+        return True
+
+
+class AxisMerge:
+    """Several signals of one sensor on one time line.
+
+    An axis holds its last value where it has no sample, and is 0 before its first.
+    """
+
+    def __init__(self, axes: int) -> None:
+        self._held = np.zeros(axes)
+
+    def merge(self, series: list[Series]) -> tuple[Times, Values]:
+        """Return t_ns int64[n] and values float64[n, axes]; n is 0 where nothing is new."""
+        first = series[0]
+        together = len(first) and all(np.array_equal(s.t_ns, first.t_ns) for s in series[1:])
+        if together and np.all(first.t_ns[1:] > first.t_ns[:-1]):
+            values = np.column_stack([s.value for s in series])
+            self._held = values[-1].copy()
+            return first.t_ns, values
+        fed = [s.t_ns for s in series if len(s)]
+        if not fed:
+            return first.t_ns, np.empty((0, len(series)))
+        t_ns = np.unique(np.concatenate(fed))
+        columns = []
+        for axis, s in enumerate(series):
+            at = np.searchsorted(s.t_ns, t_ns, side="right")
+            columns.append(np.concatenate(([self._held[axis]], s.value))[at])
+        values = np.column_stack(columns)
+        self._held = values[-1].copy()
+        return t_ns, values
+
+
+class SpeedTrack:
+    """The speed of the last seconds, one sample (the first) per 0.1 s, to be asked for afterwards."""
+
+    _BUCKET_NS: Final = NS // 10
+    _KEPT_NS: Final = 30 * NS
+    STALE_NS: Final = 5 * NS
+
+    def __init__(self) -> None:
+        self._bucket = -1
+        self._t_ns: list[int] = []
+        self._kmh: list[float] = []
+
+    def feed(self, series: Series) -> tuple[list[int], list[float]]:
+        """Take new samples; return those kept as (times, km/h)."""
+        if not len(series):
+            return [], []
+        number = series.t_ns // self._BUCKET_NS
+        kept = np.flatnonzero(np.diff(number, prepend=self._bucket))
+        self._bucket = int(number[-1])
+        t_ns, kmh = series.t_ns[kept].tolist(), series.value[kept].tolist()
+        self._t_ns += t_ns
+        self._kmh += kmh
+        return t_ns, kmh
+
+    def at(self, t_ns: int) -> float | None:
+        """Newest speed at or before t_ns, None where it is older than 5 s or was never known."""
+        for sample_ns, kmh in zip(reversed(self._t_ns), reversed(self._kmh), strict=True):
+            if sample_ns <= t_ns:
+                return kmh if t_ns - sample_ns <= self.STALE_NS else None
+        return None
+
+    def highest(self, start_ns: int, end_ns: int) -> float | None:
+        """Highest speed within a span, else the newest before it."""
+        inside = [kmh for t, kmh in zip(self._t_ns, self._kmh, strict=True) if start_ns <= t <= end_ns]
+        return max(inside) if inside else self.at(end_ns)
+
+    def forget(self, now_ns: int) -> None:
+        """Drop what nobody can ask for any more."""
+        old = 0
+        while old < len(self._t_ns) - 1 and now_ns - self._t_ns[old] > self._KEPT_NS:
+            old += 1
+        if old:
+            del self._t_ns[:old], self._kmh[:old]
