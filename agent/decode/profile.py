@@ -1,0 +1,111 @@
+"""Vehicle profiles: which messages of which DBC become which VSS signals, as typed TOML."""
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from agent.core.config import Name, Section, load_toml
+from agent.core.errors import ConfigError
+from agent.core.paths import VEHICLES
+
+_GATE: Final = re.compile(r"^\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
+
+GateText = Annotated[str, Meta(pattern=_GATE.pattern)]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Mapping(Section, frozen=True, kw_only=True):
+    """One DBC signal under its VSS path.
+
+    value = DBC physical value * factor + offset, in the VSS unit; a negative factor turns an axis round.
+    minimum and maximum are in the VSS unit; beyond them a value is IMPLAUSIBLE. The DBC's own [min|max] is not
+    used: in the wild it is as often wrong as right.
+    sentinels are raw values, sign included, before any scaling; for floats the bit pattern. They give SENTINEL.
+    gates are conditions on other signals of the same frame in the DBC's own unit, such as "ImuValid == 1". Unless all
+    of them hold the value is SENTINEL.
+    """
+
+    message: Text
+    signal: Text
+    path: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
+    unit: str = ""
+    factor: float = 1.0
+    offset: float = 0.0
+    minimum: float | None = None
+    maximum: float | None = None
+    stale_after_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0
+    sentinels: Annotated[list[int], Meta(max_length=16)] = msgspec.field(default_factory=list)
+    gates: Annotated[list[GateText], Meta(max_length=16)] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.factor == 0 or not math.isfinite(self.factor) or not math.isfinite(self.offset):
+            raise ValueError(f"{self.path}: factor and offset must be finite, factor not 0")
+        if self.minimum is not None and self.maximum is not None and self.minimum >= self.maximum:
+            raise ValueError(f"{self.path}: minimum {self.minimum} is not below maximum {self.maximum}")
+
+
+class Profile(Section, frozen=True, kw_only=True):
+    """What one kind of vehicle says on its buses.
+
+    Where `signals` is empty every signal of the DBC files is decoded, under MESSAGE.SIGNAL and in the DBC's unit.
+    `dbc` names files of firmware_config/dbc; `obd` decodes OBD-II responses (7E8-7EF and 18DAF1xx).
+    """
+
+    name: Name
+    description: str = ""
+    dbc: list[Name] = msgspec.field(default_factory=list)
+    obd: bool = False
+    signals: list[Mapping] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        paths = [mapping.path for mapping in self.signals]
+        for path in paths:
+            if paths.count(path) > 1:
+                raise ValueError(f"{path} is mapped {paths.count(path)} times")
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A parsed gate: low <= value <= high, or outside of it where negated. NaN never passes."""
+
+    signal: str
+    low: float
+    high: float
+    negated: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether the value passes."""
+        if self.negated:
+            return value < self.low or value > self.high
+        return self.low <= value <= self.high
+
+
+def parse_gate(text: str) -> Condition:
+    """Parse "SIGNAL OPERATOR NUMBER". Raises ConfigError."""
+    match = _GATE.match(text)
+    if match is None:
+        raise ConfigError(f'gate "{text}" is not like "ImuValid == 1"')
+    signal, operator, limit = match[1], match[2], float(match[3])
+    span = {
+        "==": (limit, limit),
+        "!=": (limit, limit),
+        "<=": (-math.inf, limit),
+        ">=": (limit, math.inf),
+        "<": (-math.inf, math.nextafter(limit, -math.inf)),
+        ">": (math.nextafter(limit, math.inf), math.inf),
+    }[operator]
+    return Condition(signal, *span, operator == "!=")
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Read a profile by its name in firmware_config/vehicles, or from a .toml file. Raises ConfigError."""
+    if "/" in name_or_path or name_or_path.endswith(".toml"):
+        return load_toml(Path(name_or_path), Profile)
+    path = VEHICLES / f"{name_or_path}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in VEHICLES.glob("*.toml")))
+        raise ConfigError(f'there is no vehicle profile "{name_or_path}"; known: {known}', path=path)
+    return load_toml(path, Profile)

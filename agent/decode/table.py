@@ -1,0 +1,35 @@
+"""The signal table: everything decode_batch needs, built once from a profile and its DBC files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.core.config import load_toml
+from agent.core.paths import DBC, OBD_PIDS
+from agent.core.signals import SignalCatalog
+from agent.decode.columns import SignalTable
+from agent.decode.compiler import compile_graph
+from agent.decode.dbc import add_all_messages, add_mapped_messages, load_dbc
+from agent.decode.layout import Graph
+from agent.decode.obd_frames import add_obd
+from agent.decode.profile import Profile
+from agent.proto.obd import PidTable
+
+__all__ = ["SignalTable", "build_table"]
+
+
+def build_table(profile: Profile, dbc_paths: Sequence[Path], catalog: SignalCatalog) -> SignalTable:
+    """Build the table of a profile and the user's DBC files; adds its signals to the catalog.
+
+    Raises InputError (unusable DBC, a mapping it lacks, an identifier decoded twice), ConfigError (the PID file).
+    """
+    paths = [*(DBC / name for name in profile.dbc), *dbc_paths]
+    databases = {path: load_dbc(path) for path in dict.fromkeys(paths)}
+    graph = Graph()
+    if profile.obd:
+        mapped = {mapping.path for mapping in profile.signals}
+        add_obd(graph, load_toml(OBD_PIDS, PidTable).pids, catalog, without=mapped)
+    if profile.signals:
+        add_mapped_messages(graph, databases, profile.signals, catalog)
+    else:
+        add_all_messages(graph, databases, catalog)
+    return compile_graph(graph)
