@@ -21,6 +21,7 @@ from agent.core.backoff import backoff_waits
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
+from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.paths import DBC, MODELS, PROMPTS
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
@@ -29,7 +30,6 @@ from agent.detect.anomaly import AnomalyWatch
 from agent.detect.manifest import load_manifest
 from agent.health.stats import status_path, write_status
 from agent.inference import Watch
-from agent.link import mqtt, wire
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.privacy.egress import EgressFilter
@@ -99,7 +99,7 @@ class _App:
     async def open(self) -> None:
         """Open the store, and tell that we are here."""
         self._recorder = await Recorder.open(
-            self._config, self._hardware.keystore, self._clock, encode=wire.encode_event, on_durable=self._on_durable
+            self._config, self._hardware.keystore, self._clock, on_durable=self._on_durable, uniform=self._uniform
         )
         if self._config.link.host:
             self._uplink = self._make_uplink()
@@ -137,6 +137,7 @@ class _App:
             waiting = await self._drain()
             if sending:
                 sending.cancel()
+                await asyncio.wait([sending])
             self._recorder.close()
             await recording
         return self._summary(waiting)
@@ -167,10 +168,11 @@ class _App:
         path = status_path(self._config.store.directory)
         while True:
             await self._clock.sleep(_STATUS_PERIOD_S)
-            values = self._pipeline.history.newest()
             t_ns = self._clock.monotonic_ns()
-            self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=values))
-            write_status(path, self._status(t_ns))
+            self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=self._pipeline.latest()))
+            # Alive means that the loop turns and the outbox's thread answers, not that a timer fired.
+            waiting = await self._recorder.outbox.pending()
+            write_status(path, self._status(t_ns) | {"waiting": waiting})
             self._hardware.service("alive")
 
     def _status(self, t_ns: int) -> dict[str, Any]:
@@ -245,14 +247,12 @@ class _App:
         )
 
     def _make_uplink(self) -> Uplink:
-        device = self._config.device
-        subscriptions = wire.downlink_topics(device.id, device.groups)
         return Uplink(
             self._config.link,
             self._recorder.outbox,
-            device=device.id,
-            insurer_key=_read_bytes(self._config.trust.insurer_receipt_key),
-            connect=partial(mqtt.connect, self._config.link, client_id=device.id, subscriptions=subscriptions),
+            device=self._config.device.id,
+            groups=self._config.device.groups,
+            receipt_key=raw_bytes(read_key(Path(self._config.trust.insurer_receipt_key), parse_ed25519)),
             notify=self._hardware.notify,
             clock=self._clock,
             on_bundle=self._on_bundle,
@@ -285,7 +285,3 @@ def _find_dbc(name: str) -> Path:
     """Return a path as given, else below firmware_config/dbc."""
     path = Path(name)
     return path if path.exists() else DBC / name
-
-
-def _read_bytes(path: str) -> bytes:
-    return Path(path).read_bytes() if path else b""

@@ -52,12 +52,13 @@ class Pipeline:
             source.name: np.array([self._catalog.add(spec) for spec in source.specs], np.int32)
             for source in sample_sources
         }
-        self.history = History(self._catalog)
+        self._history = History(self._catalog)
         self._detectors = make_detectors(limits)
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._on_events = on_events
         self._on_window = on_window
-        self.newest_ns = 0
+        self._window: SignalWindow | None = None
+        self._newest_ns = 0
 
     def on_frames(self, batch: FrameBatch) -> None:
         """One batch from a bus."""
@@ -81,11 +82,14 @@ class Pipeline:
     def finish(self) -> None:
         """The data has ended: close what is open (trips)."""
         for detector in self._detectors:
-            self._on_events(detector.finish(self.newest_ns))
+            self._on_events(detector.finish(self._newest_ns))
 
-    def present(self) -> list[str]:
-        """Paths of every signal of this run."""
-        return [spec.path for spec in self._catalog.specs]
+    def latest(self) -> dict[str, float]:
+        """Newest valid value of every signal that has one and is not stale."""
+        if self._window is None:
+            return {}
+        values = ((spec.path, self._window.latest(spec.path)) for spec in self._catalog.specs)
+        return {path: value for path, value in values if value is not None}
 
     def _rows(self, paths: Sequence[str]) -> npt.NDArray[np.intp]:
         found = (self._catalog.index(path) for path in paths)
@@ -94,12 +98,12 @@ class Pipeline:
     def _take(self, samples: Samples, t_ns: npt.NDArray[np.int64]) -> None:
         if len(t_ns) == 0:
             return
-        self.newest_ns = max(self.newest_ns, int(t_ns[-1]))
+        self._newest_ns = max(self._newest_ns, int(t_ns[-1]))
         if len(samples) == 0:
             return
         self._count(samples.quality)
-        self.history.extend(samples)
-        window = self.history.window(samples, int(t_ns[-1]))
+        self._history.extend(samples)
+        window = self._window = self._history.window(samples, int(t_ns[-1]))
         arrived = np.zeros(len(self._catalog), np.bool_)
         arrived[samples.signal] = True
         for detector, rows in zip(self._detectors, self._inputs, strict=True):
