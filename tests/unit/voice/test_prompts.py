@@ -1,0 +1,216 @@
+import shutil
+from pathlib import Path
+from typing import Final, Literal
+
+import pytest
+
+from agent.core.errors import ConfigError
+from agent.core.events import (
+    AgentStarted,
+    Anomaly,
+    BatteryAlarm,
+    Collision,
+    ConfigApplied,
+    Event,
+    Feedback,
+    HarshDriving,
+    RoadImpact,
+    SourceChanged,
+    TripEnded,
+    TripStarted,
+)
+from agent.core.paths import PROMPTS
+from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
+from agent.voice.prompts import Phrases, choose_prompt, load_phrases
+
+HOT: Final = "prompts.battery_alarm.over_temperature"
+
+
+def collision(*, stationary: bool = False) -> Collision:
+    return Collision(t_ns=0, delta_v_kmh=30, duration_ms=90, peak_mps2=200, stationary=stationary)
+
+
+def overheated(*, level: int = 2, cell: int | None = 4, value: float = 56.4, cleared: bool = False) -> BatteryAlarm:
+    return BatteryAlarm(
+        t_ns=0, alarm="over_temperature", level=level, value=value, limit=55.0, unit="C", cell=cell, cleared=cleared
+    )
+
+
+def trip(*, braking: int = 0, distance_m: float = 12_345, duration_s: float = 1500) -> TripEnded:
+    return TripEnded(
+        t_ns=0,
+        started_ns=0,
+        duration_s=duration_s,
+        distance_m=distance_m,
+        speed_max_kmh=80,
+        harsh_braking_count=braking,
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "zh", "en"),
+    [
+        (overheated(), "第5号电芯温度偏高，已有56度。", "Battery warning: cell 5 is hot, 56 degrees."),
+        (overheated(cell=None), "电池温度偏高，已有56度。", "Battery warning: the battery is hot, 56 degrees."),
+        (overheated(level=3), "第5号电芯温度过高，已到56度。", "Battery alarm: cell 5 is too hot, 56 degrees."),
+        (overheated(value=1.2), "第5号电芯温度偏高，已有1度。", "Battery warning: cell 5 is hot, 1 degree."),
+        (overheated(cleared=True), "电池告警解除了。", "The battery warning is over."),
+        (trip(), "这一程12公里，用了25分钟，一路平稳", "That was 12 kilometres in 25 minutes, smoothly"),
+        (
+            trip(braking=2, distance_m=1000, duration_s=3660),
+            "这一程1公里，用了1小时1分钟，有2次",
+            "That was 1 kilometre in 1 hour 1 minute, with 2",
+        ),
+        (trip(distance_m=4_512), "这一程4.5公里", "That was 4.5 kilometres"),
+        (trip(distance_m=423, duration_s=20), "这一程420米，用了1分钟", "That was 420 metres in 1 minute"),
+        (
+            ConfigApplied(t_ns=0, bundle="b", config_version=3, sha256=""),
+            "设置已经更新，现在是第3版。",
+            "The settings were updated to version 3.",
+        ),
+    ],
+)
+def test_numbers_and_units_are_read_as_people_say_them(phrases: Phrases, event: Event, zh: str, en: str) -> None:
+    for language, start in (("zh", zh), ("en", en)):
+        prompt = choose_prompt(event, phrases, language)  # type: ignore[arg-type]  # the loop widens the literal
+        assert prompt is not None
+        assert prompt.text.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("event", "key", "urgency", "question"),
+    [
+        (collision(), "collision", 0, "all_right"),
+        (collision(stationary=True), "collision.stationary", 0, "all_right"),
+        (overheated(), "battery_alarm.over_temperature", 1, "rescue"),
+        (overheated(level=3), "battery_alarm.over_temperature.stop", 1, "rescue"),
+        (HarshDriving(t_ns=0, maneuver="braking", peak_mps2=6, duration_s=1), "harsh_driving.braking", 2, None),
+        (Anomaly(t_ns=0, model="drive", score=2, threshold=1), "anomaly", 2, None),
+        (trip(), "trip_ended.calm", 2, None),
+    ],
+)
+def test_the_event_decides_key_urgency_and_question(
+    phrases: Phrases, event: Event, key: str, urgency: int, question: str | None
+) -> None:
+    prompt = choose_prompt(event, phrases, "zh")
+    assert prompt is not None
+    assert (prompt.key, prompt.urgency) == (key, urgency)
+    assert (prompt.question.name if prompt.question else None) == question
+
+
+def test_a_burning_battery_speaks_like_a_crash_and_is_never_declared_safe(phrases: Phrases) -> None:
+    def runaway(*, cleared: bool) -> BatteryAlarm:
+        return BatteryAlarm(
+            t_ns=0, alarm="thermal_runaway", level=4, value=99, limit=60, unit="C", cell=1, cleared=cleared
+        )
+
+    prompt = choose_prompt(runaway(cleared=False), phrases, "en")
+    assert prompt is not None
+    assert prompt.urgency == 0
+    assert choose_prompt(runaway(cleared=True), phrases, "en") is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AgentStarted(t_ns=0, agent_version="1", config_version=0, profile="p"),
+        SourceChanged(t_ns=0, source="can0", state="lost"),
+        RoadImpact(t_ns=0, peak_mps2=20),
+        TripStarted(t_ns=0),
+        Feedback(
+            t_ns=0, question="q", about="a", intent="none", transcript="", confidence=1, language="zh", asked_ns=0
+        ),
+    ],
+)
+def test_what_is_no_matter_for_the_driver_is_silent(phrases: Phrases, event: Event) -> None:
+    assert choose_prompt(event, phrases, "zh") is None
+
+
+@pytest.mark.parametrize("event", [overheated(), overheated(level=3), collision(), trip(), trip(braking=1)])
+def test_events_offer_what_their_keys_promise(event: Event) -> None:
+    for key in keys_of(event):
+        assert KNOWN_KEYS[key] <= facts_of(event).keys()
+
+
+def test_a_value_that_is_not_a_number_still_speaks(phrases: Phrases) -> None:
+    prompt = choose_prompt(overheated(value=float("nan")), phrases, "zh")
+    assert prompt is not None
+    assert "未知" in prompt.text
+
+
+@pytest.mark.parametrize(
+    ("language", "old", "new", "reason"),
+    [
+        ("en", "[prompts.collision]", "[prompts.colision]", "prompts.colision: no event has this key"),
+        ("zh", "{temperature}。请慢些开", "{temprature}。请慢些开", f"{HOT}: text: the event offers no {{temprature}}"),
+        ("en", "is hot, {temperature}", "is hot", f"{HOT}: text: other placeholders than in zh.toml"),
+        ("en", "{cell} is hot", "{cell!r} is hot", f"{HOT}: text: a placeholder is a name in braces"),
+        ("zh", '检测到碰撞。"', '检测到碰撞。{"', "prompts.collision: text: "),
+        ("en", 'question = "rescue"', 'question = "rescu"', f"{HOT}: question: there is no 'rescu'"),
+        (
+            "en",
+            'collision."\ncooldown_s = 60.0',
+            'collision."\ncooldown_s = 61.0',
+            "prompts.collision: cooldown_s: other than in zh.toml",
+        ),
+        ("en", 'text = "I felt a collision."', 'text = ""', "prompts.collision: Expected `str` of length >= 1"),
+        (
+            "en",
+            'text = "I felt a collision."\n',
+            'txt = "I felt a collision."\n',
+            "prompts.collision: Object contains",
+        ),
+        (
+            "en",
+            "[questions.all_right.answers.fine]",
+            "[questions.all_right.answers.good]",
+            "questions.all_right: answers: other ones",
+        ),
+        (
+            "en",
+            "[questions.all_right.answers.fine]",
+            "[questions.all_right.answers.none]",
+            "questions.all_right: needs answers",
+        ),
+        ("zh", 'words = ["没事"', 'words = ["没事", "救命"', "questions.all_right: '救命' stands for two answers"),
+        ("zh", 'words = ["没事"', 'words = ["没事", "!"', "questions.all_right: '!' has no word in it"),
+    ],
+)
+def test_a_bad_file_is_refused_with_key_file_and_line(
+    tmp_path: Path, language: Literal["zh", "en"], old: str, new: str, reason: str
+) -> None:
+    shutil.copytree(PROMPTS, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{language}.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_phrases(tmp_path)
+    assert caught.value.reason.startswith(reason)
+    assert caught.value.path == path
+    where = reason.split(":", maxsplit=1)[0].split(".", maxsplit=1)
+    assert caught.value.line is not None
+    assert where[1] in path.read_text(encoding="utf-8").splitlines()[caught.value.line - 1]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_key_stands_in_both_languages(tmp_path: Path, language: str) -> None:
+    shutil.copytree(PROMPTS, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / f"{language}.toml"
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + '\n[prompts.trip_started]\ntext = "Hello."\ncooldown_s = 1.0\nstale_after_s = 5.0\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(ConfigError, match=rf"prompts.trip_started: stands in {language}.toml but not here"):
+        load_phrases(tmp_path)
+
+
+def test_a_missing_file_and_the_wrong_language_are_named(tmp_path: Path) -> None:
+    shutil.copytree(PROMPTS, tmp_path, dirs_exist_ok=True)
+    shutil.copy(tmp_path / "en.toml", tmp_path / "zh.toml")
+    with pytest.raises(ConfigError, match=r"zh.toml: language: is 'en'"):
+        load_phrases(tmp_path)
+    (tmp_path / "zh.toml").unlink()
+    with pytest.raises(ConfigError, match=r"zh.toml: cannot be read"):
+        load_phrases(tmp_path)
