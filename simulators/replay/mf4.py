@@ -1,10 +1,13 @@
-"""ASAM MF4 (and MDF 3) bus logs through asammdf, a column at a time: what CANedge and most loggers write."""
+"""ASAM MF4 bus logs through asammdf, a column at a time: what CANedge and most loggers write."""
 
+import shutil
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,9 @@ from simulators.replay.report import Report
 from simulators.replay.rows import EXTENDED_ID_MAX
 
 MAGICS: Final = (b"MDF     ", b"UnFinMF ")
+_ID_BYTES: Final = 64
+_UNFINISHED_AT: Final = 60  # offset of the standard flags for unfinalized files
+_LAST_DATA_LIST_OPEN: Final = 1 << 4  # asammdf loops for ever over more than one list
 _RECORDS_MAX: Final = 1 << 16  # per group and read: about 6 MB of columns
 _KINDS: Final = {"CAN_DataFrame": 0, "CAN_RemoteFrame": REMOTE, "CAN_ErrorFrame": ERROR_FRAME}
 _BITS: Final = (("IDE", EXTENDED), ("EDL", FD), ("BRS", BIT_RATE_SWITCH), ("ESI", ERROR_STATE), ("RTR", REMOTE))
@@ -47,36 +53,65 @@ _DAMAGE: Final = (
 
 def read_mf4(path: Path, report: Report) -> Iterator[FrameBatch]:
     """All bus groups in order of time, raw times since the measurement began. Raises InputError or OSError."""
-    mdf = _open(path)
-    try:
+    with _open(path) as mdf:
         yield from _merge([_read_group(mdf, group, name, report) for group, name in _find_groups(mdf)])
-    finally:
-        mdf.close()
 
 
 def read_start_ns(path: Path) -> int | None:
     """UTC of the first frame, None in a file without frames. Raises InputError or OSError."""
-    mdf = _open(path)
-    try:
-        firsts = [float(mdf.get_master(group, record_count=1)[0]) for group, _ in _find_groups(mdf)]
-        start_ns = round(mdf.header.start_time.timestamp() * 1e9)
-    except _DAMAGE as exc:
-        raise _damaged(path, exc) from exc
-    finally:
-        mdf.close()
+    with _open(path) as mdf:
+        try:
+            firsts = [float(mdf.get_master(group, record_count=1)[0]) for group, _ in _find_groups(mdf)]
+            start_ns = round(mdf.header.start_time.timestamp() * 1e9)
+        except _DAMAGE as exc:
+            raise _damaged(path, exc) from exc
     return start_ns + round(min(firsts) * 1e9) if firsts else None
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
+    """An asammdf MDF4 over a file that is ours, which it neither changes nor leaves open."""
     try:
-        from asammdf import MDF  # noqa: PLC0415 - an optional extra, and 0.8 s to import
+        from asammdf.blocks.mdf_v4 import MDF4  # noqa: PLC0415 - an optional extra, and 0.8 s to import
         from asammdf.blocks.utils import MdfException  # noqa: PLC0415 - goes with it
     except ImportError as exc:
         raise InputError(f"{path}: reading MF4 needs asammdf: pip install outrider[mf4]") from exc
-    try:
-        return MDF(path)
-    except (MdfException, *_DAMAGE) as exc:
-        raise _damaged(path, exc) from exc
+
+    class Mdf(MDF4):  # type: ignore[misc]  # it ships no types
+        def __del__(self) -> None:
+            """Its own raises where a damaged file ended the constructor half way, and Python prints that."""
+            if scratch := vars(self).get("_tempfile"):
+                scratch.close()
+
+    with _open_finalizable(path) as file:
+        try:
+            mdf = Mdf(file, __internal__=True, original_name=None)  # what its wrapper passes on
+        except (MdfException, *_DAMAGE) as exc:
+            raise _damaged(path, exc) from exc
+        try:
+            yield mdf
+        finally:
+            mdf.close()
+
+
+@contextmanager
+def _open_finalizable(path: Path) -> Iterator[IO[bytes]]:
+    """The file itself, or a copy if the logger was cut off before it finished the file: asammdf mends it in place."""
+    with path.open("rb") as file:
+        head = file.read(_ID_BYTES).ljust(_ID_BYTES, b"\0")
+        file.seek(0)
+        (unfinished,) = struct.unpack_from("<H", head, _UNFINISHED_AT)
+        if head[8:9] != b"4":
+            raise InputError(f"{path}: MDF version {head[8:16].decode('latin-1').strip()!r}, only 4.x is read")
+        if not head.startswith(MAGICS[1]):
+            yield file
+            return
+        if unfinished & _LAST_DATA_LIST_OPEN:
+            raise InputError(f"{path}: MF4 not finalized (flags {unfinished:#x}): finalize it with the logger's tool")
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield copy
 
 
 def _damaged(path: Path, exc: BaseException) -> InputError:
