@@ -64,7 +64,8 @@ def write_private(path: Path, pem: bytes) -> None:
     """Write a new file of mode 0600, whole or not at all. Raises InputError, also where the file exists."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -75,9 +76,9 @@ def write_private(path: Path, pem: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         _sync_directory(path.parent)
-    except FileExistsError as exc:
-        raise InputError(f"{path}: exists already; a key is never overwritten") from exc
     except OSError as exc:
+        if path.exists():
+            raise InputError(f"{path}: exists already; a key is never overwritten") from exc
         raise InputError(f"{path}: cannot be written: {exc.strerror}") from exc
 
 

@@ -193,7 +193,7 @@ class Recorder:
 
     async def _commit_batch(self) -> None:
         if not self._held:
-            events = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_max))]
+            events = self._take_batch()
             offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
             self._held = await asyncio.to_thread(self._seal, events, offset_ns)
         records = self._held
@@ -204,6 +204,14 @@ class Recorder:
         self.sealed += len(records)
         self._settled.set()
         self._on_durable()
+
+    def _take_batch(self) -> list[Event]:
+        events = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_max))]
+        if not self._closed:
+            self._urgent.clear()
+            if any(event.priority <= Priority.SAFETY for event in self._waiting):
+                self._urgent.set()
+        return events
 
     def _seal(self, events: Sequence[Event], wall_offset_ns: int | None) -> list[SealedRecord]:
         """In a thread: a hardware key may take its time."""

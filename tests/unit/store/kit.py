@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.core.config import Config, Device, Store, Trust
-from agent.core.events import Event, HarshDriving, Priority
+from agent.core.events import BatteryAlarm, Event, HarshDriving, Priority
 from agent.core.keys import public_pem
 from agent.core.records import GENESIS, Header, Position, SealedRecord, build_envelope, encode_event
 from agent.store.seal import Sealer
@@ -85,3 +85,7 @@ def seal_chain(
         records.append(sealer.seal(content, header))
         after = records[-1].digest
     return records
+
+
+def thermal(t_ns: int = 6_000) -> BatteryAlarm:
+    return BatteryAlarm(t_ns=t_ns, alarm="over_temperature", level=2, value=61.0, limit=55.0, unit="Celsius", cell=3)
