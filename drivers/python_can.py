@@ -42,8 +42,18 @@ _BLOCKING: Final = frozenset({"serial"})  # has a file descriptor, and reads a f
 _WAIT_S: Final = 0.1  # how long the thread stays in recv, and so how long close may take
 _QUEUE_MAX: Final = 65_536
 
-# What python-can lets through besides its own errors when an interface is missing, half installed or misconfigured.
-_OPEN_ERRORS: Final = (can.CanError, OSError, ImportError, ValueError, TypeError, AttributeError, NotImplementedError)
+# What python-can lets through besides its own errors when an interface is missing, half installed or misconfigured
+# (NameError: kvaser without its library).
+_OPEN_ERRORS: Final = (
+    can.CanError,
+    OSError,
+    ImportError,
+    NameError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+)
 
 
 class PythonCanSource:
