@@ -83,6 +83,7 @@ class _App:
             sample_sources=hardware.samples,
             on_events=self._on_events,
             on_window=self._on_window,
+            probe=hardware.probe,
         )
         self._conversation = Conversation(
             self._config.voice,
@@ -223,8 +224,6 @@ class _App:
         self._conversation.on_window(window)
         if self._watch:
             self._watch.on_window(window)
-        if self._hardware.probe:
-            self._hardware.probe(window)
 
     def _on_durable(self) -> None:
         if self._uplink:

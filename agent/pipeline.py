@@ -11,7 +11,7 @@ import numpy.typing as npt
 from agent.core.config import Detect
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
-from agent.core.ports import SampleSource
+from agent.core.ports import Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
@@ -44,6 +44,7 @@ class Pipeline:
         sample_sources: Sequence[SampleSource] = (),
         on_events: Callable[[Sequence[Event]], None],
         on_window: Callable[[SignalWindow], None],
+        probe: Probe | None = None,
     ) -> None:
         self.counts = PipelineCounts()
         self._catalog = SignalCatalog()
@@ -57,6 +58,7 @@ class Pipeline:
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._on_events = on_events
         self._on_window = on_window
+        self._probe = probe
         self._window: SignalWindow | None = None
         self._newest_ns = 0
 
@@ -110,6 +112,8 @@ class Pipeline:
             if arrived[rows].any():
                 self._on_events(detector.update(window))
         self._on_window(window)
+        if self._probe:
+            self._probe(window, samples, self._catalog)
 
     def _count(self, quality: npt.NDArray[np.uint8]) -> None:
         self.counts.samples += len(quality)

@@ -1,16 +1,15 @@
 """The simulated car as the app's Hardware: the same drivers where there is a bus, the simulators' sources elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
 from agent.core.config import Bus
-from agent.core.ports import Hardware, Inference, Keystore, Microphone, Notify, SampleSource, Speaker
-from agent.core.signals import SignalWindow
+from agent.core.ports import Hardware, Inference, Keystore, Microphone, Notify, Probe, SampleSource, Speaker
 from drivers.python_can import PythonCanSource
 from simulators.can import CarBus
 from simulators.clock import ManualClock
-from simulators.drive import CarDrive, EndingSource
+from simulators.drive import CarDrive
 from simulators.world import Scenario, simulate
 from simulators.world.frames import encode_drive
 
@@ -43,14 +42,14 @@ def open_hardware(
     microphone: Microphone | None = None,
     inference: Inference | None = None,
     notify: Notify = lambda _: None,
-    probe: Callable[[SignalWindow], None] | None = None,
+    probe: Probe | None = None,
     samples: Sequence[SampleSource] = (),
 ) -> Hardware:
     """What the app touches of this car; `samples` adds sources, such as a dongle on the car's OBD socket."""
     frames = []
     if car.bus:
         bus = Bus(interface=car.bus.interface, channel=car.bus.channel)
-        frames.append(EndingSource(PythonCanSource(bus, car.clock), car.ended))
+        frames.append(car.heard_by(PythonCanSource(bus, car.clock)))
     return Hardware(
         keystore=keystore,
         frames=frames,

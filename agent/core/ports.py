@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
-from agent.core.signals import Samples, SignalSpec, SignalWindow
+from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
 
 Language = Literal["zh", "en"]
 
@@ -180,6 +180,16 @@ class Notice:
 
 
 Notify = Callable[[Notice], None]
+
+
+class Probe(Protocol):
+    """An engineer's look at every window, unfiltered."""
+
+    def __call__(self, window: SignalWindow, samples: Samples, catalog: SignalCatalog) -> None:
+        """Get the detectors' view, and all samples behind it whatever their quality, numbered in the catalog."""
+        ...
+
+
 ServiceState = Literal["ready", "alive", "stopping"]
 
 
@@ -194,5 +204,5 @@ class Hardware:
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
-    probe: Callable[[SignalWindow], None] | None = None  # an engineer's look at every window; None in the car
+    probe: Probe | None = None  # None in the car
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

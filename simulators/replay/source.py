@@ -1,5 +1,6 @@
 """Recordings as a FrameSource that drives the clock."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ class ReplaySource:
         self._recordings: list[Recording] = []
         self._started = 0
         self._base_ns = 0
+        self._starts_ns: list[int] = []
         self._batches: Iterator[FrameBatch] = iter(())
         self._pending: FrameBatch | None = None
 
@@ -42,6 +44,7 @@ class ReplaySource:
         if all(recording.start_wall_ns is not None for recording in self._recordings):
             self._recordings.sort(key=lambda recording: recording.start_wall_ns or 0)
         self._started = 0
+        self._starts_ns = []
         self._base_ns = self._clock.monotonic_ns()
         self._batches = self._play()
         self._pending = None
@@ -76,6 +79,10 @@ class ReplaySource:
             "recorded_s": round(sum(recording.duration_ns for recording in played) / 1e9),
         }
 
+    def index_at(self, t_ns: int) -> int:
+        """Which of `recordings` the clock's t_ns belongs to."""
+        return max(0, bisect_right(self._starts_ns, t_ns) - 1)
+
     @property
     def recordings(self) -> Sequence[Recording]:
         """The files in the order of play, for reports."""
@@ -89,6 +96,7 @@ class ReplaySource:
             self._started += 1
             if absolute and first_wall_ns is not None and recording.start_wall_ns is not None:
                 offset_ns = max(offset_ns, recording.start_wall_ns - first_wall_ns)
+            self._starts_ns.append(self._base_ns + offset_ns)
             for batch in recording:
                 yield replace(batch, t_ns=batch.t_ns + (self._base_ns + offset_ns))
             offset_ns += recording.duration_ns
