@@ -6,7 +6,7 @@ from typing import Final, Literal
 from agent.core import vss
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import BatteryAlarm, Event
-from agent.core.signals import SignalWindow
+from agent.core.signals import EMPTY_SERIES, SignalWindow
 from agent.detect.heat import DropWatch, RiseWatch
 from agent.detect.streams import NS
 
@@ -22,6 +22,8 @@ AlarmName = Literal[
 CELLS_MAX: Final = 256
 _FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
 _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
+_SEARCH_NS: Final = 60 * NS
+_INFINITE: Final = float("inf")
 _DROP_FRESH_NS: Final = 60 * NS
 # Voltage (over, under) by chemistry: STANDARDS.md 6.2, common knowledge in the field and configurable.
 _VOLTAGES: Final = {"lfp": (3.65, 2.5), "nmc": (4.25, 2.8)}
@@ -124,6 +126,10 @@ class BatteryDetector:
     def __init__(self, limits: Detect) -> None:
         self._alarms: dict[AlarmName, _Alarm] = {}
         self._latest: tuple[dict[int, tuple[int, float]], dict[int, tuple[int, float]]] = ({}, {})
+        self._extremes = [(_INFINITE, -_INFINITE), (_INFINITE, -_INFINITE)]
+        self._heard: list[int] = []
+        self._search_until_ns: int | None = None
+        self._searched_ns = 0
         self._rises: dict[int, RiseWatch] = {}
         self._drops: dict[int | None, DropWatch] = {}
         self.configure(limits)
@@ -143,9 +149,10 @@ class BatteryDetector:
 
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
+        self._search(window)
         rows: list[tuple[int, int, float]] = []
-        for number, source in enumerate(_SOURCES):
-            series = window.new(source.path)
+        for number in self._heard:
+            series = window.new(_SOURCES[number].path)
             if len(series):
                 rows += [(t, number, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
         rows.sort()
@@ -161,6 +168,19 @@ class BatteryDetector:
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Standing alarms stay: the end of data cools nothing."""
         return []
+
+    def _search(self, window: SignalWindow) -> None:
+        """Find out which sources this car has: in every window of the first minute, then once a second."""
+        if self._search_until_ns is None:
+            self._search_until_ns = window.t_ns + _SEARCH_NS
+        if self._search_until_ns < window.t_ns < self._searched_ns + NS:
+            return
+        self._searched_ns = window.t_ns
+        heard = set(self._heard)
+        new = window.new
+        found = [n for n, source in enumerate(_SOURCES) if n not in heard and new(source.path) is not EMPTY_SERIES]
+        if found:
+            self._heard = sorted([*self._heard, *found])
 
     def _take_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
         cell = _SOURCES[number].cell
@@ -187,14 +207,18 @@ class BatteryDetector:
 
     def _spread(self, limit: Limit, t_ns: int, number: int, value: float) -> list[Event]:
         """Hold the largest difference between fresh values of one kind to its limit."""
-        latest = self._latest[_SOURCES[number].volt]
+        volt = _SOURCES[number].volt
+        latest = self._latest[volt]
         latest[number] = (t_ns, value)
+        low_ever, high_ever = self._extremes[volt]
+        self._extremes[volt] = low_ever, high_ever = min(low_ever, value), max(high_ever, value)
+        if high_ever - low_ever < limit.at and self._alarms[limit.alarm].idle:
+            return []  # not even the extremes since they were last counted differ that much
         values = [v for _, v in latest.values()]
-        if max(values) - min(values) < limit.release and self._alarms[limit.alarm].idle:
-            return []
+        self._extremes[volt] = (min(values), max(values))
         fresh = {n: v for n, (t, v) in latest.items() if t_ns - t <= _FRESH_NS}
         high, low = min(fresh, key=lambda n: (-fresh[n], n)), min(fresh, key=lambda n: (fresh[n], n))
-        worst = low if _SOURCES[number].volt else high
+        worst = low if volt else high
         return self._hold(limit, t_ns, -1, fresh[high] - fresh[low], cell=_SOURCES[worst].cell)
 
     def _hold(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:

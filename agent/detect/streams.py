@@ -153,11 +153,11 @@ class SpeedTrack:
         self._bucket = int(number[-1])
         t_ns, kmh = series.t_ns[kept].tolist(), series.value[kept].tolist()
         self._t_ns += t_ns
-        self._kmh += kmh
+        self._kmh += [round(v, 1) for v in kmh]
         return t_ns, kmh
 
     def at(self, t_ns: int) -> float | None:
-        """Newest speed at or before t_ns, None where it is older than 5 s or was never known."""
+        """Newest speed at or before t_ns in steps of 0.1 km/h, None where it is older than 5 s or was never known."""
         for sample_ns, kmh in zip(reversed(self._t_ns), reversed(self._kmh), strict=True):
             if sample_ns <= t_ns:
                 return kmh if t_ns - sample_ns <= self.STALE_NS else None

@@ -1,0 +1,140 @@
+"""Any split of a recording into windows gives the same events, whatever is in the recording."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core import vss
+from agent.core.events import Event
+from agent.core.signals import Series
+from agent.detect import Detector
+from agent.detect.battery import BatteryDetector
+from agent.detect.collision import CollisionDetector
+from agent.detect.driving import DrivingDetector
+from agent.detect.trip import TripDetector
+from tests.unit.detect.feed import LIMITS, NS, Recording, run, series
+
+Floats = npt.NDArray[np.float64]
+
+DURATION_S = 24.0
+
+pulses = st.lists(
+    st.tuples(
+        st.floats(0, DURATION_S),  # when
+        st.sampled_from([0.02, 0.06, 0.1, 0.2, 0.8, 2.0]),  # how long
+        st.sampled_from([-200.0, -40.0, -7.0, -5.0, 5.0, 7.0, 12.0, 30.0, 90.0]),  # m/s^2
+        st.sampled_from([0, 1, 2]),  # which axis
+    ),
+    max_size=6,
+)
+gaps = st.lists(st.tuples(st.floats(0, DURATION_S), st.sampled_from([0.05, 0.4, 1.5, 4.0, 12.0, 40.0])), max_size=2)
+cuts = st.lists(st.integers(0, round((DURATION_S + 60) * NS)), max_size=30)
+
+
+def _drive(
+    seed: int, bumps: list[tuple[float, float, float, int]], holes: list[tuple[float, float]], rate_hz: int
+) -> Recording:
+    """An IMU with gravity and noise, and a speed that follows the longitudinal axis, 2-10 Hz and whole km/h."""
+    rng = np.random.default_rng(seed)
+    t_s = np.arange(0, DURATION_S, 1 / rate_hz) + rng.uniform(0, 0.3 / rate_hz, round(DURATION_S * rate_hz))
+    force = rng.normal(0, 0.3, (len(t_s), 3)) + rng.normal(0, 0.4, 3) + np.array([0, 0, 9.81])
+    for at_s, span_s, size, axis in bumps:
+        force[(t_s >= at_s) & (t_s < at_s + span_s), axis] += size
+    speed_hz = int(rng.integers(1, 12))
+    speed_s = np.arange(0, DURATION_S, 1 / speed_hz) + rng.uniform(0, 0.2 / speed_hz, round(DURATION_S * speed_hz))
+    gained = np.cumsum(np.clip(force[:, 0], -9, 9)) / rate_hz * 3.6
+    speed = np.rint(np.clip(float(rng.choice([0.0, 12.0, 50.0])) + np.interp(speed_s, t_s, gained), 0, 200))
+    for at_s, span_s in holes:
+        t_s, speed_s = np.where(t_s > at_s, t_s + span_s, t_s), np.where(speed_s > at_s, speed_s + span_s, speed_s)
+    recording = {
+        vss.ACCELERATION_LONGITUDINAL: series(t_s, force[:, 0]),
+        vss.ACCELERATION_LATERAL: series(t_s, force[:, 1]),
+        vss.ACCELERATION_VERTICAL: series(t_s, force[:, 2]),
+        vss.SPEED: series(speed_s, speed),
+    }
+    if seed % 3 == 0:
+        recording[vss.YAW_RATE] = series(t_s, rng.normal(0, 20, len(t_s)))
+    if seed % 5 == 0:
+        del recording[vss.SPEED]
+    if seed % 7 == 0:
+        recording[vss.ACCELERATION_LATERAL] = series(t_s[::2] + 1e-4, force[::2, 1])
+    return recording
+
+
+def _pack(seed: int, bumps: list[tuple[float, float, float, int]]) -> Recording:
+    """A few cells around their limits, with steps, at 1-4 Hz each and out of step with one another."""
+    rng = np.random.default_rng(seed)
+    recording: dict[str, Series] = {}
+    for cell in range(int(rng.integers(1, 5))):
+        t_s = np.arange(0, DURATION_S, 1 / int(rng.integers(1, 5))) + rng.uniform(0, 0.2)
+        volt, celsius = 3.7 + rng.normal(0, 0.02, len(t_s)), 40 + rng.normal(0, 0.5, len(t_s))
+        for at_s, span_s, size, axis in bumps:
+            if axis == cell % 3:
+                inside = (t_s >= at_s) & (t_s < at_s + 4 * span_s)
+                volt[inside] += size / 60
+                celsius[inside] += np.minimum((t_s[inside] - at_s) * abs(size) / 4, 30)
+        recording[vss.cell_voltage(cell)] = series(t_s, volt)
+        recording[vss.cell_temperature(cell)] = series(t_s, np.rint(celsius))
+    recording[vss.PACK_TEMPERATURE_MAX] = series(np.arange(0, DURATION_S, 0.5), 41.0)
+    return recording
+
+
+def _whole_and_cut(
+    make: Callable[[], Detector], recording: Recording, cuts_ns: list[int]
+) -> tuple[list[Event], list[Event], list[Event]]:
+    return (
+        run(make(), recording, cuts_ns=[]),
+        run(make(), recording, cuts_ns=cuts_ns),
+        run(make(), recording, window_s=0.05),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**20), pulses, gaps, cuts, st.sampled_from([20, 100, 400]))
+def test_collision_and_road_shock(
+    seed: int,
+    bumps: list[tuple[float, float, float, int]],
+    holes: list[tuple[float, float]],
+    cuts_ns: list[int],
+    rate_hz: int,
+) -> None:
+    whole, cut, live = _whole_and_cut(lambda: CollisionDetector(LIMITS), _drive(seed, bumps, holes, rate_hz), cuts_ns)
+    assert whole == cut == live
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**20), pulses, gaps, cuts, st.sampled_from([20, 100, 400]))
+def test_driving(
+    seed: int,
+    bumps: list[tuple[float, float, float, int]],
+    holes: list[tuple[float, float]],
+    cuts_ns: list[int],
+    rate_hz: int,
+) -> None:
+    whole, cut, live = _whole_and_cut(lambda: DrivingDetector(LIMITS), _drive(seed, bumps, holes, rate_hz), cuts_ns)
+    assert whole == cut == live
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**20), pulses, gaps, cuts)
+def test_trip(
+    seed: int, bumps: list[tuple[float, float, float, int]], holes: list[tuple[float, float]], cuts_ns: list[int]
+) -> None:
+    trips_soon = LIMITS.__class__(trip=LIMITS.trip.__class__(end_after_s=10.0))
+    whole, cut, live = _whole_and_cut(lambda: TripDetector(trips_soon), _drive(seed, bumps, holes, 20), cuts_ns)
+    assert sorted(whole, key=_order) == sorted(cut, key=_order) == sorted(live, key=_order)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**20), pulses, cuts)
+def test_battery(seed: int, bumps: list[tuple[float, float, float, int]], cuts_ns: list[int]) -> None:
+    whole, cut, live = _whole_and_cut(lambda: BatteryDetector(LIMITS), _pack(seed, bumps), cuts_ns)
+    assert whole == cut == live
+
+
+def _order(event: Event) -> tuple[int, str]:
+    """Trips and harsh driving come from one detector, which judges them one after the other within a window."""
+    return event.t_ns, event.kind
