@@ -6,7 +6,7 @@ from typing import Final
 from agent.proto.obd import PIDS_PER_REQUEST
 
 _MISSES_MAX: Final = 3  # in a row, asked alone, before a PID is asked no more
-_EMPTY_MAX: Final = 2  # packed requests in a row without any answer before packing is suspected
+_EMPTY_MAX: Final = 2  # times in a row without any answer before a pack is suspected
 
 
 class PollPlan:
@@ -23,7 +23,7 @@ class PollPlan:
         self._slow = [pid for pid in pids if pid not in fast]
         self._next_slow = 0
         self._suspects: dict[int, int] = {}  # PID -> misses when asked alone
-        self._empty = 0
+        self._empty: dict[tuple[int, ...], int] = {}  # packs that got no answer, and how often in a row
 
     @property
     def pids(self) -> frozenset[int]:
@@ -46,15 +46,18 @@ class PollPlan:
         if len(asked) == 1:
             self._settle_alone(asked[0], answered=not missing)
             return
-        self._empty = self._empty + 1 if len(missing) == len(asked) else 0
-        if len(missing) < len(asked) or self._empty >= _EMPTY_MAX:
+        pack = tuple(asked)
+        empty = self._empty.pop(pack, 0) + 1 if len(missing) == len(asked) else 0
+        if 0 < empty < _EMPTY_MAX:
+            self._empty[pack] = empty
+        else:
             self._suspects |= {pid: 0 for pid in missing if pid in self.pids}
 
     def _settle_alone(self, pid: int, *, answered: bool) -> None:
         if answered:
             if pid in self._suspects:
                 self._suspects.clear()
-                self._empty = 0
+                self._empty.clear()
                 self.pack_max = max(1, self.pack_max // 2)
             return
         self._suspects[pid] = self._suspects.get(pid, 0) + 1

@@ -1,0 +1,72 @@
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.errors import ProtocolError
+from agent.proto.isotp import SIZE_MAX, Reassembler, Segmenter, encode_flow_control, encode_frames
+
+FRAMES = st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=16), st.integers(0, 2_000_000_000)), max_size=60)
+
+
+@given(FRAMES)
+def test_any_frames_give_messages_or_a_protocol_error_within_the_memory_bound(
+    frames: list[tuple[int, bytes, int]],
+) -> None:
+    reassembler = Reassembler(size_max=200, senders_max=3)
+    t_ns = 0
+    for sender, data, step_ns in frames:
+        t_ns += step_ns
+        with suppress(ProtocolError):
+            message = reassembler.feed(sender, data, t_ns).message
+            assert message is None or 1 <= len(message) <= 200
+        assert len(reassembler) <= 3
+        assert sum(len(p.data) for p in reassembler._partials.values()) <= 3 * (200 + 64)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=4), st.data())
+def test_what_is_sent_arrives_however_the_senders_interleave(messages: list[bytes], data: st.DataObject) -> None:
+    reassembler = Reassembler()
+    queues = {sender: encode_frames(message) for sender, message in enumerate(messages)}
+    arrived = {}
+    while queues:
+        sender = data.draw(st.sampled_from(sorted(queues)))
+        message = reassembler.feed(sender, queues[sender].pop(0), 0).message
+        if message is not None:
+            arrived[sender] = message
+        if not queues[sender]:
+            del queues[sender]
+    assert arrived == dict(enumerate(messages))
+
+
+@given(
+    st.binary(min_size=1, max_size=SIZE_MAX),
+    st.integers(0, 255),
+    st.sampled_from([0, 1, 127]),
+    st.sampled_from([0, 0xAA, None]),
+)
+def test_both_ends_together_carry_any_message(
+    message: bytes, block_size: int, st_min_ms: int, padding: int | None
+) -> None:
+    segmenter, reassembler = Segmenter(message, padding=padding), Reassembler(block_size=block_size)
+    result, t_ns = None, 0
+    while result is None:
+        t_ns = segmenter.next_ns if segmenter.next_ns is not None else t_ns
+        for frame in segmenter.take(t_ns):
+            received = reassembler.feed(1, frame, t_ns)
+            result = received.message
+            if received.flow_control is not None:
+                segmenter.feed(encode_flow_control(block_size=block_size, st_min_ms=st_min_ms), t_ns)
+    assert result == message
+    assert segmenter.done
+
+
+@given(st.binary(min_size=8, max_size=100), st.lists(st.binary(max_size=8), max_size=20))
+def test_any_flow_control_is_taken_or_a_protocol_error(message: bytes, answers: list[bytes]) -> None:
+    segmenter = Segmenter(message)
+    sent = segmenter.take(0)
+    with suppress(ProtocolError):
+        for answer in answers:
+            segmenter.feed(answer, 0)
+            sent += segmenter.take(0)
+    assert sent == encode_frames(message)[: len(sent)]

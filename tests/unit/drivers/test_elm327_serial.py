@@ -1,0 +1,229 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import pytest
+
+from agent.core import vss
+from agent.core.config import Dongle as DongleConfig
+from agent.core.errors import SourceLost
+from agent.core.signals import Quality, Samples
+from drivers.elm327_serial import Elm327Source
+from simulators.clock import ManualClock
+from simulators.dongle import Dongle
+from simulators.ecu import Ecu, Faults
+from simulators.elm327 import Traits
+
+VALUES = {
+    vss.SPEED: 72.0,
+    vss.ENGINE_SPEED: 2150.0,
+    vss.THROTTLE: 20.0,
+    vss.COOLANT_TEMPERATURE: 91.0,
+    vss.LOW_VOLTAGE: 13.9,
+    vss.AIR_TEMPERATURE: 21.0,
+    vss.TRAVELED_DISTANCE: 123_456_700.0,
+    "Vehicle.Powertrain.FuelSystem.RelativeLevel": 40.0,
+    "Vehicle.Private.OBD.IntakeTemp": 30.0,
+    "Vehicle.Private.OBD.BarometricPressure": 101.0,
+}
+
+
+def make_ecu(**options: Any) -> Ecu:
+    return Ecu(lambda: VALUES, faults=Faults(stored=("P0133",), pending=("U0100", "C0123")), **options)
+
+
+@asynccontextmanager
+async def plugged(
+    *ecus: Ecu, transport: Literal["pty", "tcp"] = "pty", traits: Traits | None = None, latency_s: float = 0.0
+) -> AsyncIterator[tuple[Dongle, Elm327Source, ManualClock]]:
+    dongle = Dongle(ecus or [make_ecu()], transport=transport, traits=traits, latency_s=latency_s)
+    await dongle.start()
+    clock = ManualClock()
+    source = Elm327Source(DongleConfig(port=dongle.port, deadline_s=0.2, period_s=0.5), clock)
+    try:
+        yield dongle, source, clock
+    finally:
+        await source.close()
+        await dongle.close()
+
+
+async def read(source: Elm327Source, clock: ManualClock) -> dict[str, float]:
+    task = asyncio.create_task(source.read_batch())
+    await asyncio.sleep(0)
+    while not task.done():
+        await clock.advance(0.1)
+    return by_path(source, await task)
+
+
+def by_path(source: Elm327Source, samples: Samples) -> dict[str, float]:
+    return {source.specs[n].path: float(v) for n, v in zip(samples.signal, samples.value, strict=True)}
+
+
+async def read_many(source: Elm327Source, clock: ManualClock, count: int) -> dict[str, float]:
+    seen: dict[str, float] = {}
+    for _ in range(count):
+        seen |= await read(source, clock)
+    return seen
+
+
+@pytest.mark.parametrize("transport", ["pty", "tcp"])
+async def test_live_data_and_facts(transport: Literal["pty", "tcp"]) -> None:
+    async with plugged(transport=transport) as (dongle, source, clock):
+        assert source.vehicle_facts() is None
+        await source.open()
+        facts = source.vehicle_facts()
+        assert facts is not None
+        assert facts.vin == "LRDTESTCAR0000007"
+        assert (facts.stored_dtcs, facts.pending_dtcs, facts.permanent_dtcs) == (("P0133",), ("U0100", "C0123"), ())
+        assert facts.calibration_ids == ("OUTRIDER-SIM",)
+        assert {0x0C, 0x0D, 0xA6} <= facts.supported_pids
+        dongle.chip.requests.clear()
+        fast = await source.read_batch()
+        assert set(fast.quality) == {Quality.VALID}
+        assert by_path(source, fast) == pytest.approx(
+            {vss.SPEED: 72.0, vss.ENGINE_SPEED: 2150.0, vss.THROTTLE: 20.0}, abs=0.3
+        )
+        slow = by_path(source, await source.read_batch())
+        assert len(slow) == 6
+        assert slow[vss.COOLANT_TEMPERATURE] == 91.0
+        assert dongle.chip.requests == [bytes.fromhex("010c0d11"), bytes.fromhex("01050f2f334246")]
+        rest = await read(source, clock) | await read(source, clock)
+        assert rest[vss.TRAVELED_DISTANCE] == 123_456_700.0
+        counters = source.counters()
+        assert (counters["timeouts"], counters["bad"], counters["stray"], counters["pack_max"]) == (0, 0, 0, 6)
+
+
+async def test_an_answer_belongs_to_the_instant_of_its_question() -> None:
+    async with plugged(latency_s=0.02) as (_, source, clock):
+        await source.open()
+        task = asyncio.create_task(source.read_batch())
+        await clock.advance(10)
+        samples = await task
+        assert set(samples.t_ns) == {0}
+
+
+async def test_rounds_follow_the_clock() -> None:
+    async with plugged() as (dongle, source, clock):
+        await source.open()
+        for _ in range(2):
+            await source.read_batch()
+        count = len(dongle.chip.requests)
+        task = asyncio.create_task(source.read_batch())
+        await clock.advance(0.499)
+        assert len(dongle.chip.requests) == count
+        await clock.advance(0.001)
+        assert set((await task).t_ns) == {500_000_000}
+
+
+@pytest.mark.parametrize(
+    "traits",
+    [
+        Traits(echo_sticks=True),
+        Traits(silent_reset=True, name="OBDII"),
+        Traits(refused=frozenset({"L0", "S0", "SP0", "DPN"})),
+        Traits(refused=frozenset({"H1"})),
+    ],
+)
+async def test_clones(traits: Traits) -> None:
+    async with plugged(traits=traits) as (_, source, clock):
+        await source.open()
+        assert set(VALUES) <= set(await read_many(source, clock, 10))
+        facts = source.vehicle_facts()
+        assert facts is not None
+        assert facts.vin == "LRDTESTCAR0000007"
+        assert source.counters()["bad"] == 0
+
+
+@pytest.mark.parametrize(
+    ("ecu", "traits", "pack_max"),
+    [
+        (make_ecu(multi_pid=False), Traits(), 1),
+        (make_ecu(), Traits(request_bytes_max=4), 3),
+        (make_ecu(), Traits(request_bytes_max=2), 1),
+    ],
+)
+async def test_fewer_pids_a_request_where_six_are_refused(ecu: Ecu, traits: Traits, pack_max: int) -> None:
+    async with plugged(ecu, traits=traits) as (_, source, clock):
+        await source.open()
+        await read_many(source, clock, 40)
+        assert set(VALUES) <= set(await read_many(source, clock, 40))
+        counters = source.counters()
+        assert (counters["pack_max"], counters["pids_dropped"]) == (pack_max, 0)
+
+
+async def test_the_engine_is_believed_where_two_ecus_tell_the_same() -> None:
+    gearbox = Ecu(lambda: {vss.SPEED: 70.0, "Vehicle.Private.OBD.RunTime": 60.0}, reply_id=0x7E9)
+    async with plugged(gearbox, make_ecu()) as (_, source, clock):
+        await source.open()
+        seen = await read_many(source, clock, 6)
+        assert seen[vss.SPEED] == 72.0
+        assert seen["Vehicle.Private.OBD.RunTime"] == 60.0
+
+
+@pytest.mark.parametrize("transport", ["pty", "tcp"])
+async def test_a_mute_adapter_is_lost_and_comes_back(transport: Literal["pty", "tcp"]) -> None:
+    async with plugged(transport=transport) as (dongle, source, clock):
+        await source.open()
+        await source.read_batch()
+        dongle.mute = True
+        with pytest.raises(SourceLost, match=r"silent for 0\.2 s"):
+            await read(source, clock)
+        with pytest.raises(SourceLost, match=r"silent for 0\.2 s"):
+            await source.open()
+        dongle.mute = False
+        await source.open()
+        assert (await read(source, clock))[vss.SPEED] == 72.0
+
+
+@pytest.mark.parametrize("transport", ["pty", "tcp"])
+async def test_a_replugged_adapter_works_again(transport: Literal["pty", "tcp"]) -> None:
+    async with plugged(transport=transport) as (dongle, source, clock):
+        await source.open()
+        await source.read_batch()
+        await dongle.unplug()
+        with pytest.raises(SourceLost):
+            await read(source, clock)
+        with pytest.raises(SourceLost):
+            await source.open()
+        await dongle.plug()
+        await source.open()
+        assert (await read(source, clock))[vss.SPEED] == 72.0
+
+
+async def test_half_lines_end_in_a_lost_source_and_never_in_wrong_values() -> None:
+    async with plugged() as (dongle, source, clock):
+        await source.open()
+        dongle.half_lines = True
+        with pytest.raises(SourceLost):
+            await read_many(source, clock, 10)
+        assert source.counters()["timeouts"] >= 2
+
+
+async def test_the_ignition_is_off() -> None:
+    async with plugged() as (dongle, source, clock):
+        dongle.chip.ignition = False
+        with pytest.raises(SourceLost, match=r"ELM327 V1\.5: no ECU answers .*UNABLE TO CONNECT"):
+            await source.open()
+        dongle.chip.ignition = True
+        await source.open()
+        dongle.chip.ignition = False
+        with pytest.raises(SourceLost, match="no live data any more"):
+            await read_many(source, clock, 100)
+
+
+@pytest.mark.parametrize("port", ["/nonexistent/ttyUSB9", "tcp://127.0.0.1:1", "tcp://", "tcp://host:99999"])
+async def test_a_port_that_is_not_there(port: str) -> None:
+    source = Elm327Source(DongleConfig(port=port), ManualClock())
+    with pytest.raises(SourceLost, match=port.split(":", maxsplit=1)[0]):
+        await source.open()
+    await source.close()
+    with pytest.raises(SourceLost, match="not open"):
+        await source._talk()
+
+
+async def test_only_reads_reach_the_bus() -> None:
+    async with plugged() as (dongle, source, clock):
+        await source.open()
+        await read_many(source, clock, 20)
+        assert {request[0] for request in dongle.chip.requests} == {1, 3, 7, 9, 0x0A}
