@@ -63,6 +63,7 @@ class Broker:
         authority: Path,
         identity: Identity,
         rules: Iterable[Rule],
+        port: int = 0,
         packet_size_max: int = 1 << 20,
         queue_max: int = 10_000,
         sessions_max: int = 1000,
@@ -78,11 +79,11 @@ class Broker:
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._tls.verify_mode = ssl.CERT_REQUIRED
         self._tls.load_cert_chain(identity.certificate, identity.key)
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[tuple[str, str], Session] = {}  # a foreign certificate cannot touch another's session
         self._retained: dict[str, Publish] = {}
         self._turns = count()
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = port
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
@@ -144,11 +145,9 @@ class Broker:
     def open_session(self, packet: Connect, user: str, writer: asyncio.StreamWriter) -> tuple[Session | None, bool]:
         """Return the client's session, None where it may not have it, and whether it was there before."""
         now_s = asyncio.get_running_loop().time()
-        for client_id in [key for key, session in self._sessions.items() if session.expired(now_s)]:
-            del self._sessions[client_id]
-        session = self._sessions.get(packet.client_id)
-        if session is not None and session.user != user:
-            return None, False
+        for key in [key for key, session in self._sessions.items() if session.expired(now_s)]:
+            del self._sessions[key]
+        session = self._sessions.get((user, packet.client_id))
         if session is not None and session.writer is not None:
             session.writer.write(encode_disconnect(_SESSION_TAKEN_OVER))
             session.writer.close()
@@ -158,15 +157,15 @@ class Broker:
             if session is None and len(self._sessions) >= self._sessions_max:
                 return None, False
             session = Session(packet.client_id, user, queue_max=self._queue_max)
-            self._sessions[packet.client_id] = session
+            self._sessions[user, packet.client_id] = session
         session.attach(writer, packet.properties)
         return session, present
 
     def close_session(self, session: Session) -> None:
         """Keep it as long as its expiry says."""
         session.detach(asyncio.get_running_loop().time())
-        if session.expiry_s == 0 and self._sessions.get(session.client_id) is session:
-            del self._sessions[session.client_id]
+        if session.expiry_s == 0 and self._sessions.get(session.key) is session:
+            del self._sessions[session.key]
 
     def publish(self, packet: Publish, user: str) -> int:
         """Route a message; returns the reason code for its PUBACK."""
@@ -212,7 +211,7 @@ class Broker:
 
     def _receivers(self, topic: str) -> list[tuple[Session, int]]:
         """Every session that is to have the message, once, with its QoS; of a shared subscription one, in turn."""
-        receivers: dict[str, int] = {}
+        receivers: dict[tuple[str, str], int] = {}
         shares: dict[str, list[Session]] = {}
         for session in self._sessions.values():
             if not allowed(self._rules, session.user, "read", topic):
@@ -222,14 +221,14 @@ class Broker:
                 if parsed is None or not topic_matches(parsed[1], topic):
                     continue
                 if parsed[0] is None:
-                    receivers[session.client_id] = max(qos, receivers.get(session.client_id, 0))
+                    receivers[session.key] = max(qos, receivers.get(session.key, 0))
                 else:
                     shares.setdefault(topic_filter, []).append(session)
         for topic_filter, sessions in shares.items():
             live = [session for session in sessions if session.writer is not None] or sessions
             chosen = live[next(self._turns) % len(live)]
-            receivers[chosen.client_id] = max(chosen.subscriptions[topic_filter], receivers.get(chosen.client_id, 0))
-        return [(self._sessions[client_id], qos) for client_id, qos in receivers.items()]
+            receivers[chosen.key] = max(chosen.subscriptions[topic_filter], receivers.get(chosen.key, 0))
+        return [(self._sessions[key], qos) for key, qos in receivers.items()]
 
 
 class _Connection:

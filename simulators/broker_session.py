@@ -23,7 +23,7 @@ class Session:
     """Outlives its connections for expiry_s."""
 
     def __init__(self, client_id: str, user: str, *, queue_max: int) -> None:
-        self.client_id = client_id
+        self.key = (user, client_id)
         self.user = user
         self.subscriptions: dict[str, int] = {}
         self.writer: asyncio.StreamWriter | None = None

@@ -22,6 +22,7 @@ from agent.link.downlink import Bundle, Receipt, parse_message
 
 _LOG: Final = logging.getLogger(__name__)
 _WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
+_FIRST_WAIT_S: Final = 0.5
 _HURRIED_WAIT_S: Final = 0.2
 _DAY_S: Final = 86_400
 _EXPIRY_S: Final[Mapping[Priority, int | None]] = {
@@ -152,7 +153,8 @@ class Uplink:
             self._hurry.clear()
 
     def _fresh_waits(self) -> Iterator[float]:
-        return backoff_waits(self._uniform, longest_s=self._link.backoff_longest_s)
+        longest_s = self._link.backoff_longest_s
+        return backoff_waits(self._uniform, first_s=min(_FIRST_WAIT_S, longest_s), longest_s=longest_s)
 
     async def _pause(self, wait_s: float) -> None:
         if self._hurry.is_set():

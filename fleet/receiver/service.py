@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ from agent.link import mqtt, wire
 _LOG: Final = logging.getLogger(__name__)
 _RECORDS: Final = "outrider/v1/+/record"
 _RECEIPT_EXPIRY_S: Final = 3600  # a device that comes back later sends again, and is answered again
+_FIRST_WAIT_S: Final = 0.5
 _LAST_RECEIPTS_S: Final = 2.0
 
 Outcome_co = TypeVar("Outcome_co", covariant=True)
@@ -72,7 +73,12 @@ async def serve(
     """
     topic = f"$share/{terms.share}/{_RECORDS}" if terms.share else _RECORDS
     service = _Service(intake, on_outcome, terms)
-    waits = backoff_waits(uniform, longest_s=link.backoff_longest_s)
+
+    def fresh_waits() -> Iterator[float]:
+        longest_s = link.backoff_longest_s
+        return backoff_waits(uniform, first_s=min(_FIRST_WAIT_S, longest_s), longest_s=longest_s)
+
+    waits = fresh_waits()
     while not stopping.is_set():
         taken_before = service.taken
         try:
@@ -82,7 +88,7 @@ async def serve(
         except LinkDown as exc:
             _LOG.warning("receiver is cut off: %s", exc)
         if service.taken > taken_before:
-            waits = backoff_waits(uniform, longest_s=link.backoff_longest_s)
+            waits = fresh_waits()
         await _pause(stopping, next(waits))
 
 
