@@ -76,6 +76,7 @@ class SignalTable:
     """What decode_batch works on; immutable. segments are (byte offset, big endian) of 8-byte windows."""
 
     small: SmallDecoder
+    small_below: int  # frames in a batch below which the small path is faster
     rows: Rows
     values: Block
     conditions: Block

@@ -17,14 +17,12 @@ from agent.decode.small import Decoded
 
 __all__ = ["Decoded", "decode_batch"]
 
-_SMALL_BATCH: Final = 16  # below this many frames plain Python is faster
-_REFUSED: Final = np.uint8(REMOTE | ERROR_FRAME)
-_EXTENDED: Final = np.uint8(EXTENDED)
+_REFUSED: Final = REMOTE | ERROR_FRAME
 
 
 def decode_batch(table: SignalTable, batch: FrameBatch) -> Decoded:
     """Decode a batch of any size. Samples are in the order of the frames; see Decoded for what is counted."""
-    if len(batch) < _SMALL_BATCH:
+    if len(batch) < table.small_below:
         return table.small.decode(batch)
     if not table.has_float:
         return decode_large(table, batch)
@@ -35,8 +33,7 @@ def decode_batch(table: SignalTable, batch: FrameBatch) -> Decoded:
 
 def decode_large(table: SignalTable, batch: FrameBatch) -> Decoded:
     """Decode by the gather whatever the batch's size; for decode_batch and tests."""
-    bad = (batch.flags & _REFUSED) != 0
-    node = _find_roots(table, batch, bad)
+    node, bad = _find_roots(table, batch)
     if table.has_selectors:
         _follow_selectors(table, batch, node, bad)
     count = table.values.count.take(node)
@@ -75,17 +72,20 @@ class _Frames:
         )
 
 
-def _find_roots(table: SignalTable, batch: FrameBatch, bad: Flags) -> Ints:
-    """Node each frame starts from; 0 where the table has none, or the frame carries no data."""
+def _find_roots(table: SignalTable, batch: FrameBatch) -> tuple[Ints, Flags]:
+    """Node each frame starts from, 0 where the table has none; and which frames carry no data, whose node is 0."""
     node = table.standard.take(batch.can_id, mode="clip")
-    extended = (batch.flags & _EXTENDED).nonzero()[0]
-    if len(extended):
+    present = int(np.bitwise_or.reduce(batch.flags)) if len(batch) else 0
+    if present & EXTENDED:
+        extended = (batch.flags & np.uint8(EXTENDED)).nonzero()[0]
         key = batch.can_id.take(extended) | np.uint32(EXTENDED_KEY)
         place = table.extended_key.searchsorted(key)
         node[extended] = np.where(table.extended_key.take(place) == key, table.extended_root.take(place), 0)
-    if bad.any():
-        node[bad] = 0
-    return node
+    if not present & _REFUSED:
+        return node, np.zeros(len(batch), np.bool_)
+    bad = (batch.flags & np.uint8(_REFUSED)) != 0
+    node[bad] = 0
+    return node, bad
 
 
 def _follow_selectors(table: SignalTable, batch: FrameBatch, node: Ints, bad: Flags) -> None:
@@ -133,8 +133,8 @@ def _decode_frames(table: SignalTable, frames: _Frames) -> tuple[Samples, Flags 
 
 
 def _gather(table: SignalTable, block: Block, frames: _Frames) -> tuple[Ints, Words]:
-    """The rows that the frames give, end to end, and their raw bits."""
-    count = block.count.take(frames.node)
+    """The rows of this block that the frames give (frames.count each), end to end, and their raw bits."""
+    count = frames.count
     end = count.cumsum()
     row = np.arange(end[-1] if len(end) else 0)
     row += (block.first.take(frames.node) - end + count).repeat(count)
