@@ -1,4 +1,4 @@
-"""The device's Ed25519 identity in a file that only its user may read."""
+"""Private keys in files that only their user may read: the device's identity, and what decrypts."""
 
 import os
 import stat
@@ -7,6 +7,7 @@ from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -31,20 +32,12 @@ class FileKeystore:
     @classmethod
     def create(cls, path: Path, device_id: str) -> "FileKeystore":
         """Make a key and write it. Raises InputError where the file exists: a key is never overwritten."""
-        key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return cls(key, device_id)
+        return cls(create_ed25519(path), device_id)
 
     @classmethod
     def open(cls, path: Path, device_id: str) -> "FileKeystore":
         """Read the key. Raises InputError where it is missing, open to others, or not an Ed25519 key."""
-        try:
-            key = load_pem_private_key(read_private(path), password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-            raise InputError(f"{path}: not an unencrypted PKCS#8 PEM private key") from exc
-        if not isinstance(key, Ed25519PrivateKey):
-            raise InputError(f"{path}: not an Ed25519 key")
-        return cls(key, device_id)
+        return cls(open_ed25519(path), device_id)
 
     @property
     def public_key(self) -> bytes:
@@ -58,6 +51,36 @@ class FileKeystore:
     def sign(self, data: bytes) -> bytes:
         """Ed25519 signature, 64 bytes."""
         return self._key.sign(data)
+
+
+def create_ed25519(path: Path) -> Ed25519PrivateKey:
+    """Make a signing key and write it, mode 0600. Raises InputError where the file exists."""
+    key = Ed25519PrivateKey.generate()
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
+
+
+def create_x25519(path: Path) -> X25519PrivateKey:
+    """Make a decryption key (an insurer's, an owner's) and write it, mode 0600. Raises InputError where it exists."""
+    key = X25519PrivateKey.generate()
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
+
+
+def open_x25519(path: Path) -> X25519PrivateKey:
+    """Read a decryption key. Raises InputError where it is missing, open to others, or of another kind."""
+    key = _parse_private(path)
+    if not isinstance(key, X25519PrivateKey):
+        raise InputError(f"{path}: not an X25519 key")
+    return key
+
+
+def open_ed25519(path: Path) -> Ed25519PrivateKey:
+    """Read a signing key. Raises InputError where it is missing, open to others, or of another kind."""
+    key = _parse_private(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InputError(f"{path}: not an Ed25519 key")
+    return key
 
 
 def write_private(path: Path, pem: bytes) -> None:
@@ -92,6 +115,13 @@ def read_private(path: Path) -> bytes:
             return file.read()
     except OSError as exc:
         raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
+
+
+def _parse_private(path: Path) -> object:
+    try:
+        return load_pem_private_key(read_private(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise InputError(f"{path}: not an unencrypted PKCS#8 PEM private key") from exc
 
 
 def _sync_directory(directory: Path) -> None:

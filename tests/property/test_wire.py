@@ -40,8 +40,12 @@ def events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
 
 events = st.one_of(*(events_of(kind) for kind in get_args(AnyEvent)))
 digests = st.binary(min_size=32, max_size=32)
-spans = st.tuples(counts, counts).map(sorted)
-ranges = st.builds(lambda boot, span, digest: Range(boot, *span, digest), counts, spans, digests)
+ranges = st.builds(
+    lambda boot, span, digest: Range(boot, span[0], span[1], digest),
+    counts,
+    st.tuples(counts, counts).map(sorted),
+    digests,
+)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | numbers | texts | st.binary(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),

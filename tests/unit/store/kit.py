@@ -74,10 +74,15 @@ def braking(t_ns: int = 5_000) -> HarshDriving:
 
 
 def seal_chain(
-    events: Sequence[Event], *, boot: int = 1, after: bytes = GENESIS, wall_offset_ns: int | None = 7
+    events: Sequence[Event],
+    *,
+    boot: int = 1,
+    after: bytes = GENESIS,
+    wall_offset_ns: int | None = 7,
+    sealer: Sealer | None = None,
 ) -> list[SealedRecord]:
     """Really sealed records that hang together."""
-    sealer = KEYS.sealer()
+    sealer = sealer or KEYS.sealer()
     records: list[SealedRecord] = []
     for index, event in enumerate(events):
         header = Header(device="car-1", boot=boot, sequence=index + 1, priority=event.priority, previous=after)

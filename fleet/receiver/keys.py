@@ -1,0 +1,78 @@
+"""The insurer's keys and the register of devices: one directory of PEM files.
+
+insurer_encryption.pem (X25519) and insurer_receipt.pem (Ed25519) are private, mode 0600; their .pub.pem beside them
+goes into every car. devices/ID.pem holds each registered device's public Ed25519 key.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.core.config import Name
+from agent.core.errors import InputError
+from agent.core.keys import parse_ed25519, public_pem, read_key
+from drivers.keystore import create_ed25519, create_x25519, open_ed25519, open_x25519
+
+_ENCRYPTION: Final = "insurer_encryption"
+_RECEIPT: Final = "insurer_receipt"
+
+
+class ReceiverKeys:
+    """What the receiver decrypts with, signs receipts with, and knows devices by."""
+
+    def __init__(self, directory: Path, encryption_key: X25519PrivateKey, receipt_key: Ed25519PrivateKey) -> None:
+        self.encryption_key = encryption_key
+        self.encryption_public = directory / f"{_ENCRYPTION}.pub.pem"
+        self.receipt_public = directory / f"{_RECEIPT}.pub.pem"
+        self._receipt_key = receipt_key
+        self._devices = directory / "devices"
+        self._known: dict[str, Ed25519PublicKey] = {}
+
+    @classmethod
+    def create(cls, directory: Path) -> "ReceiverKeys":
+        """Make both keys. Raises InputError where one exists already."""
+        keys = cls(
+            directory,
+            create_x25519(directory / f"{_ENCRYPTION}.pem"),
+            create_ed25519(directory / f"{_RECEIPT}.pem"),
+        )
+        keys.encryption_public.write_bytes(public_pem(keys.encryption_key.public_key()))
+        keys.receipt_public.write_bytes(public_pem(keys._receipt_key.public_key()))
+        return keys
+
+    @classmethod
+    def open(cls, directory: Path) -> "ReceiverKeys":
+        """Read both keys. Raises InputError naming the file."""
+        return cls(
+            directory, open_x25519(directory / f"{_ENCRYPTION}.pem"), open_ed25519(directory / f"{_RECEIPT}.pem")
+        )
+
+    def register(self, device: str, public_key: bytes) -> None:
+        """Let a device in by its public key, PEM or raw. Raises InputError for a bad name, a bad or a second key."""
+        try:
+            msgspec.convert(device, Name, strict=True)
+        except msgspec.ValidationError as exc:
+            raise InputError(f"device id {device!r}: {exc}") from exc
+        key = parse_ed25519(public_key)
+        known = self.device_key(device)
+        if known is not None and known != key:
+            raise InputError(f"device {device} is registered with another key")
+        self._devices.mkdir(exist_ok=True)
+        self._path_of(device).write_bytes(public_pem(key))
+
+    def device_key(self, device: str) -> Ed25519PublicKey | None:
+        """Public key of a registered device, None for a stranger. device must be a valid name."""
+        path = self._path_of(device)
+        if device not in self._known and path.exists():
+            self._known[device] = read_key(path, parse_ed25519)
+        return self._known.get(device)
+
+    def sign_receipt(self, data: bytes) -> bytes:
+        """Ed25519 signature by the insurer's receipt key."""
+        return self._receipt_key.sign(data)
+
+    def _path_of(self, device: str) -> Path:
+        return self._devices / f"{device}.pem"
