@@ -32,9 +32,12 @@ class TypedMicrophone:
 
     async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:  # noqa: ARG002 - one keyboard
         """Return the next line, None after timeout_s. Raises SourceLost once the input has ended."""
-        self._watch()
         if not self._lines and not self._ended:
-            await self._wait(timeout_s)
+            self._watch()
+            try:
+                await self._wait(timeout_s)
+            finally:
+                self._unwatch()
         if self._lines:
             return Heard(self._lines.popleft(), confidence=1.0)
         if self._ended:
@@ -48,6 +51,8 @@ class TypedMicrophone:
         self._arrived.set()
 
     async def _wait(self, timeout_s: float) -> None:
+        if self._lines or self._ended:
+            return
         self._arrived.clear()
         timer = asyncio.create_task(self._clock.sleep(timeout_s), name="microphone-timeout")
         timer.add_done_callback(lambda _: self._arrived.set())

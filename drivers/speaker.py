@@ -36,6 +36,7 @@ class EspeakSpeaker:
         self._binary = binary
         self._deadline_s = deadline_s
         self._speaking = asyncio.Lock()
+        self._stops = 0
         self._child: asyncio.subprocess.Process | None = None
 
     async def say(self, utterance: Utterance) -> None:
@@ -51,13 +52,17 @@ class EspeakSpeaker:
 
     async def close(self) -> None:
         """Stop what is being said."""
+        self._stops += 1
         if self._child is not None:
             _kill(self._child)
 
     async def _run(self, options: Sequence[str], text: str, language: Language) -> bytes:
         voice = ["-v", _VOICES[language], "-a", str(self.volume_percent)]
         arguments = [*options, *voice, "--", _speakable(text, language)]  # after "--" nothing is an option
+        stops = self._stops
         child = self._child = await self._start(arguments)
+        if self._stops != stops:  # closed while the child was being born
+            _kill(child)
         try:
             async with asyncio.timeout(self._deadline_s + _SLOWEST_S[language] * len(text)):
                 output, errors = await child.communicate()

@@ -12,7 +12,7 @@ from agent.core.signals import SignalWindow
 from agent.voice.dialog import Dialog
 from agent.voice.gate import Gate
 from agent.voice.outage import Outage
-from agent.voice.prompts import Phrases, Question, choose_prompt
+from agent.voice.prompts import SILENCE, UNCLEAR, Phrases, Question, choose_prompt
 from agent.voice.waiting import Item, Waiting
 
 
@@ -59,7 +59,8 @@ class Conversation:
         self._waiting = Waiting(config.waiting_max)
         self._speaker_outage = Outage("speaker", clock=clock, notify=notify)
         self._microphone_outage = Outage("microphone", clock=clock, notify=notify)
-        self._said_ns: dict[str, int] = {}
+        self._said_ns: dict[str, int] = {}  # by prompt key
+        self._answered_ns: dict[str, int] = {}  # by question
         self._current: _Performance | None = None
         self._changed = asyncio.Event()
         self._closed = False
@@ -133,6 +134,10 @@ class Conversation:
             "microphone_outages": self._microphone_outage.count,
         }
 
+    def _may_ask(self, question: Question) -> bool:
+        answered_ns = self._answered_ns.get(question.name)
+        return answered_ns is None or self._clock.monotonic_ns() - answered_ns >= question.rest_s * 1e9
+
     def _may_sound(self, item: Item) -> bool:
         return self._gate.is_open(self._clock.monotonic_ns(), item.prompt.urgency)
 
@@ -163,14 +168,17 @@ class Conversation:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+            if task.cancelled() and not current.settled:
+                self._keep_interrupted(item)
         if not task.cancelled():
             task.result()
-        elif not current.settled:
-            self._counts["interrupted"] += 1
-            if self._closed or not self._config.enabled:
-                self._waiting.dropped += 1
-            else:
-                self._waiting.put_back(item)
+
+    def _keep_interrupted(self, item: Item) -> None:
+        self._counts["interrupted"] += 1
+        if self._closed or not self._config.enabled:
+            self._waiting.dropped += 1
+        else:
+            self._waiting.put_back(item)
 
     async def _perform(self, current: _Performance) -> None:
         prompt, event = current.item.prompt, current.item.event
@@ -178,7 +186,7 @@ class Conversation:
         self._notify(Notice("said", self._clock.monotonic_ns(), prompt.text, event=event))
         await self._sound(current, prompt.text)
         self._counts["said"] += 1
-        if prompt.question is not None and self._microphone is not None:
+        if prompt.question is not None and self._microphone is not None and self._may_ask(prompt.question):
             reply = await self._ask(current, prompt.question, self._microphone)
             self._notify(Notice("said", self._clock.monotonic_ns(), reply, event=event))
             await self._sound(current, reply)
@@ -205,6 +213,8 @@ class Conversation:
                 turn = dialog.hear(heard, asked_ns=asked_ns, t_ns=now_ns)
             if turn.feedback is not None:
                 current.settled = True
+                if turn.feedback.intent not in (SILENCE, UNCLEAR):
+                    self._answered_ns[question.name] = turn.feedback.t_ns
                 self._counts["answered"] += 1
                 self._emit(turn.feedback)
                 return turn.text

@@ -25,7 +25,7 @@ _ALARM_FACTS: Final = {
     "cell_under_voltage": {"cell", "voltage", "limit"},
     "poor_cell_consistency": {"cell", "voltage", "limit"},
 }
-_TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh_count"})
+_TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh"})
 
 
 def _known_keys() -> dict[str, frozenset[str]]:
@@ -85,7 +85,7 @@ def facts_of(event: Event) -> dict[str, Fact]:
                 "distance": Fact("distance", event.distance_m),
                 "duration": Fact("duration", event.duration_s),
                 "speed_max": Fact("speed", event.speed_max_kmh),
-                "harsh_count": Fact("count", _harsh_count(event)),
+                "harsh": Fact("harsh", _harsh_count(event)),
             }
         case ConfigApplied():
             return {"config_version": Fact("count", event.config_version)}

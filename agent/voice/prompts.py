@@ -27,11 +27,15 @@ Text = Annotated[str, Meta(min_length=1, max_length=300)]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with what may be answered. replies: what is said next, by intent."""
+    """A question with what may be answered. replies: what is said next, by intent.
+
+    rest_s: how long it is not put again once it was answered, whatever new event would call for it.
+    """
 
     name: str
     text: str
     again: str
+    rest_s: float
     lexicon: Lexicon
     replies: Mapping[str, str]
 
@@ -100,6 +104,7 @@ class _QuestionSpec(Section, frozen=True, kw_only=True):
     again: Text
     silence: Text
     unclear: Text
+    rest_s: Annotated[float, Meta(ge=0, le=86_400)]
     answers: dict[str, dict[str, Any]]
 
 
@@ -144,7 +149,8 @@ def _load_question(entry: dict[str, Any], file: _File, path: Path, name: str) ->
     except ValueError as exc:
         raise _wrong(str(exc), path, *where) from exc
     replies = {intent: answer.reply for intent, answer in answers.items()}
-    return Question(name, spec.text, spec.again, lexicon, replies | {SILENCE: spec.silence, UNCLEAR: spec.unclear})
+    replies |= {SILENCE: spec.silence, UNCLEAR: spec.unclear}
+    return Question(name, spec.text, spec.again, spec.rest_s, lexicon, replies)
 
 
 def _entry(entry: dict[str, Any], kind: type[T], path: Path, *where: str) -> T:
@@ -182,6 +188,8 @@ def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
     for name, question in book.questions.items():
         if name not in other.questions:
             raise _wrong(f"stands in {book.path.name} but not here", other.path, "questions", name)
+        if question.rest_s != other.questions[name].rest_s:
+            raise _wrong(f"rest_s: other than in {book.path.name}", other.path, "questions", name)
         if question.lexicon.intents != other.questions[name].lexicon.intents:
             raise _wrong(
                 f"answers: other ones, or in another order, than in {book.path.name}", other.path, "questions", name

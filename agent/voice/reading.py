@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent.core.config import Section
 
-FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "count"]
+FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count"]
 
 
 class Unit(Section, frozen=True, kw_only=True):
@@ -29,6 +29,7 @@ class Words(Section, frozen=True, kw_only=True):
     metre: Unit
     hour: Unit
     minute: Unit
+    harsh: Unit
     join: str
 
 
@@ -56,6 +57,8 @@ def read_fact(fact: Fact, words: Words) -> str:
             return _read_distance(value, words)
         case "duration":
             return _read_duration(value, words)
+        case "harsh":
+            return _with_unit(value, 0, words.harsh)
         case "cell":
             return words.cell.replace("{number}", str(round(value) + 1))
         case "count":

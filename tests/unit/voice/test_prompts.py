@@ -58,8 +58,13 @@ def trip(*, braking: int = 0, distance_m: float = 12_345, duration_s: float = 15
         (trip(), "这一程12公里，用了25分钟，一路平稳", "That was 12 kilometres in 25 minutes, smoothly"),
         (
             trip(braking=2, distance_m=1000, duration_s=3660),
-            "这一程1公里，用了1小时1分钟，有2次",
-            "That was 1 kilometre in 1 hour 1 minute, with 2",
+            "这一程1公里，用了1小时1分钟，有2次急操作",
+            "That was 1 kilometre in 1 hour 1 minute, with 2 hasty moves.",
+        ),
+        (
+            trip(braking=1),
+            "这一程12公里，用了25分钟，有1次急操作",
+            "That was 12 kilometres in 25 minutes, with 1 hasty move.",
         ),
         (trip(distance_m=4_512), "这一程4.5公里", "That was 4.5 kilometres"),
         (trip(distance_m=423, duration_s=20), "这一程420米，用了1分钟", "That was 420 metres in 1 minute"),
