@@ -88,7 +88,7 @@ class Timeline:
             return
         if notice.topic == "sync":
             self._link = notice.text
-        if notice.event is not None:
+        if notice.topic == "event" and notice.event is not None:
             style, mark = _STYLES[notice.event.priority]
             self._print(notice.t_ns, mark, describe(notice.event), style)
         elif notice.topic in _TOPICS:

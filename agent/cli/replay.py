@@ -38,7 +38,7 @@ async def replay(files: Sequence[Path], *, profile: str, dbc: Sequence[str], as_
     events: list[Notice] = []
 
     def notice(seen: Notice) -> None:
-        if seen.event is not None:
+        if seen.topic == "event" and seen.event is not None:
             events.append(seen)
             if not as_json:
                 console.print(f"{seen.event.t_ns / 1e9:10.2f} s  {describe(seen.event)}", markup=False)

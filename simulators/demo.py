@@ -1,0 +1,269 @@
+"""`./run demo`: one simulated drive, from frame to receipt, with everything that runs in the car."""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+import time
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from agent import app
+from agent.core.config import Config, Consent, Detect, Device, Store, Voice
+from agent.core.errors import AgentError, InputError
+from agent.core.events import ConfigApplied, ConfigRejected, Purpose
+from agent.core.paths import MODELS
+from agent.core.ports import Language, Microphone, Notice, Speaker
+from drivers.keystore import FileKeystore
+from drivers.microphone import TypedMicrophone
+from drivers.onnx_worker import OnnxWorker
+from drivers.speaker import EspeakSpeaker
+from fleet.bundle import make_manifest
+from fleet.push import push
+from simulators.clock import ManualClock
+from simulators.cloud import BrokerKind, Cloud
+from simulators.drive import CarDrive
+from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker
+from simulators.hardware import PROFILE, open_car, open_hardware
+from simulators.timeline import Timeline, describe
+from simulators.world import Scenario, load_scenario
+from simulators.world.scenario import ConfigPush
+
+_DEVICE: Final = "demo-car"
+_HAS_ESPEAK: Final = shutil.which("espeak-ng") is not None
+_DRAIN_S: Final = 30.0
+_PUSH_TIMEOUT_S: Final = 15.0
+_BUNDLE_VALID_NS: Final = 3_600 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line chose."""
+
+    scenario: str = "commute"
+    seed: int = 7
+    pace: float = 1.0
+    language: Language = "zh"
+    headless: bool = False
+    broker: BrokerKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the drive. lines: the event list, the same for the same seed."""
+
+    lines: list[str]
+    events: int
+    sealed: int
+    received: int
+    verified: int
+
+    @property
+    def lost(self) -> int:
+        """Events that the driver agreed to and the insurer does not have."""
+        return self.events - self.verified
+
+    @property
+    def good(self) -> bool:
+        """Whether every event made the whole way."""
+        return self.events == self.sealed == self.received == self.verified > 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0 where no event was lost, 1 where one was, 2 where the demo cannot run as asked."""
+    options = _parse(argv)
+    console = Console(highlight=False)
+    try:
+        outcome = asyncio.run(run_demo(options, console))
+    except AgentError as exc:
+        print(f"demo: {exc}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    digest = hashlib.sha256("\n".join(outcome.lines).encode()).hexdigest()
+    console.print(f"event list of seed {options.seed}: {len(outcome.lines)} lines, sha256 {digest[:16]}")
+    console.print(
+        f"{outcome.events} events: {outcome.sealed} sealed, {outcome.received} received, "
+        f"{outcome.verified} verified, {outcome.lost} lost",
+        style="bold green" if outcome.good else "bold red",
+    )
+    return 0 if outcome.good else 1
+
+
+async def run_demo(options: Options, console: Console) -> Outcome:
+    """Drive the scenario with the whole agent and cloud around it."""
+    scenario = load_scenario(options.scenario)
+    with tempfile.TemporaryDirectory(prefix="outrider-demo-") as folder:
+        async with Cloud(Path(folder) / "cloud", broker=options.broker) as cloud:
+            return await _Demo(scenario, options, console, cloud=cloud, folder=Path(folder)).run()
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the demo waits for and reports of."""
+
+    lines: list[str] = field(default_factory=list)
+    config: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _Demo:
+    """One drive: the car, the agent in it, the cloud, and the operator's and network's doings."""
+
+    def __init__(self, scenario: Scenario, options: Options, console: Console, *, cloud: Cloud, folder: Path) -> None:
+        self._scenario = scenario
+        self._options = options
+        self._console = console
+        self._cloud = cloud
+        self._folder = folder
+        self._clock = ManualClock(wall_start_ns=time.time_ns())
+        self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns())
+        self._seen = _Seen()
+        self._pushed = 0
+
+    async def run(self) -> Outcome:
+        """Run to the end of the drive, and until everything is received or the drain's time is up."""
+        config = self._config()
+        keystore = FileKeystore.create(Path(config.device.key), _DEVICE)
+        self._cloud.register(_DEVICE, keystore.public_key)
+        car = open_car(self._scenario, self._options.seed, self._clock, pace=self._options.pace)
+        self._plan(car)
+        hardware = open_hardware(
+            car,
+            keystore=keystore,
+            speaker=self._speaker(),
+            microphone=self._microphone(),
+            inference=OnnxWorker(MODELS / f"{config.detect.anomaly.model}.toml", config.detect.anomaly.deadline_s),
+            notify=self._notice,
+        )
+        self._introduce()
+        with self._timeline:
+            async with asyncio.TaskGroup() as tasks:
+                agent = tasks.create_task(app.run(config, hardware, self._clock), name="agent")
+                await car.run()
+                parked = tasks.create_task(car.keep_time(), name="parked")
+                summary = await agent
+                parked.cancel()
+        counts = self._cloud.counts()
+        return Outcome(
+            lines=self._seen.lines,
+            events=sum(summary.events.values()),
+            sealed=summary.sealed,
+            received=counts.received - counts.duplicates,
+            verified=counts.verified,
+        )
+
+    def _config(self) -> Config:
+        return Config(
+            profile=PROFILE,
+            device=Device(id=_DEVICE, groups=["demo"], key=str(self._folder / "device.pem")),
+            detect=Detect(),
+            voice=Voice(language=self._options.language),
+            store=Store(directory=str(self._folder / "data")),
+            link=self._cloud.link_config(_DEVICE, drain_timeout_s=_DRAIN_S),
+            trust=self._cloud.trust(),
+            consent=Consent(purposes=list(typing.get_args(Purpose))),
+        )
+
+    def _speaker(self) -> Speaker:
+        aloud = EspeakSpeaker() if _HAS_ESPEAK and not self._options.headless else None
+        return TextSpeaker(self._clock, aloud=aloud)
+
+    def _microphone(self) -> Microphone:
+        if not self._options.headless and sys.stdin.isatty():
+            return TypedMicrophone()
+        answers = [
+            Answer(getattr(answer, self._options.language), reaction_s=answer.delay_s)
+            for answer in self._scenario.demo.answers
+        ]
+        return SimulatedDriver(self._clock, answers)
+
+    def _plan(self, car: CarDrive) -> None:
+        for cut in self._scenario.demo.network_cuts:
+            car.at(cut.from_s, _soon(self._cloud.cut))
+            car.at(cut.until_s, _soon(self._cloud.restore))
+        for change in self._scenario.demo.config_pushes:
+            car.at(change.at_s, self._pusher(change))
+
+    def _pusher(self, change: ConfigPush) -> Callable[[], Awaitable[None]]:
+        async def push_config() -> None:
+            """Car time stands still meanwhile, so the config is taken at the same instant in every run."""
+            self._pushed += 1
+            manifest = make_manifest(
+                to_toml(change.change),
+                bundle=f"demo-{self._pushed}",
+                version=self._pushed,
+                expires_ns=self._clock.wall_ns() + _BUNDLE_VALID_NS,
+                vehicles=[_DEVICE],
+                groups=[],
+            )
+            self._say("config", f"the operator pushes {manifest.config.strip()}")
+            self._seen.config.clear()
+            await push(self._cloud.operator_link(), manifest, self._cloud.operator_key)
+            try:
+                async with asyncio.timeout(_PUSH_TIMEOUT_S):
+                    await self._seen.config.wait()
+            except TimeoutError as exc:
+                raise InputError(f"the car did not answer a config push within {_PUSH_TIMEOUT_S:g} s") from exc
+
+        return push_config
+
+    def _introduce(self) -> None:
+        espeak = "espeak-ng, as text where there is no sound card" if _HAS_ESPEAK else "as text: no espeak-ng here"
+        speech = "as text" if self._options.headless else espeak
+        self._say("summary", f"{self._scenario.name}, seed {self._options.seed}: {self._scenario.description}")
+        self._say("summary", f"broker: {self._cloud.broker_kind}; speech: {speech}")
+
+    def _say(self, topic: typing.Literal["summary", "config"], text: str) -> None:
+        self._timeline.notice(Notice(topic=topic, t_ns=self._clock.monotonic_ns(), text=text))
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.topic == "event" and notice.event is not None:
+            self._seen.lines.append(f"{notice.event.t_ns} {notice.event.kind} {describe(notice.event)}")
+            if isinstance(notice.event, ConfigApplied | ConfigRejected):
+                self._seen.config.set()
+        self._timeline.notice(notice)
+
+
+def to_toml(change: dict[str, Any], prefix: str = "") -> str:
+    """Dotted TOML lines of nested tables of numbers, texts and flags."""
+    lines = []
+    for key, value in change.items():
+        if isinstance(value, dict):
+            lines.append(to_toml(value, f"{prefix}{key}."))
+        else:
+            lines.append(f"{prefix}{key} = {json.dumps(value, ensure_ascii=False)}\n")
+    return "".join(lines)
+
+
+def _soon(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    async def act() -> None:
+        action()
+
+    return act
+
+
+def _parse(argv: Sequence[str]) -> Options:
+    parser = argparse.ArgumentParser(prog="./run demo", description="One simulated drive, from frame to receipt.")
+    parser.add_argument("--headless", action="store_true", help="nobody is there to answer: the simulated driver does")
+    parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same events (default 7)")
+    parser.add_argument("--scenario", default="commute", help="a name from `python -m simulators list`, or a file")
+    parser.add_argument("--language", choices=("zh", "en"), default="zh")
+    parser.add_argument("--pace", type=float, default=1.0, help="1 is real time, 0 as fast as possible")
+    parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
+    args = parser.parse_args(argv)
+    return Options(
+        scenario=args.scenario,
+        seed=args.seed,
+        pace=args.pace,
+        language=args.language,
+        headless=args.headless,
+        broker=args.broker,
+    )
