@@ -1,0 +1,77 @@
+"""`outrider verify`: the chain of a device's records, offline, as a third party would check it.
+
+Files are CBOR sequences (RFC 8742) of envelopes, as published. Imports nothing that writes.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+from agent.core.errors import InputError
+from agent.core.keys import parse_ed25519, read_key
+from agent.core.records import GENESIS, parse_envelope
+from agent.store.chain import ChainReport, split_envelopes, verify_chain
+from agent.store.seal import open_record
+from drivers.keystore import open_x25519
+
+
+def verify(paths: Sequence[Path], *, device_key: Path, key: Path | None = None) -> int:
+    """Check all records of the files, in the order given, as one chain. Returns 0 where it is sound, 1 where not.
+
+    device_key is the device's public key. Its signatures lie below the encryption: they are checked only with key, the
+    private key of a recipient. Raises InputError where a file or key cannot be used.
+    """
+    public = read_key(device_key, parse_ed25519)
+    private = None if key is None else open_x25519(key)
+    files = [(path, _read(path)) for path in _list_files(paths)]
+    envelopes = [envelope for _, part in files for envelope in part]
+    if not envelopes:
+        raise InputError(f"no records in {', '.join(map(str, paths))}")
+    if private is None:
+        report = verify_chain(envelopes)
+    else:
+        report = verify_chain(envelopes, check=lambda envelope: open_record(envelope, private, public))
+    signatures = "signatures verified" if key else "signatures not checked: they need a recipient's key (--key)"
+    print(f"{report.records} of {len(envelopes)} records fit together, {report.boots} boots; {signatures}")
+    _print_start(envelopes[0], report)
+    if report.finding is None:
+        return 0
+    print(f"{_file_of(files, report.finding.index)}: {report.finding}")
+    return 1
+
+
+def _list_files(paths: Sequence[Path]) -> list[Path]:
+    """Files as given; of a directory, all its files by name."""
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(inner for inner in path.iterdir() if inner.is_file())
+        else:
+            files.append(path)
+    return files
+
+
+def _read(path: Path) -> list[bytes]:
+    try:
+        return list(split_envelopes(path.read_bytes()))
+    except OSError as exc:
+        raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except InputError as exc:
+        raise InputError(f"{path}: {exc}") from exc
+
+
+def _print_start(first: bytes, report: ChainReport) -> None:
+    """Say what the chain cannot show: what came before its first record, and where it begins anew."""
+    if report.records == 0:
+        return
+    header, _ = parse_envelope(first)
+    anew = report.restarts - (header.previous == GENESIS)
+    if header.previous != GENESIS:
+        print(f"begins at boot {header.boot}, sequence {header.sequence}: what came before is not shown")
+    if anew:
+        print(f"a new chain begins {anew} more time(s): the store was lost or replaced")
+
+
+def _file_of(files: Sequence[tuple[Path, Sequence[bytes]]], index: int) -> Path:
+    ends = accumulate(len(part) for _, part in files)
+    return next((path for (path, _), end in zip(files, ends, strict=True) if index < end), files[-1][0])
