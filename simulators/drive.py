@@ -27,7 +27,7 @@ class CarDrive:
     """One drive on a manual clock, in ticks of 10 ms.
 
     pace: 1.0 real time, 2.0 twice as fast, 0 as fast as the machine can. Deadlines are absolute: a slow tick is made
-    up for by the next ones. Hooks and whoever holds the clock make the car's time stand still; pace goes on from there.
+    up for by the next ones. While a hook runs the car's time stands still, and pace goes on from there.
     """
 
     def __init__(self, drive: Drive, clock: ManualClock, *, bus: CarBus | None = None, pace: float = 1.0) -> None:
@@ -38,7 +38,9 @@ class CarDrive:
         self.start_ns = clock.monotonic_ns()
         self.imu = SimulatedImu(drive, clock, start_ns=self.start_ns)
         self.gnss = SimulatedGnss(drive, clock, start_ns=self.start_ns)
-        self.ended = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._heard.set()
+        self._ended = asyncio.Event()
         self.bus = bus
         self._pace = pace
         self._hooks: list[tuple[int, int, Hook]] = []
@@ -51,6 +53,11 @@ class CarDrive:
         """
         heapq.heappush(self._hooks, (round(t_s * 1e9), next(self._order), hook))
 
+    def heard_by(self, source: FrameSource) -> "HeardSource":
+        """Wrap the app's end of the bus: run waits until it is open, and it ends with the drive."""
+        self._heard.clear()
+        return HeardSource(source, self._heard, self._ended)
+
     def values(self) -> dict[str, float]:
         """Every signal of the car at this instant by VSS path, for an ECU that answers requests."""
         now_ns = self.clock.monotonic_ns() - self.start_ns
@@ -59,6 +66,7 @@ class CarDrive:
     async def run(self) -> None:
         """Drive to the end; then every source raises EndOfSource. Raises what hooks raise, and SourceLost."""
         loop = asyncio.get_running_loop()
+        await self._heard.wait()
         origin_s = loop.time()
         try:
             for t_ns in range(0, self.drive.duration_ns + 1, TICK_NS):
@@ -70,7 +78,7 @@ class CarDrive:
                     await asyncio.sleep(origin_s + t_ns / 1e9 / self._pace - loop.time())
             await self.clock.advance(_LAST_LOOK_S)
         finally:
-            self.ended.set()
+            self._ended.set()
             if self.bus:
                 self.bus.close()
 
@@ -91,17 +99,19 @@ class CarDrive:
         return loop.time() - begun_s
 
 
-class EndingSource:
+class HeardSource:
     """A FrameSource that raises EndOfSource once the drive is over: the bus itself would be silent for ever."""
 
-    def __init__(self, source: FrameSource, ended: asyncio.Event) -> None:
+    def __init__(self, source: FrameSource, heard: asyncio.Event, ended: asyncio.Event) -> None:
         self.name = source.name
         self._source = source
+        self._heard = heard
         self._ended = ended
 
     async def open(self) -> None:
-        """Open the real source."""
+        """Open the real source, and let the drive begin."""
         await self._source.open()
+        self._heard.set()
 
     async def read_batch(self) -> FrameBatch:
         """Whatever comes first: frames or the end."""

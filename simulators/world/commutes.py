@@ -1,11 +1,15 @@
 """Healthy drives without end, for training and for the question how often an alarm is false."""
 
+from typing import Final, Literal
+
 import numpy as np
 
 from simulators.world.grid import stream
-from simulators.world.scenario import Car, Curve, Gnss, Imu, Leg, Scenario
+from simulators.world.scenario import Car, Curve, Event, Gnss, Imu, Leg, Pothole, Scenario
 from simulators.world.simulation import simulate
 from simulators.world.types import Drive
+
+_SLOWING_S: Final = 20.0  # by then a car has come down to the speed of the next leg
 
 
 def simulate_commute(seed: int, duration_s: float) -> Drive:
@@ -16,6 +20,7 @@ def simulate_commute(seed: int, duration_s: float) -> Drive:
 def random_commute(seed: int, duration_s: float) -> Scenario:
     """The scenario behind it. Nothing in it breaks a default limit of the agent."""
     rng = stream(seed, "commute")
+    legs = _legs(rng, duration_s)
     air_c = float(np.clip(rng.normal(17, 11), -18, 41))
     return Scenario(
         name=f"commute-{seed}",
@@ -33,8 +38,9 @@ def random_commute(seed: int, duration_s: float) -> Scenario:
         ),
         imu=Imu(misalignment_deg=float(rng.uniform(0, 1.5))),
         gnss=Gnss(accuracy_m=float(rng.uniform(1.5, 5))),
-        legs=_legs(rng, duration_s),
-        curves=_curves(rng, duration_s),
+        legs=legs,
+        curves=_curves(rng, duration_s, legs),
+        events=_bumps(rng, duration_s),
     )
 
 
@@ -65,15 +71,32 @@ def _leg(rng: np.random.Generator, at_s: float, speed_kmh: float, temper: float)
     )
 
 
-def _curves(rng: np.random.Generator, duration_s: float) -> list[Curve]:
-    """Bends wide enough for any speed of the plan: 120 km/h on 450 m is 2.5 m/s^2."""
+def _curves(rng: np.random.Generator, duration_s: float, legs: list[Leg]) -> list[Curve]:
+    """Bends and corners as tight as the plan's speed there allows: up to 2.6 m/s^2 to the side."""
     curves: list[Curve] = []
     now = float(rng.uniform(8, 30))
     while now < duration_s - 10:
         length_s = float(rng.uniform(3, 9))
-        turn = "left" if rng.random() < 0.5 else "right"
-        curves.append(
-            Curve(at_s=now, duration_s=length_s, radius_m=float(rng.uniform(450, 1500)), turn=turn)  # type: ignore[arg-type] # a str literal
-        )
-        now += length_s + float(rng.uniform(5, 60))
+        fastest = max((leg.speed_kmh for leg in _legs_between(legs, now - _SLOWING_S, now + length_s)), default=0.0)
+        speed_mps = max(fastest, 15.0) / 3.6 + 1.0
+        radius_m = float(np.clip(speed_mps**2 / rng.uniform(0.5, 2.6), 9, 5000))
+        turn: Literal["left", "right"] = "left" if rng.random() < 0.5 else "right"
+        curves.append(Curve(at_s=now, duration_s=length_s, radius_m=radius_m, turn=turn))
+        now += length_s + float(rng.uniform(5, 45))
     return curves
+
+
+def _legs_between(legs: list[Leg], start_s: float, end_s: float) -> list[Leg]:
+    """The legs that are being driven at some instant of the span."""
+    last_before = [leg for leg in legs if leg.at_s <= start_s][-1:]
+    return last_before + [leg for leg in legs if start_s < leg.at_s < end_s]
+
+
+def _bumps(rng: np.random.Generator, duration_s: float) -> list[Event]:
+    """Uneven spots of every road, well below what counts as an impact."""
+    gaps = rng.exponential(40, size=int(duration_s / 10) + 1)
+    return [
+        Pothole(at_s=float(at_s), peak_mps2=float(rng.uniform(2, 7)), side="left" if rng.random() < 0.5 else "right")
+        for at_s in np.cumsum(gaps)
+        if at_s < duration_s - 5
+    ]

@@ -14,6 +14,7 @@ _RING_HZ: Final = 70.0  # structure of the car during an impact
 _RING_SHARE: Final = 0.08
 _WHEEL_HOP_HZ: Final = 12.0
 _HEAVE_HZ: Final = 1.4
+_FORGOTTEN_S: Final = 5.0  # by then nothing of a shock or an impact is left
 _REAR_SHARE: Final = 0.7  # the box sits in front: it feels less of the rear wheels
 
 
@@ -24,11 +25,6 @@ def feel(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats) -> I
     true_f, true_w = _true(scenario, seed, motion, engine_rpm, t_s)
     acceleration, rotation = _sense(imu, stream(seed, "imu"), true_f, true_w)
     return ImuData(to_ns(t_s), acceleration, rotation)
-
-
-def pothole_speed(event: Pothole, motion: Motion) -> float:
-    """Speed in m/s at which the front wheel falls in."""
-    return float(np.interp(event.at_s, motion.t_s, motion.speed))
 
 
 def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s: Floats) -> tuple[Floats, Floats]:
@@ -48,10 +44,12 @@ def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s
     force[:, 2] += np.where(fine(engine_rpm) > 300, hum, 0.0)
     turning = np.column_stack([fine(np.gradient(roll, STEP_S)), fine(np.gradient(pitch, STEP_S)), fine(motion.yaw_dps)])
     for event in scenario.events:
+        near = slice(*np.searchsorted(t_s, (event.at_s, event.at_s + _FORGOTTEN_S)))
         if isinstance(event, Pothole):
-            _add_pothole(event, pothole_speed(event, motion), t_s, force, turning)
+            speed = float(np.interp(event.at_s, motion.t_s, motion.speed))
+            _add_pothole(event, speed, t_s[near], force[near], turning[near])
         elif isinstance(event, Collision):
-            _add_collision(event, t_s, force, turning)
+            _add_collision(event, t_s[near], force[near], turning[near])
     return force, turning
 
 

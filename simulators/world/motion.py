@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from simulators.world.grid import STEP_S, Floats, haversine_step, stream, times, wander
+from simulators.world.grid import STEP_S, Floats, haversine_step, lag, stream, times, wander
 from simulators.world.scenario import Collision, HarshBrake, Leg, Scenario
 
 GRAVITY: Final = 9.80665
@@ -19,8 +19,9 @@ _DRIVER_GAIN: Final = 0.7  # 1/s: how eagerly a difference of speed is closed
 _JERK_MPS3: Final = 2.2
 _EMERGENCY_JERK_MPS3: Final = 18.0
 _CRAWL_MPS2: Final = 0.45  # the last metre to a stop is not approached for ever
-_UNSTEADY_MPS: Final = 0.3  # nobody holds a speed exactly
-_UNSTEADY_S: Final = 5.0
+_UNSTEADY_MPS: Final = 0.35  # nobody holds a speed exactly
+_UNSTEADY_S: Final = 6.0
+_FOOT_S: Final = 1.5
 _SLIDE_MPS2: Final = 3.2  # a damaged car coming to a stand: below every harsh braking limit
 _SCRUB_MPS2: Final = 5.0  # tyres pushed sideways
 _CURVE_RAMP_S: Final = 1.2
@@ -90,7 +91,7 @@ def _drive_along(
 ) -> tuple[Floats, Floats]:
     """Speed and acceleration: one scalar loop, because each step needs the speed of the last."""
     target, push, brake = _plan(scenario.legs, t_s)
-    unsteady = _UNSTEADY_MPS * wander(stream(seed, "driver"), len(t_s), STEP_S, _UNSTEADY_S)
+    unsteady = _UNSTEADY_MPS * lag(wander(stream(seed, "driver"), len(t_s), STEP_S, _UNSTEADY_S), STEP_S, _FOOT_S)
     target = np.where(target > 2, target + unsteady, target)
     forced = np.zeros(len(t_s))
     for event in scenario.events:
@@ -104,17 +105,23 @@ def _drive_along(
     a = 0.0
     speeds, accelerations = [v], [a]
     crash_row = int(np.searchsorted(t_s, crashed_s))
+    slide_row = int(np.searchsorted(t_s, _pulse_end_s(crashes)))
     wishes = zip(target.tolist(), push.tolist(), brake.tolist(), forced.tolist(), strict=True)
     for row, (knock, wish) in enumerate(zip(knocks.tolist(), wishes, strict=False)):
         if row < crash_row:
             limit = min(_TRACTION_MPS2, power_per_kg / max(v, 2.0)) - drag * v * v - _ROLLING_MPS2
             v, a = _driven(v, a, wish, limit)
         else:
-            v, a = _sliding(v)
+            v, a = _sliding(v) if row >= slide_row else (v, 0.0)
         v += knock
         speeds.append(v)
         accelerations.append(a)
     return np.array(speeds), np.array(accelerations)
+
+
+def _pulse_end_s(crashes: list[Collision]) -> float:
+    """When the first pulse is over: until then it alone changes the speed, so that its delta-v is the one asked for."""
+    return min((crash.at_s + crash.duration_ms / 1000 for crash in crashes), default=np.inf)
 
 
 def _driven(v: float, a: float, wish: tuple[float, float, float, float], limit: float) -> tuple[float, float]:
@@ -152,10 +159,11 @@ def _curvature(scenario: Scenario, t_s: Floats) -> Floats:
     total = np.zeros(len(t_s))
     for curve in scenario.curves:
         ramp = min(_CURVE_RAMP_S, curve.duration_s / 2)
-        rise = np.clip((t_s - curve.at_s) / ramp, 0, 1)
-        fall = np.clip((curve.at_s + curve.duration_s - t_s) / ramp, 0, 1)
+        inside = slice(*np.searchsorted(t_s, (curve.at_s, curve.at_s + curve.duration_s)))
+        rise = np.clip((t_s[inside] - curve.at_s) / ramp, 0, 1)
+        fall = np.clip((curve.at_s + curve.duration_s - t_s[inside]) / ramp, 0, 1)
         shape = 0.25 * (1 - np.cos(np.pi * rise)) * (1 - np.cos(np.pi * fall))
-        total += shape / curve.radius_m * (1 if curve.turn == "left" else -1)
+        total[inside] += shape / curve.radius_m * (1 if curve.turn == "left" else -1)
     return total
 
 

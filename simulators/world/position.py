@@ -4,12 +4,13 @@ from typing import Final
 
 import numpy as np
 
-from simulators.world.grid import Floats, stream, times, to_ns, wander
+from simulators.world.grid import Floats, lag, stream, times, to_ns, wander
 from simulators.world.motion import Motion
 from simulators.world.scenario import Scenario
 from simulators.world.types import GnssData
 
 _WANDER_S: Final = 20.0
+_SMOOTH_S: Final = 2.0  # the receiver's own filter
 _SPEED_NOISE_MPS: Final = 0.06
 _METRES_PER_DEGREE: Final = 111_320.0
 
@@ -19,7 +20,10 @@ def locate(scenario: Scenario, seed: int, motion: Motion) -> GnssData:
     rng = stream(seed, "gnss")
     step_s = 1 / scenario.gnss.rate_hz
     t_s = times(scenario.duration_s, step_s)
-    error = np.array([wander(rng, len(t_s), step_s, _WANDER_S) for _ in range(3)]) * scenario.gnss.accuracy_m
+    error = (
+        np.array([lag(wander(rng, len(t_s), step_s, _WANDER_S), step_s, _SMOOTH_S) for _ in range(3)])
+        * scenario.gnss.accuracy_m
+    )
     shrink = np.cos(np.deg2rad(scenario.car.latitude))
     speed = np.interp(t_s, motion.t_s, np.abs(motion.speed))
     measured = np.maximum(speed + _SPEED_NOISE_MPS * rng.standard_normal(len(t_s)), 0)

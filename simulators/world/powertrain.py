@@ -45,7 +45,9 @@ def power(motion: Motion, car: Car, *, ignition_off_s: float) -> Powertrain:
     wheel_kw = wheel_mps2 * motion.speed * car.mass_kg / 1000
     demand_kw = np.where(alive, np.maximum(wheel_kw, 0) / _DRIVELINE, 0.0)
     engine_kw, rpm = _engine(motion, demand_kw, alive, car)
-    regenerated_kw = np.where(alive & (motion.speed > 2), np.clip(-wheel_kw * _DRIVELINE, 0, _REGENERATION_KW), 0.0)
+    regenerated_kw = np.where(
+        alive & (motion.speed > 2), np.clip(-wheel_kw * _DRIVELINE, 0, _regeneration_kw(car)), 0.0
+    )
     motor_kw = np.clip(demand_kw - engine_kw, 0, MOTOR_KW)
     accessories_kw = np.where(motion.t_s < ignition_off_s, _ACCESSORIES_KW, 0.03)
     friction_mps2 = np.maximum(-wheel_mps2 - regenerated_kw / np.maximum(motion.speed, 1) * 1000 / car.mass_kg, 0)
@@ -54,7 +56,7 @@ def power(motion: Motion, car: Car, *, ignition_off_s: float) -> Powertrain:
     engine_full_kw = np.clip(rpm / 5500, 0.3, 1) * car.power_kw
     return Powertrain(
         accelerator=np.where(alive, np.clip(100 * np.sqrt(demand_kw / car.power_kw), 0, 100), 0.0),
-        brake=lag(np.where(motion.t_s < motion.crashed_s + 1.5, brake, 0.0), STEP_S, 0.05),
+        brake=lag(np.where((motion.t_s < motion.crashed_s) | (np.abs(motion.speed) > 0.05), brake, 0.0), STEP_S, 0.05),
         throttle=np.where(rpm > 300, np.clip(11 + 89 * lag(engine_kw / engine_full_kw, STEP_S, 0.2), 0, 100), 0.0),
         engine_rpm=rpm,
         air_gps=np.where(rpm > 300, 1.6 * rpm / 1000 + engine_kw * _AIR_PER_KWS, 0.0),
@@ -76,6 +78,13 @@ def _engine(motion: Motion, demand_kw: Floats, alive: npt.NDArray[np.bool_], car
     engine_kw = np.where(running, np.clip(smooth_kw - 2.0, 1.5, 0.9 * car.power_kw), 0.0)
     wanted_rpm = np.where(running, np.clip(1150 + 4200 * engine_kw / car.power_kw + 6 * kmh, 1150, 5600), 0.0)
     return engine_kw, np.maximum(lag(wanted_rpm, STEP_S, 0.25), 0.0)
+
+
+def _regeneration_kw(car: Car) -> float:
+    """What the pack takes back: less when it is nearly full or cold."""
+    return (
+        _REGENERATION_KW * min(max((96 - car.soc_percent) / 15, 0.0), 1.0) * min(max((car.pack_c + 15) / 25, 0.2), 1.0)
+    )
 
 
 def _charging(engine_kw: Floats) -> Floats:

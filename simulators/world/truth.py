@@ -4,18 +4,15 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.config import BatteryLimits, Driving, Trip
+from agent.core.config import BatteryLimits, Driving, RoadLimits, Trip
 from simulators.world.grid import SLOW_STEP_S, STEP_S, Floats
-from simulators.world.inertial import pothole_speed
 from simulators.world.motion import Motion
 from simulators.world.pack import Pack
 from simulators.world.scenario import CellOverheat, Collision, Pothole, Scenario
 from simulators.world.types import Truth
 
-_MOVING_MPS: Final = 0.1
-_RUNAWAY_KPS: Final = 1.0  # GB 38031: dT/dt of at least 1 K/s for more than 3 s
+_RUNAWAY_KPS: Final = 1.0  # GB 38031-2025: a limit temperature, and dT/dt of at least 1 K/s for more than 3 s
 _RUNAWAY_S: Final = 3.0
-_RUNAWAY_C: Final = 60.0
 
 
 def tell(scenario: Scenario, motion: Motion, pack: Pack, *, ignition_off_s: float) -> tuple[Truth, ...]:
@@ -29,18 +26,16 @@ def _at(seconds: float) -> int:
 
 
 def _trips(motion: Motion, ignition_off_s: float) -> list[Truth]:
-    """Trips: begun by passing the start speed, cut by standing longer than the limit. Being pushed is no trip."""
+    """Trips: moving is going at the start speed or faster; longer pauses cut. Being pushed is no trip."""
     limits = Trip()
     kmh = np.abs(motion.speed) * 3.6
-    moving = np.flatnonzero((np.abs(motion.speed) > _MOVING_MPS) & (motion.t_s < ignition_off_s))
+    moving = np.flatnonzero((kmh >= limits.start_speed_kmh) & (motion.t_s < ignition_off_s))
     if len(moving) == 0:
         return []
     breaks = np.flatnonzero(np.diff(moving) * STEP_S > limits.end_after_s)
     found = []
     for rows in np.split(moving, breaks + 1):
         first, last = int(rows[0]), int(rows[-1])
-        if kmh[first : last + 1].max() < limits.start_speed_kmh:
-            continue
         found.append(Truth("trip_started", _at(motion.t_s[first]), {}))
         distance = float(motion.distance_m[last] - motion.distance_m[first])
         top = float(kmh[first : last + 1].max())
@@ -76,10 +71,13 @@ def _harsh(motion: Motion) -> list[Truth]:
 
 
 def _impacts(scenario: Scenario, motion: Motion) -> list[Truth]:
+    limits = RoadLimits()
     found = []
     for event in scenario.events:
         before = round(float(np.interp(event.at_s - STEP_S, motion.t_s, np.abs(motion.speed))) * 3.6, 1)
-        if isinstance(event, Pothole) and pothole_speed(event, motion) >= 1:
+        if isinstance(event, Pothole):
+            if event.peak_mps2 < limits.peak_mps2 or before < limits.speed_min_kmh:
+                continue
             found.append(Truth("road_impact", _at(event.at_s), {"peak_mps2": event.peak_mps2, "speed_kmh": before}))
         elif isinstance(event, Collision):
             details: dict[str, float | int | str | bool] = {
@@ -107,7 +105,7 @@ def _battery(scenario: Scenario, pack: Pack) -> list[Truth]:
         for alarm, rows in (
             ("over_temperature", celsius >= limits.over_temperature_c),
             ("temperature_difference", spread >= limits.temperature_spread_c),
-            ("thermal_runaway", (celsius >= _RUNAWAY_C) & (steady >= round(_RUNAWAY_S / SLOW_STEP_S))),
+            ("thermal_runaway", (celsius >= limits.over_temperature_c) & (steady >= round(_RUNAWAY_S / SLOW_STEP_S))),
         ):
             if rows.any():
                 t_s = float(np.argmax(rows)) * SLOW_STEP_S

@@ -1,0 +1,139 @@
+"""The simulated car through the real decoder and detectors: what is reported is what happened."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from agent.core.config import Detect
+from agent.core.errors import EndOfSource
+from agent.core.events import BatteryAlarm, Collision, Event, HarshDriving, RoadImpact, TripEnded, TripStarted
+from agent.core.paths import DBC
+from agent.core.ports import FrameSource, SampleSource
+from agent.decode.profile import load_profile
+from agent.pipeline import Pipeline
+from simulators.clock import ManualClock
+from simulators.gnss import SimulatedGnss
+from simulators.hardware import open_car, open_hardware
+from simulators.imu import SimulatedImu, interleave
+from simulators.world import Drive, Truth, load_scenario, simulate, simulate_commute
+from simulators.world.frames import encode_drive
+
+NS = 1_000_000_000
+WINDOW_NS = NS // 4
+
+
+class NoKey:
+    device_id = "test"
+    public_key = b""
+
+    def sign(self, data: bytes) -> bytes:
+        return data
+
+
+def make_pipeline(sources: Sequence[SampleSource], events: list[Event]) -> Pipeline:
+    return Pipeline(
+        load_profile("simcar"),
+        [DBC / "outrider_sim.dbc"],
+        limits=Detect(),
+        sample_sources=sources,
+        on_events=events.extend,
+        on_window=lambda _: None,
+    )
+
+
+def notice(drive: Drive) -> list[Event]:
+    """All events of a drive, fed in windows of a quarter second."""
+    clock = ManualClock()
+    imu, gnss = SimulatedImu(drive, clock), SimulatedGnss(drive, clock)
+    events: list[Event] = []
+    pipeline = make_pipeline([imu, gnss], events)
+    frames = encode_drive(drive)
+    fixes = np.column_stack([drive.gnss.latitude, drive.gnss.longitude])
+    motion = np.column_stack([drive.imu.acceleration, drive.imu.rotation])
+    for end_ns in range(WINDOW_NS, drive.duration_ns + 2 * WINDOW_NS, WINDOW_NS):
+
+        def rows(t_ns: npt.NDArray[np.int64], end_ns: int = end_ns) -> slice:
+            return slice(*np.searchsorted(t_ns, (end_ns - WINDOW_NS, end_ns)))
+
+        pipeline.on_frames(frames[rows(frames.t_ns)])
+        for source, t_ns, values in ((imu, drive.imu.t_ns, motion), (gnss, drive.gnss.t_ns, fixes)):
+            pipeline.on_samples(source.name, interleave(t_ns[rows(t_ns)], values[rows(t_ns)]))
+    pipeline.finish()
+    return events
+
+
+def told(drive: Drive, kind: str) -> list[Truth]:
+    return [truth for truth in drive.truth if truth.kind == kind]
+
+
+@pytest.mark.parametrize("name", ["commute", "healthy", "pothole", "harsh_brake", "parked_hit", "battery_hot"])
+def test_what_is_reported_is_what_happened(name: str) -> None:
+    drive = simulate(load_scenario(name), 7)
+    events = notice(drive)
+    for kind, event_type, apart_s in (
+        ("trip_started", TripStarted, 0.2),
+        ("trip_ended", TripEnded, 0.2),
+        ("harsh_driving", HarshDriving, 0.3),
+        ("road_impact", RoadImpact, 0.15),
+        ("collision", Collision, 0.03),
+    ):
+        found = sorted(event.t_ns for event in events if isinstance(event, event_type))
+        expected = [truth.t_ns for truth in told(drive, kind)]
+        assert len(found) == len(expected), (kind, events)
+        assert np.abs(np.array(found) - np.array(expected)).max(initial=0) < apart_s * NS, kind
+    alarms: dict[str, int] = {event.alarm: event.t_ns for event in reversed(events) if isinstance(event, BatteryAlarm)}
+    expected_alarms = {str(truth.details["alarm"]): truth.t_ns for truth in told(drive, "battery_alarm")}
+    assert alarms.keys() == expected_alarms.keys()
+    for alarm, t_ns in expected_alarms.items():
+        assert abs(alarms[alarm] - t_ns) < 3 * NS, alarm  # half a degree of resolution
+
+
+def test_the_collision_is_measured_as_it_was_made() -> None:
+    drive = simulate(load_scenario("commute"), 11)
+    (collision,) = [event for event in notice(drive) if isinstance(event, Collision)]
+    assert collision.delta_v_kmh == pytest.approx(25, abs=1)
+    assert collision.pdof_deg is not None
+    assert (collision.pdof_deg + 180) % 360 - 180 == pytest.approx(0, abs=3)
+    assert not collision.stationary
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_healthy_commute_raises_no_alarm(seed: int) -> None:
+    events = notice(simulate_commute(seed, 600))
+    assert [type(event) for event in events] == [TripStarted, TripEnded]
+
+
+async def drive_through_the_bus(seed: int) -> list[Event]:
+    """The whole way: frames over a virtual bus and the real driver, samples as time passes."""
+    car = open_car(load_scenario("harsh_brake"), seed, ManualClock(), pace=0)
+    hardware = open_hardware(car, keystore=NoKey())
+    events: list[Event] = []
+    pipeline = make_pipeline(hardware.samples, events)
+
+    async def read(source: FrameSource | SampleSource, consume: Callable[..., None]) -> None:
+        await source.open()
+        try:
+            while True:
+                consume(await source.read_batch())
+        except EndOfSource:
+            await source.close()
+
+    await asyncio.gather(
+        *(read(source, pipeline.on_frames) for source in hardware.frames),
+        *(
+            read(source, lambda samples, name=source.name: pipeline.on_samples(name, samples))
+            for source in hardware.samples
+        ),
+        car.run(),
+    )
+    pipeline.finish()
+    return events
+
+
+async def test_a_drive_over_a_bus_gives_the_same_events_every_time() -> None:
+    first = await drive_through_the_bus(7)
+    assert [event.kind for event in first] == ["trip_started", "harsh_driving", "trip_ended"]
+    assert await drive_through_the_bus(7) == first

@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import pytest
+
+from simulators.__main__ import main
+from simulators.world import scenario_names
+
+
+def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == scenario_names()
+
+
+def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--scenario", "commute", "--pace", "0", "--channel", "alone"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("km/h" in line and "frames" in line for line in lines) == 75
+    assert any("-> collision delta_v_kmh 25.0" in line for line in lines)
+    assert lines[-1] == "33450 frames sent"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scenario", "nope"], "unknown scenario 'nope'; there are: battery_hot"),
+        (["--scenario", "/nowhere/x.toml"], "cannot be read"),
+        (["--interface", "socketcan", "--channel", "nocan9"], "no CAN bus at socketcan:nocan9"),
+        (["--interface", "carrier-pigeon"], "invalid choice"),
+        (["--seed", "-1"], "argument --seed"),
+        (["--seed", "seven"], "'seven' is no seed"),
+        (["--pace", "nan"], "'nan' is no pace"),
+        (["--frobnicate"], "unrecognized arguments"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as exc:
+        code = int(exc.code or 0)
+    assert code == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_broken_scenario_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "x"\ndescription = "y"\nduration_s = 10\nspeed = 3\n')
+    assert main(["--scenario", str(path)]) == 2
+    assert f"{path}:4: unknown key speed" in capsys.readouterr().err

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.core.config import Config
+from agent.core.errors import ConfigError, InputError
+from simulators.world import load_scenario, scenario_names, simulate
+from simulators.world.scenario import Collision, HarshBrake
+
+HEAD = 'name = "x"\ndescription = "y"\nduration_s = 10\n'
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(HEAD + text)
+    return str(path)
+
+
+def test_every_shipped_scenario_loads_under_its_own_name() -> None:
+    assert {"commute", "healthy", "pothole", "harsh_brake", "parked_hit", "battery_hot"} <= set(scenario_names())
+    for name in scenario_names():
+        assert load_scenario(name).name == name
+
+
+def test_the_commute_tells_what_the_demo_needs() -> None:
+    commute = load_scenario("commute")
+    assert 60 <= commute.duration_s <= 80
+    (crash,) = [event for event in commute.events if isinstance(event, Collision)]
+    assert commute.duration_s - crash.at_s > 12  # time for a question and an answer
+    assert [answer.about for answer in commute.demo.answers] == ["collision"]
+    for push in commute.demo.config_pushes:
+        msgspec.convert(push.change, Config)  # what is pushed is a config
+    (cut,) = commute.demo.network_cuts
+    assert any(cut.from_s < event.at_s < cut.until_s for event in commute.events if isinstance(event, HarshBrake))
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"unknown scenario 'commut'; there are: .*commute"):
+        load_scenario("commut")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[car]\nmas_kg = 3\n", r"mine\.toml:5: unknown key car\.mas_kg"),
+        ("[imu]\nrate_hz = 90\n", r"mine\.toml:5: imu\.rate_hz"),
+        ('[[events]]\nkind = "pothole"\nat_s = 3\npeek = 2\n', r"mine\.toml:\d+: unknown key events\.\S*peek"),
+        ('[[events]]\nkind = "meteor"\nat_s = 3\n', "meteor"),
+        ('[[events]]\nkind = "cell_overheat"\nat_s = 3\ncell = 24\n', "cell"),
+        ("[[legs]]\nat_s = 5\nspeed_kmh = 10\n[[legs]]\nat_s = 2\nspeed_kmh = 0\n", "legs must stand in the order"),
+        ('[[events]]\nkind = "ignition_off"\nat_s = 11\n', "beyond duration_s"),
+        ("[[demo.network_cuts]]\nfrom_s = 4\nuntil_s = 4\n", "until_s must lie after from_s"),
+    ],
+)
+def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_scenario(write(tmp_path, text))
+
+
+def test_a_car_without_a_plan_stands(tmp_path: Path) -> None:
+    drive = simulate(load_scenario(write(tmp_path, "")), 1)
+    assert float(drive.signals["Vehicle.Speed"][1].max()) == 0
+    assert drive.truth == ()
