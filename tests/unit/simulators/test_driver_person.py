@@ -90,3 +90,17 @@ async def test_cancelled_speech_falls_silent_at_once() -> None:
     await clock.advance(0)
     assert (speaker.cut_short, aloud.stopped) == (1, 1)
     assert saying.cancelled()
+
+
+async def test_a_bug_in_the_real_voice_is_not_hidden() -> None:
+    class Broken(Aloud):
+        async def say(self, utterance: Utterance) -> None:
+            raise ZeroDivisionError(utterance.text)
+
+    clock = ManualClock()
+    speaker = TextSpeaker(clock, aloud=Broken())
+    saying = asyncio.create_task(speaker.say(HELLO))
+    await clock.advance(10)
+    await saying
+    with pytest.raises(ZeroDivisionError):
+        await speaker.close()

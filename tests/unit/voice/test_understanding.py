@@ -39,6 +39,7 @@ HURT: list[tuple[Language, str, str | None]] = [
     ("en", "I can't breathe", "help"),
     ("en", "no", "help"),
     ("en", "Yes", "fine"),
+    ("en", "no but yes", "help"),
     ("en", "I am not sure", None),
     ("en", "", None),
 ]
