@@ -1,7 +1,7 @@
 """Position, speed and heading from a GNSS receiver that speaks NMEA 0183, on a tty or a pty."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -35,7 +35,7 @@ class GnssSource:
     no detector uses it. Silence is measured in real time, as in byte_line.
     """
 
-    specs = SPECS
+    specs: Sequence[SignalSpec] = SPECS
 
     def __init__(self, gnss: Gnss, clock: Clock) -> None:
         self.name = f"gnss:{gnss.port}"
