@@ -6,13 +6,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
-from agent.core.errors import LinkDown, PublishRefused
+from agent.core.errors import LinkDown, PublishRefused, StoreError
 from agent.core.ports import Session
-from agent.link import mqtt, wire
+from agent.link import mqtt
+from fleet.receiver.intake import Outcome
 
 _LOG: Final = logging.getLogger(__name__)
 _RECORDS: Final = "outrider/v1/+/record"
@@ -20,19 +21,16 @@ _RECEIPT_EXPIRY_S: Final = 3600  # a device that comes back later sends again, a
 _FIRST_WAIT_S: Final = 0.5
 _LAST_RECEIPTS_S: Final = 2.0
 
-Outcome_co = TypeVar("Outcome_co", covariant=True)
-Outcome = TypeVar("Outcome")
 
+class Takes(Protocol):
+    """What the service needs of fleet.receiver.intake.Intake."""
 
-class Intake(Protocol[Outcome_co]):
-    """What the service needs of fleet.receiver.intake."""
-
-    def take(self, envelope: bytes) -> Outcome_co:
-        """Open, verify, store; returns what became of it, for poison too."""
+    def take(self, envelope: bytes) -> Outcome:
+        """Open, verify, store. Raises StoreError."""
         ...
 
     def receipts(self, device: str) -> Sequence[tuple[str, bytes]]:
-        """Topic and payload of what has been received so far."""
+        """Topic and payload of the receipts that are due. Raises StoreError."""
         ...
 
 
@@ -53,15 +51,18 @@ class Terms:
     client_id: str = "insurer"
     share: str | None = None
     receipt_wait_s: float = 0.05
-    receipt_again_s: float = 5.0
+    receipt_again_s: float = 1.0
+
+
+DEFAULT_TERMS: Final = Terms()
 
 
 async def serve(
     link: Link,
-    intake: Intake[Outcome],
+    intake: Takes,
     *,
     stopping: asyncio.Event,
-    terms: Terms = Terms(),
+    terms: Terms = DEFAULT_TERMS,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
     connect: Connect = mqtt.connect,
     uniform: Callable[[], float] = random.random,
@@ -69,7 +70,9 @@ async def serve(
     """Receive until stopping is set; then answer what was taken and disconnect.
 
     A record is acknowledged to the broker once the intake has it. Receipts are gathered for receipt_wait_s, and sent
-    once more receipt_again_s later, for the connection may have been lost under the first.
+    once more receipt_again_s later: a connection may have been lost under the first, or the car have refused a range
+    whose last record it had forgotten already. Where the store refuses,
+    nothing is acknowledged, and the service tries again later.
     """
     topic = f"$share/{terms.share}/{_RECORDS}" if terms.share else _RECORDS
     service = _Service(intake, on_outcome, terms)
@@ -85,7 +88,7 @@ async def serve(
             async with connect(link, client_id=terms.client_id, subscriptions=[topic]) as session:
                 _LOG.info("receiving from %s:%d", link.host, link.port)
                 await service.attend(session, stopping)
-        except LinkDown as exc:
+        except (LinkDown, StoreError) as exc:
             _LOG.warning("receiver is cut off: %s", exc)
         if service.taken > taken_before:
             waits = fresh_waits()
@@ -101,10 +104,10 @@ async def _pause(stopping: asyncio.Event, wait_s: float) -> None:
 
 
 @dataclass(slots=True)
-class _Service(Generic[Outcome]):
+class _Service:
     """What outlives a connection: whom we owe a receipt (device -> when its next one is due)."""
 
-    intake: Intake[Outcome]
+    intake: Takes
     on_outcome: Callable[[Outcome], None]
     terms: Terms
     taken: int = 0
@@ -113,8 +116,8 @@ class _Service(Generic[Outcome]):
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def attend(self, session: Session, stopping: asyncio.Event) -> None:
-        """Serve one connection. Raises LinkDown when it ends before stopping is set."""
-        down: LinkDown | None = None
+        """Serve one connection. Raises LinkDown when it ends before stopping is set, StoreError."""
+        failed: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 taking = tasks.create_task(self._take(session), name="take")
@@ -124,22 +127,22 @@ class _Service(Generic[Outcome]):
                 answering.cancel()
             async with asyncio.timeout(_LAST_RECEIPTS_S):
                 await self._send_receipts(session, list(self.owed))
-        except* LinkDown as group:
-            down = next(exc for exc in _leaves(group) if isinstance(exc, LinkDown))
+        except* (LinkDown, StoreError) as group:
+            failed = _first(group)
         except* TimeoutError:
-            down = LinkDown("the last receipts could not be sent")
-        if down is not None:
-            raise down
+            failed = LinkDown("the last receipts could not be sent")
+        if failed is not None:
+            raise failed
 
     async def _take(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
         async for message in session.messages():
-            parsed = wire.parse_topic(message.topic)
-            self.on_outcome(self.intake.take(message.payload))
+            outcome = self.intake.take(message.payload)
             self.taken += 1
-            if parsed is not None:
-                self.owed.setdefault(parsed[0], loop.time() + self.terms.receipt_wait_s)
+            if outcome.status != "dead":
+                self.owed.setdefault(outcome.device, loop.time() + self.terms.receipt_wait_s)
                 self.changed.set()
+            self.on_outcome(outcome)
 
     async def _answer(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
@@ -165,15 +168,17 @@ class _Service(Generic[Outcome]):
                     await session.publish(topic, payload, expiry_s=_RECEIPT_EXPIRY_S)
             except PublishRefused as exc:
                 _LOG.warning("receipt for %s refused: %s", device, exc)
-            except (LinkDown, asyncio.CancelledError):
+            except (LinkDown, StoreError, asyncio.CancelledError):
                 self.owed[device] = loop.time()
                 raise
             if first_time:
                 self.again[device] = loop.time() + self.terms.receipt_again_s
 
 
-def _leaves(group: BaseExceptionGroup[LinkDown]) -> list[BaseException]:
-    leaves: list[BaseException] = []
-    for exc in group.exceptions:
-        leaves += _leaves(exc) if isinstance(exc, BaseExceptionGroup) else [exc]
-    return leaves
+def _first(group: BaseExceptionGroup[LinkDown | StoreError]) -> LinkDown | StoreError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if not isinstance(found, (LinkDown, StoreError)):
+        raise TypeError("a group of expected failures holds something else") from found
+    return found

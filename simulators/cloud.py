@@ -1,0 +1,215 @@
+"""The insurer's cloud on this machine: PKI, broker, receiver, and a network that can be cut."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.core.config import Link, Trust
+from agent.core.errors import InputError
+from agent.core.keys import public_pem
+from fleet.receiver.intake import Intake, Outcome
+from fleet.receiver.keys import ReceiverKeys
+from fleet.receiver.service import DEFAULT_TERMS, Terms, serve
+from fleet.receiver.store import Counts, ReceiverStore
+from simulators.access import INSURER, OPERATOR, RESERVED, RULES
+from simulators.broker import Broker
+from simulators.mosquitto import BrokerFailed, Mosquitto, find_mosquitto
+from simulators.network import Network
+from simulators.pki import Authority
+
+_STOP_TIMEOUT_S: Final = 5.0
+
+BrokerKind = Literal["mosquitto", "embedded"]
+
+
+class Cloud:
+    """Everything runs within `async with Cloud(directory) as cloud`. broker_kind says which broker it is.
+
+    outcomes counts what reached the receiver: accepted, duplicate, dead.
+    operator_key and owner_key are the private halves of what trust() names: the operator's, to sign bundles with, and
+    the vehicle owner's, who may read his own records.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        broker: BrokerKind | None = None,
+        port: int = 0,
+        terms: Terms = DEFAULT_TERMS,
+        on_outcome: Callable[[Outcome], None] = lambda _: None,
+    ) -> None:
+        """With broker None it is mosquitto if installed. Raises BrokerFailed where the one asked for is not."""
+        program = find_mosquitto()
+        if broker == "mosquitto" and program is None:
+            raise BrokerFailed("mosquitto is not installed; the embedded broker needs nothing")
+        self.directory = directory
+        self.broker_kind: BrokerKind = broker or ("embedded" if program is None else "mosquitto")
+        self.authority = Authority(directory / "pki")
+        self.operator_key = Ed25519PrivateKey.generate()
+        self.owner_key = X25519PrivateKey.generate()
+        self.outcomes: Counter[str] = Counter()
+        self._keys = ReceiverKeys.create(directory / "insurer")
+        self._intake = Intake(self._keys, ReceiverStore(directory / "received.sqlite"))
+        self._broker = self._make_broker(program if self.broker_kind == "mosquitto" else None, port)
+        self._network: Network | None = None
+        self._terms = terms
+        self._on_outcome = on_outcome
+        self._stopping = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._service: asyncio.Task[None] | None = None
+        self._last_counts: Counts | None = None
+        self._trust = self._write_trust()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Return when cars may connect. Raises BrokerFailed with the broker's own words."""
+        try:
+            await self._start_broker()
+            self._network = Network(self._broker.port)
+            await self._network.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self._service = asyncio.create_task(
+            serve(
+                self._link(INSURER, self._broker.port),
+                self._intake,
+                stopping=self._stopping,
+                terms=self._terms,
+                on_outcome=self._note,
+            ),
+            name="receiver",
+        )
+
+    async def stop(self) -> None:
+        """Receiver first, with its last receipts, then network and broker. Raises what ended the receiver early."""
+        self._stopping.set()
+        try:
+            if self._service is not None:
+                await asyncio.wait_for(self._service, _STOP_TIMEOUT_S)
+        finally:
+            if self._network is not None:
+                await self._network.stop()
+            await self._broker.stop()
+            if self._last_counts is None:
+                self._last_counts = self.store.counts()
+                self.store.close()
+
+    def register(self, device: str, public_key: bytes) -> None:
+        """Let a device in: its Ed25519 key, raw. Raises InputError for a name that the topics need."""
+        if device in RESERVED:
+            raise InputError(f"device {device}: this name is reserved")
+        self._keys.register(device, public_key)
+
+    def link_config(self, device: str, **settings: float) -> Link:
+        """Config of a device's link, through the network; settings are further keys of [link]."""
+        return self._link(device, self.network.port, **settings)
+
+    def operator_link(self) -> Link:
+        """Link of the operator's own console, which no cut reaches."""
+        return self._link(OPERATOR, self._broker.port)
+
+    def trust(self) -> Trust:
+        """Whom a device of this cloud believes."""
+        return self._trust
+
+    @property
+    def network(self) -> Network:
+        """The road between cars and broker."""
+        if self._network is None:
+            raise RuntimeError("the cloud is not started")
+        return self._network
+
+    def cut(self) -> None:
+        """Cars lose their connections, and get none."""
+        self.network.cut()
+
+    def restore(self) -> None:
+        """Cars may connect again."""
+        self.network.restore()
+
+    async def restart_broker(self) -> None:
+        """Everybody is disconnected, the receiver too; sessions and retained messages stay."""
+        await self._broker.stop()
+        await self._start_broker()
+
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:
+        """Wait until condition holds, asked again after every record; False where it does not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return condition()
+        return True
+
+    def counts(self) -> Counts:
+        """What the insurer holds; also after stop."""
+        return self.store.counts() if self._last_counts is None else self._last_counts
+
+    @property
+    def store(self) -> ReceiverStore:
+        """The insurer's own view: events, envelopes, dead letters."""
+        return self._intake.store
+
+    def _note(self, outcome: Outcome) -> None:
+        self.outcomes[outcome.status] += 1
+        self._on_outcome(outcome)
+        self._changed.set()
+
+    async def _start_broker(self) -> None:
+        try:
+            await self._broker.start()
+        except OSError as exc:
+            raise BrokerFailed(f"embedded broker: {exc.strerror or exc}") from exc
+
+    def _make_broker(self, program: str | None, port: int) -> Broker | Mosquitto:
+        server = self.authority.issue_server()
+        if program is None:
+            return Broker(authority=self.authority.certificate, identity=server, rules=RULES, port=port)
+        directory = self.directory / "mosquitto"
+        return Mosquitto(
+            program, directory, authority=self.authority.certificate, identity=server, rules=RULES, port=port
+        )
+
+    def _link(self, name: str, port: int, **settings: float) -> Link:
+        identity = self.authority.issue_client(name)
+        values = {
+            "host": "127.0.0.1",
+            "port": port,
+            "ca": str(self.authority.certificate),
+            "certificate": str(identity.certificate),
+            "key": str(identity.key),
+            "backoff_longest_s": 1.0,
+        }
+        return msgspec.convert(values | settings, Link)
+
+    def _write_trust(self) -> Trust:
+        folder = self.directory / "trust"
+        folder.mkdir(parents=True, exist_ok=True)
+        owner, operator = folder / "owner.pub.pem", folder / "operator.pub.pem"
+        owner.write_bytes(public_pem(self.owner_key.public_key()))
+        operator.write_bytes(public_pem(self.operator_key.public_key()))
+        return Trust(
+            insurer_encryption_key=str(self._keys.encryption_public),
+            insurer_receipt_key=str(self._keys.receipt_public),
+            owner_encryption_key=str(owner),
+            operator_key=str(operator),
+        )
