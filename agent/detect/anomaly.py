@@ -1,0 +1,87 @@
+"""The model's watch over the drive: windows for it, and what its answers mean. Inference itself is a port."""
+
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.events import Anomaly, Event
+from agent.core.signals import SignalWindow
+from agent.detect.manifest import Manifest
+from agent.detect.streams import NS
+
+Float32s = npt.NDArray[np.float32]
+
+
+class AnomalyWatch:
+    """Cuts model windows from samples and judges the answers.
+
+    Rows lie on a fixed grid of absolute time and hold each input's newest value at or before their instant; a row
+    with a missing or too old value starts the window anew. A window is due every period_s, at whole multiples of it.
+    Nothing is reported before `persistence` windows in a row were unlike the training drives, nor within gap_min_s of
+    the last report.
+    """
+
+    def __init__(self, manifest: Manifest, *, period_s: float = 1.0) -> None:
+        self.manifest = manifest
+        self.inputs = tuple(signal.path for signal in manifest.inputs)
+        self._step_ns = round(NS / manifest.rate_hz)
+        self._steps_per_period = max(1, round(period_s * manifest.rate_hz))
+        self._late_rows = manifest.steps + self._steps_per_period  # of a long window no older row can still matter
+        self._newest: list[tuple[int, float] | None] = [None] * len(self.inputs)
+        self._rows: deque[list[float]] = deque(maxlen=manifest.steps)
+        self._grid: int | None = None
+        self._unlike = 0
+        self._reported_ns: int | None = None
+
+    def collect(self, window: SignalWindow) -> Float32s | None:
+        """Take samples; a scaled model window float32[1, steps, inputs] when due, the newest where several are."""
+        grid = window.t_ns // self._step_ns
+        first = grid if self._grid is None else max(self._grid + 1, grid - self._late_rows)
+        self._grid = max(grid, self._grid or 0)
+        columns = []
+        for place, path in enumerate(self.inputs):
+            series = window.new(path)
+            values = [self._newest[place]]
+            if len(series):
+                values += zip(series.t_ns.tolist(), series.value.tolist(), strict=True)
+                self._newest[place] = values[-1]
+            columns.append(values)
+        due = None
+        for number in range(first, grid + 1):
+            self._add_row(number * self._step_ns, columns)
+            if number % self._steps_per_period == 0 and len(self._rows) == self.manifest.steps:
+                due = np.array([self._rows], np.float32)
+        return due
+
+    def judge(self, output: Float32s, t_ns: int) -> list[Event]:
+        """Weigh the model's answer float32[1, inputs] about the window that was due at t_ns."""
+        worst = int(np.argmax(output[0]))
+        score = float(output[0, worst])
+        if not score >= self.manifest.threshold:
+            self._unlike = 0
+            return []
+        self._unlike += 1
+        recent = self._reported_ns is not None and t_ns - self._reported_ns < self.manifest.gap_min_s * NS
+        if self._unlike < self.manifest.persistence or recent:
+            return []
+        self._reported_ns = t_ns
+        return [
+            Anomaly(
+                t_ns=t_ns,
+                model=f"{self.manifest.name}-{self.manifest.version}",
+                score=round(score, 3),
+                threshold=self.manifest.threshold,
+                signal=self.inputs[worst],
+            )
+        ]
+
+    def _add_row(self, t_ns: int, columns: list[list[tuple[int, float] | None]]) -> None:
+        row = []
+        for values, signal in zip(columns, self.manifest.inputs, strict=True):
+            at = next((v for v in reversed(values) if v is not None and v[0] <= t_ns), None)
+            if at is None or t_ns - at[0] > signal.age_max_s * NS:
+                self._rows.clear()
+                return
+            row.append((at[1] - signal.mean) / signal.scale)
+        self._rows.append(row)
