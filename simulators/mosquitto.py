@@ -62,7 +62,13 @@ class Mosquitto:
         with self._errors.open("ab") as errors:
             self._said_before = errors.tell()
             self._process = await asyncio.create_subprocess_exec(
-                self._program, "-c", str(self._config), stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors
+                self._program,
+                "-c",
+                str(self._config),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for us: the broker goes last
             )
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
@@ -91,7 +97,7 @@ class Mosquitto:
 
     def _runs(self) -> bool:
         """It says so once its listener is open. Asking by connecting would not tell whose port it is."""
-        return self._log().rstrip().endswith("running")
+        return any(line.endswith(" running") for line in self._log().splitlines())
 
     def _log(self) -> str:
         """What this start has written."""

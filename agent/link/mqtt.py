@@ -127,11 +127,15 @@ class _Client(aiomqtt.Client):
 
     async def open(self) -> None:
         """CONNECT and wait for CONNACK. Raises LinkDown."""
+        # Here, not on aiomqtt's thread: nothing in it waits any more, and a cancelled connect would leave the thread
+        # registering a socket that is closed by then.
+        self._client._create_socket = lambda: self._sock  # type: ignore[method-assign]  # noqa: SLF001 - no public way
         try:
+            super()._client_connect()
             await self.__aenter__()
         except aiomqtt.MqttCodeError as exc:
             raise LinkDown(f"{self._where}: broker refused us: {exc.rc}") from exc
-        except aiomqtt.MqttError as exc:
+        except (OSError, aiomqtt.MqttError) as exc:
             raise self.down(str(exc)) from exc
 
     async def close(self) -> None:
@@ -187,8 +191,7 @@ class _Client(aiomqtt.Client):
         return LinkDown(f"{self._where}: {self._reason or self._said.last_error or fallback}")
 
     def _client_connect(self) -> None:
-        self._client._create_socket = lambda: self._sock  # type: ignore[method-assign]  # noqa: SLF001 - paho would dial, blocking, itself
-        super()._client_connect()
+        """Nothing: open has done it."""
 
     def _on_connect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None

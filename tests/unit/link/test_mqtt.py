@@ -148,6 +148,34 @@ async def test_a_silent_network_times_out(site: "Site") -> None:
         await network.stop()
 
 
+async def test_a_connect_can_be_given_up_at_any_moment(site: "Site") -> None:
+    network = Network(site.broker.port)
+    await network.start()
+    link = msgspec.structs.replace(site.link("car1"), port=network.port, ack_timeout_s=60.0)
+
+    async def use() -> None:
+        async with connect(link, client_id="car1", subscriptions=["outrider/v1/car1/receipt"]):
+            pass
+
+    try:
+        for turns in range(0, 30, 3):
+            trying = asyncio.create_task(use())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            trying.cancel()
+            async with asyncio.timeout(2):
+                await asyncio.wait([trying])
+        network.hang()
+        trying = asyncio.create_task(use())
+        await asyncio.wait([trying], timeout=0.05)
+        trying.cancel()
+        async with asyncio.timeout(2):
+            await asyncio.wait([trying])
+        assert trying.cancelled()
+    finally:
+        await network.stop()
+
+
 async def test_a_strangers_certificate_is_not_let_in(site: "Site") -> None:
     stranger = Authority(site.authority.directory / "other").issue_client("car1")
     link = msgspec.structs.replace(site.link("car1"), certificate=str(stranger.certificate), key=str(stranger.key))
