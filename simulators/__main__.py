@@ -18,9 +18,9 @@ from simulators.world.frames import encode_drive
 def main(argv: Sequence[str]) -> int:
     """Return the exit code: 0 done, 2 for what cannot be done as asked, 130 when interrupted."""
     if argv[:1] == ["demo"]:
-        from simulators import demo  # noqa: PLC0415  # the demo brings the whole agent and cloud along
+        from simulators.demo import main as run_demo  # noqa: PLC0415  # it brings the whole agent and cloud along
 
-        return demo.main(list(argv[1:]))
+        return run_demo(argv[1:])
     if list(argv) == ["list"]:
         _print_list()
         return 0

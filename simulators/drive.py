@@ -20,7 +20,7 @@ from simulators.world.types import Drive
 Hook = Callable[[], Awaitable[None]]
 
 TICK_NS: Final = 10_000_000
-_LAST_LOOK_S: Final = 1.0  # time for every reader to find what came last
+_LAST_LOOK_NS: Final = 1_000_000_000  # time for every reader to find what came last
 
 
 class CarDrive:
@@ -76,7 +76,9 @@ class CarDrive:
                 await self.clock.advance_to(self.start_ns + t_ns)
                 if self._pace:
                     await asyncio.sleep(origin_s + t_ns / 1e9 / self._pace - loop.time())
-            await self.clock.advance(_LAST_LOOK_S)
+            if self.bus:
+                self.bus.send_until(self.drive.duration_ns)
+            await self.clock.advance_to(self.start_ns + self.drive.duration_ns + _LAST_LOOK_NS)
         finally:
             self._ended.set()
             if self.bus:

@@ -56,7 +56,11 @@ def power(motion: Motion, car: Car, *, ignition_off_s: float) -> Powertrain:
     engine_full_kw = np.clip(rpm / 5500, 0.3, 1) * car.power_kw
     return Powertrain(
         accelerator=np.where(alive, np.clip(100 * np.sqrt(demand_kw / car.power_kw), 0, 100), 0.0),
-        brake=lag(np.where((motion.t_s < motion.crashed_s) | (np.abs(motion.speed) > 0.05), brake, 0.0), STEP_S, 0.05),
+        brake=np.clip(
+            lag(np.where((motion.t_s < motion.crashed_s) | (np.abs(motion.speed) > 0.05), brake, 0.0), STEP_S, 0.05),
+            0,
+            100,
+        ),
         throttle=np.where(rpm > 300, np.clip(11 + 89 * lag(engine_kw / engine_full_kw, STEP_S, 0.2), 0, 100), 0.0),
         engine_rpm=rpm,
         air_gps=np.where(rpm > 300, 1.6 * rpm / 1000 + engine_kw * _AIR_PER_KWS, 0.0),
