@@ -226,13 +226,15 @@ class Elm327Source:
                 if replies:
                     self._timeouts_in_row = 0 if data else self._timeouts_in_row
                     return replies[0]
-        raise SourceLost(f"{self._dongle.port}: talks without end")
+        raise SourceLost(f"{self._dongle.port}: talks without coming to an end")
 
     def _time_out(self) -> list[Reply]:
         self._counts["timeouts"] += 1
         self._timeouts_in_row += 1
-        if not self._dialogue.heard or self._timeouts_in_row >= _TIMEOUTS_MAX:
+        if not self._dialogue.heard:
             raise SourceLost(f"{self._dongle.port}: silent for {self._dongle.deadline_s} s")
+        if self._timeouts_in_row >= _TIMEOUTS_MAX:
+            raise SourceLost(f"{self._dongle.port}: answers without an end (wrong baud rate?)")
         return self._dialogue.give_up()
 
     def _read_pids(self, reply: Reply, asked: tuple[int, ...]) -> dict[int, bytes]:

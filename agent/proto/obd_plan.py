@@ -10,7 +10,7 @@ _EMPTY_MAX: Final = 2  # times in a row without any answer before a pack is susp
 
 
 class PollPlan:
-    """Fast PIDs in every round, one pack of the others per round.
+    """Fast PIDs in every round, and six of the others in turn, in one request where that is possible.
 
     Not every adapter or ECU takes six PIDs a request. A PID missing from a packed answer is asked alone: if it answers
     then, packing is to blame and packs are halved; if it does not, three times over, it is dropped.
@@ -33,11 +33,12 @@ class PollPlan:
     def next_round(self) -> list[tuple[int, ...]]:
         """Requests of one round; empty once no PID answers any more."""
         requests: list[tuple[int, ...]] = [(pid,) for pid in self._suspects]
-        requests += self._pack(self._fast)
-        slow = self._pack(self._slow)
+        requests += self._pack(self._trusted(self._fast))
+        slow = self._trusted(self._slow)
         if slow:
-            requests.append(slow[self._next_slow % len(slow)])
-            self._next_slow = (self._next_slow + 1) % len(slow)
+            start = self._next_slow if self._next_slow < len(slow) else 0
+            self._next_slow = start + PIDS_PER_REQUEST
+            requests += self._pack(slow[start : self._next_slow])
         return requests
 
     def settle(self, asked: Sequence[int], answered: Collection[int]) -> None:
@@ -67,6 +68,8 @@ class PollPlan:
             self._fast = [other for other in self._fast if other != pid]
             self._slow = [other for other in self._slow if other != pid]
 
+    def _trusted(self, pids: Sequence[int]) -> list[int]:
+        return [pid for pid in pids if pid not in self._suspects]
+
     def _pack(self, pids: Sequence[int]) -> list[tuple[int, ...]]:
-        trusted = [pid for pid in pids if pid not in self._suspects]
-        return [tuple(trusted[i : i + self.pack_max]) for i in range(0, len(trusted), self.pack_max)]
+        return [tuple(pids[i : i + self.pack_max]) for i in range(0, len(pids), self.pack_max)]

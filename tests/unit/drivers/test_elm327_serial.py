@@ -195,7 +195,7 @@ async def test_half_lines_end_in_a_lost_source_and_never_in_wrong_values() -> No
     async with plugged() as (dongle, source, clock):
         await source.open()
         dongle.half_lines = True
-        with pytest.raises(SourceLost):
+        with pytest.raises(SourceLost, match="without an end"):
             await read_many(source, clock, 10)
         assert source.counters()["timeouts"] >= 2
 

@@ -25,6 +25,13 @@ def test_fast_pids_come_every_round_and_the_others_take_turns() -> None:
     assert asked == [fast, first, fast, second, fast, first, fast, second]
 
 
+def test_turns_take_as_many_rounds_without_packing() -> None:
+    plan = PollPlan(PIDS, fast=FAST, pack_max=1)
+    asked = drive(plan, lambda request: request, 2)
+    assert asked[:9] == [(0x0C,), (0x0D,), (0x11,), (0x05,), (0x0F,), (0x2F,), (0x33,), (0x42,), (0x46,)]
+    assert asked[9:] == [(0x0C,), (0x0D,), (0x11,), (0x5C,)]
+
+
 def test_a_car_that_answers_only_the_first_pid_gets_single_requests_and_loses_none() -> None:
     plan = PollPlan(PIDS, fast=FAST)
     drive(plan, lambda request: request[:1], 20)
