@@ -156,7 +156,7 @@ class _Demo:
             lines=self._seen.lines,
             events=sum(summary.events.values()),
             sealed=summary.sealed,
-            received=counts.received - counts.duplicates,
+            received=counts.received,
             verified=counts.verified,
         )
 
@@ -178,7 +178,7 @@ class _Demo:
 
     def _microphone(self) -> Microphone:
         if not self._options.headless and sys.stdin.isatty():
-            return TypedMicrophone()
+            return TypedMicrophone(self._clock)
         answers = [
             Answer(getattr(answer, self._options.language), reaction_s=answer.delay_s)
             for answer in self._scenario.demo.answers

@@ -98,7 +98,7 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
     def run(args: argparse.Namespace) -> int:
         from agent.cli.events import show_events
 
-        return asyncio.run(show_events(args.config, key=args.key, most=args.most))
+        return show_events(args.config, key=args.key, most=args.most)
 
     parser.set_defaults(run=run)
 

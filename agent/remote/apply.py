@@ -56,7 +56,7 @@ class ConfigStore:
         try:
             return open_bundle(blob, self._operator_key).id
         except BundleRejected:
-            return f"sha256-{hashlib.sha256(blob).hexdigest()[:12]}"
+            return nameless(blob)
 
     def _load(self, path: Path) -> bool:
         try:
@@ -92,6 +92,11 @@ class ConfigStore:
                 os.close(folder)
         except OSError as exc:
             raise StoreError(f"config cannot be kept: {exc}") from exc
+
+
+def nameless(blob: bytes) -> str:
+    """What a bundle is called in a report when its own name cannot be believed."""
+    return f"sha256-{hashlib.sha256(blob).hexdigest()[:12]}"
 
 
 def _read_key(path: str) -> bytes:

@@ -1,0 +1,187 @@
+"""`python -m fleet`: what operators and insurers run."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from agent.core.config import Link, load_toml
+from agent.core.errors import AgentError, InputError
+from agent.core.keys import public_pem
+from drivers.keystore import create_ed25519, open_ed25519
+from fleet.bundle import make_manifest
+from fleet.push import push
+from fleet.receiver.intake import Intake, Outcome
+from fleet.receiver.keys import ReceiverKeys
+from fleet.receiver.service import serve
+from fleet.receiver.store import ReceiverStore
+from fleet.reports import Report, find_report
+
+_POLL_S: Final = 0.2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Expected errors are one line on stderr and exit code 2."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except AgentError as exc:
+        print(f"fleet: {exc}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m fleet", description="What operators and insurers run.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_keys(commands.add_parser("keys", help="make the insurer's and the operator's keys"))
+    _add_register(commands.add_parser("register", help="let a device in by its public key"))
+    _add_push(commands.add_parser("push", help="sign a config and push it to vehicles"))
+    _add_receive(commands.add_parser("receive", help="run the receiver"))
+    _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
+    return parser
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path)
+
+    def run(args: argparse.Namespace) -> int:
+        args.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ReceiverKeys.create(args.directory)
+        operator = create_ed25519(args.directory / "operator.pem")
+        (args.directory / "operator.pub.pem").write_bytes(public_pem(operator.public_key()))
+        print(f"keys in {args.directory}; the .pub.pem files go into every car's [trust]")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device")
+    parser.add_argument("public_key", type=Path, metavar="PUBLIC_KEY", help="what `outrider keys show` prints")
+    parser.add_argument("--keys", type=Path, required=True, help="the insurer's key directory")
+
+    def run(args: argparse.Namespace) -> int:
+        try:
+            pem = args.public_key.read_bytes()
+        except OSError as exc:
+            raise InputError(f"{args.public_key}: {exc.strerror}") from exc
+        ReceiverKeys.open(args.keys).register(args.device, pem)
+        print(f"{args.device}: registered")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_push(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="TOML with [detect] and [voice] tables only")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--vehicle", action="append", default=[], metavar="ID")
+    target.add_argument("--group", action="append", default=[], metavar="NAME")
+    parser.add_argument("--version", type=int, default=None, help="default: seconds since 1970; must grow")
+    parser.add_argument("--valid-days", type=float, default=30.0)
+    parser.add_argument("--key", type=Path, required=True, help="the operator's private key")
+    parser.add_argument("--link", type=Path, required=True, help="TOML: the keys of a [link] table")
+    parser.add_argument("--database", type=Path, help="the receiver's database: wait there for the vehicles' answers")
+    parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS")
+    parser.set_defaults(run=lambda args: asyncio.run(_push(args)))
+
+
+async def _push(args: argparse.Namespace) -> int:
+    """Exit code 0 pushed (and applied, where asked to wait), 1 refused or no answer in time."""
+    try:
+        text = args.config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InputError(f"{args.config}: {exc}") from exc
+    now_ns = time.time_ns()
+    version = args.version or now_ns // 10**9
+    bundle = f"{args.config.stem[:40]}-{version}"
+    manifest = make_manifest(
+        text,
+        bundle=bundle,
+        version=version,
+        expires_ns=now_ns + round(args.valid_days * 86_400e9),
+        vehicles=args.vehicle,
+        groups=args.group,
+    )
+    blob = await push(load_toml(args.link, Link), manifest, open_ed25519(args.key), said=print)
+    if args.database is None:
+        return 0
+    return await _await_answers(partial(_look, args.database, bundle, blob), args.vehicle, wait_s=args.wait)
+
+
+async def _await_answers(look: Callable[[str], Report | None], vehicles: Sequence[str], *, wait_s: float) -> int:
+    """Print each vehicle's answer as it comes; for a group, the first one."""
+    deadline_s = time.monotonic() + wait_s
+    open_for = set(vehicles) or {""}
+    refused = False
+    while open_for and time.monotonic() < deadline_s:
+        for vehicle in sorted(open_for):
+            report = look(vehicle)
+            if report is not None:
+                print(f"{report.device}: {report.text}")
+                refused |= not report.applied
+                open_for.discard(vehicle)
+        await asyncio.sleep(_POLL_S)
+    for vehicle in sorted(open_for):
+        print(f"{vehicle or 'group'}: no answer within {wait_s:g} s; the broker keeps the bundle for it")
+    return 1 if refused or open_for else 0
+
+
+def _look(database: Path, bundle: str, blob: bytes, vehicle: str) -> Report | None:
+    try:
+        return find_report(database, bundle, blob, vehicle=vehicle)
+    except sqlite3.Error as exc:
+        raise InputError(f"{database}: {exc}") from exc
+
+
+def _add_receive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--link", type=Path, required=True, help="TOML: the keys of a [link] table")
+    parser.add_argument("--keys", type=Path, required=True, help="the insurer's key directory")
+    parser.add_argument("--database", type=Path, required=True)
+    parser.set_defaults(run=lambda args: asyncio.run(_receive(args)))
+
+
+async def _receive(args: argparse.Namespace) -> int:
+    """Until SIGTERM or SIGINT."""
+    link = load_toml(args.link, Link)
+    intake = Intake(ReceiverKeys.open(args.keys), ReceiverStore(args.database))
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await serve(link, intake, stopping=stopping, on_outcome=_print_outcome)
+    return 0
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    what = outcome.event.kind if outcome.event else outcome.reason
+    place = "-" if outcome.position is None else f"{outcome.position.boot}/{outcome.position.sequence}"
+    print(f"{outcome.status:<10} {outcome.device or '?'} {place} {what}", flush=True)
+
+
+def _add_events(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--device", help="only this one's")
+
+    def run(args: argparse.Namespace) -> int:
+        if not args.database.exists():
+            raise InputError(f"{args.database}: no such file")
+        store = ReceiverStore(args.database)
+        try:
+            for event in store.events(args.device):
+                print(json.dumps(event, ensure_ascii=False))
+        finally:
+            store.close()
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
