@@ -22,7 +22,7 @@ EVENT_SIZE_MAX: Final = 65_536
 GENESIS: Final = bytes(32)
 """The previous hash of a record that has no predecessor: the first one of a new or lost store."""
 
-Count = Annotated[int, Meta(ge=1, le=2**53)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from agent.core.errors import InputError
-from agent.store.database import NAME
+from agent.store.files import NAME, TABLES
 
 
 def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:
@@ -18,8 +18,9 @@ def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:
         raise InputError(f"no outbox at {path}")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            count = db.execute("SELECT COUNT(*) FROM records").fetchone()[0]
-            query = "SELECT payload FROM records ORDER BY boot DESC, sequence DESC LIMIT ?"
+            count = db.execute("SELECT records FROM state").fetchone()[0]
+            tables = " UNION ALL ".join(f"SELECT place, payload FROM {table}" for table in TABLES.values())  # noqa: S608  # constants
+            query = f"SELECT payload FROM ({tables}) ORDER BY place DESC LIMIT ?"  # noqa: S608  # constants
             rows = db.execute(query, (count_max,)).fetchall()
     except sqlite3.DatabaseError as exc:
         raise InputError(f"{path}: cannot be read: {exc}") from exc

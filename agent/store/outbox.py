@@ -10,7 +10,7 @@ from agent.core.records import Position, Range, SealedRecord
 from agent.store.database import Database
 from agent.store.worker import Worker
 
-_START = (-1, 0, 0)
+_START = (-1, Position(0, 0))
 
 
 class Outbox:
@@ -89,11 +89,11 @@ class Outbox:
     def _peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
         return self._database.peek(self._cursor(after), count_max)
 
-    def _cursor(self, after: Position | None) -> tuple[int, int, int]:
+    def _cursor(self, after: Position | None) -> tuple[int, Position]:
         if after is None:
             return _START
         last = self._last_peeked
         if last is not None and last.position == after:
-            return (last.priority, *after)
+            return last.priority, after
         priority = self._database.priority_of(after)
-        return _START if priority is None else (priority, *after)
+        return _START if priority is None else (priority, after)

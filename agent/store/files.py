@@ -1,0 +1,111 @@
+"""The outbox's files: opening, checking, setting aside what is corrupt, locking, and the counter of starts."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO, Final
+
+from agent.core.errors import InputError, StoreError
+from agent.core.events import Priority
+
+SCHEMA_VERSION: Final = 1
+NAME: Final = "outbox.db"
+TABLES: Final = {priority: f"{priority.name.lower()}_records" for priority in Priority}
+"""One table a priority: each is only appended to, which fills its pages and writes the fewest of them."""
+
+_TABLE: Final = "CREATE TABLE {} (place INTEGER PRIMARY KEY, payload BLOB NOT NULL);"  # place = boot << 32 | sequence
+_SCHEMA: Final = "\n".join(
+    [
+        "BEGIN;",
+        *map(_TABLE.format, TABLES.values()),
+        """
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 0), boot INTEGER NOT NULL, sequence INTEGER NOT NULL, digest BLOB NOT NULL,
+    used_bytes INTEGER NOT NULL, records INTEGER NOT NULL
+);
+INSERT INTO state VALUES (0, 0, 0, zeroblob(32), 0, 0);
+PRAGMA user_version = 1;
+COMMIT;
+""",
+    ]
+)
+_CHECKED_SIZE_MAX: Final = 32 << 20  # a larger file would hold up the start
+_WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
+_WAL_SIZE_MAX: Final = 8 << 20
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Raise sqlite3.DatabaseError where the file is corrupt."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        _prepare(db, path)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA secure_delete = OFF")  # what lies here is encrypted; wiping would double the writes
+    db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+    db.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_MAX}")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise InputError(f"{path}: made by a newer version (schema {version}; this one knows {SCHEMA_VERSION})")
+    if version == 0:
+        db.executescript(_SCHEMA)
+    if path.stat().st_size <= _CHECKED_SIZE_MAX:
+        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
+    if db.execute("SELECT COUNT(*) FROM state").fetchone()[0] != 1:
+        raise sqlite3.DatabaseError("no state")
+
+
+def move_aside(path: Path) -> Path:
+    """Keep the corrupt file and its companions under a counted name."""
+    number = 1
+    while (target := path.with_name(f"{path.stem}.corrupt-{number}.db")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        companion = path.with_name(path.name + suffix)
+        if companion.exists():
+            companion.rename(target.with_name(target.name + suffix))
+    return target
+
+
+def lock(path: Path) -> IO[bytes]:
+    """Hold the store for this process until the file is closed. Raises StoreError where another one holds it."""
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        file.close()
+        raise StoreError(f"{path}: in use by another process") from exc
+    return file
+
+
+def read_count(path: Path) -> int:
+    """Number in the file, 0 where there is none."""
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def write_count(path: Path, count: int) -> None:
+    """Replace the number, whole or not at all, and sync file and directory."""
+    temporary = path.with_suffix(".new")
+    with temporary.open("w", encoding="ascii") as file:
+        file.write(f"{count}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
