@@ -278,11 +278,12 @@ def _find_line(text: str, keys: list[str]) -> int | None:
         return None
     lines = text.splitlines()
     start = 0
-    for table in names[:-1]:
-        for number in range(start, len(lines)):
-            if re.match(rf"\s*\[+[^\]]*\b{re.escape(table)}\b", lines[number]):
-                start = number + 1
-                break
+    for place, table in enumerate(keys):
+        header = re.compile(rf"\s*\[+[^\]]*\b{re.escape(table)}\b")
+        nth = int(keys[place + 1]) if keys[place + 1 : place + 2] and keys[place + 1].isdigit() else 0
+        found = [number for number in range(start, len(lines)) if header.match(lines[number])]
+        if nth < len(found) and not table.isdigit() and place < len(keys) - 1:
+            start = found[nth] + 1
     pattern = re.compile(rf'(^|[{{,\s\[."]){re.escape(names[-1])}"?\s*[=\].]')
     for number in [*range(max(0, start - 1), len(lines)), *range(start)]:
         if pattern.search(lines[number]):

@@ -61,12 +61,6 @@ class Profile(Section, frozen=True, kw_only=True):
     obd: bool = False
     signals: list[Mapping] = msgspec.field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        paths = [mapping.path for mapping in self.signals]
-        for path in paths:
-            if paths.count(path) > 1:
-                raise ValueError(f"{path} is mapped {paths.count(path)} times")
-
 
 class Condition(msgspec.Struct, frozen=True):
     """A parsed gate: low <= value <= high, or outside of it where negated. NaN never passes."""
@@ -102,10 +96,23 @@ def parse_gate(text: str) -> Condition:
 
 def load_profile(name_or_path: str) -> Profile:
     """Read a profile by its name in firmware_config/vehicles, or from a .toml file. Raises ConfigError."""
-    if "/" in name_or_path or name_or_path.endswith(".toml"):
-        return load_toml(Path(name_or_path), Profile)
     path = VEHICLES / f"{name_or_path}.toml"
-    if not path.is_file():
+    if "/" in name_or_path or name_or_path.endswith(".toml"):
+        path = Path(name_or_path)
+    elif not path.is_file():
         known = ", ".join(sorted(file.stem for file in VEHICLES.glob("*.toml")))
         raise ConfigError(f'there is no vehicle profile "{name_or_path}"; known: {known}', path=path)
-    return load_toml(path, Profile)
+    profile = load_toml(path, Profile)
+    _check_paths(profile, path)
+    return profile
+
+
+def _check_paths(profile: Profile, path: Path) -> None:
+    """Raise ConfigError where a signal would come from two places: their lags and scales would mix."""
+    paths = [mapping.path for mapping in profile.signals]
+    for place, signal in enumerate(paths):
+        if signal in paths[:place]:
+            lines = path.read_text(encoding="utf-8").splitlines()
+            named = [number for number, line in enumerate(lines, 1) if f'"{signal}"' in line and "path" in line]
+            line = named[1] if len(named) > 1 else None
+            raise ConfigError(f"signals.{place}.path: {signal} is mapped twice", path=path, line=line)
