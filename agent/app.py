@@ -141,7 +141,13 @@ class _App:
                 await asyncio.wait([sending])
             self._recorder.close()
             await recording
+        await self._fall_silent()
         return self._summary(waiting)
+
+    async def _fall_silent(self) -> None:
+        for end in (self._hardware.speaker, self._hardware.microphone):
+            if end is not None:
+                await end.close()
 
     async def _read_sources(self, stop: asyncio.Event) -> None:
         keep = partial(keep_reading, clock=self._clock, emit=self._emit, make_waits=self._source_waits)
@@ -192,6 +198,7 @@ class _App:
             "quality": dict(counts.quality),
             "events": dict(self._events),
             "withheld": dict(self._egress.withheld),
+            "voice": dict(self._conversation.counters()),
             "sources": self._source_counters(),
             "link": dict(self._uplink.counters()) if self._uplink else {},
         }

@@ -30,7 +30,7 @@ def open_hardware(config: Config, clock: Clock, *, notify: Notify = lambda _: No
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
         frames=frames,
         samples=samples,
-        speaker=EspeakSpeaker() if config.voice.enabled else None,
+        speaker=EspeakSpeaker(volume_percent=config.voice.volume_percent) if config.voice.enabled else None,
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(MODELS / f"{anomaly.model}.toml", anomaly.deadline_s) if anomaly.enabled else None,
         notify=notify,

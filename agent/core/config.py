@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -285,7 +286,7 @@ def _find_line(text: str, keys: list[str]) -> int | None:
         if nth < len(found) and not table.isdigit() and place < len(keys) - 1:
             start = found[nth] + 1
     pattern = re.compile(rf'(^|[{{,\s\[."]){re.escape(names[-1])}"?\s*[=\].]')
-    for number in [*range(max(0, start - 1), len(lines)), *range(start)]:
+    for number in chain(range(max(0, start - 1), len(lines)), range(start)):
         if pattern.search(lines[number]):
             return number + 1
     return None

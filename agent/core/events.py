@@ -169,7 +169,10 @@ class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
 
 
 class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
-    """What the driver answered. `intent` is one of the question's answers, or "none" for silence."""
+    """What the driver answered to a question about an event of kind `about`.
+
+    intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them.
+    """
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "feedback"
