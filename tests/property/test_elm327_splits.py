@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.proto import elm327, obd
@@ -54,6 +54,7 @@ def talk(traits: Traits, split: Splitter) -> list[Reply]:
         replies += answered
 
 
+@settings(deadline=None, max_examples=50)
 @given(TRAITS, st.data())
 def test_any_split_gives_the_same_conversation(traits: Traits, data: st.DataObject) -> None:
     def cut(answer: bytes) -> list[bytes]:
@@ -68,6 +69,7 @@ def test_any_split_gives_the_same_conversation(traits: Traits, data: st.DataObje
     assert obd.parse_vin(by_command["0902"].messages[0].data) == "LRDTESTCAR0000007"
 
 
+@settings(deadline=None)
 @given(ADAPTER_TALK, st.data())
 def test_any_bytes_split_anyhow_give_the_same_and_never_raise(noise: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(noise)), max_size=6)))
@@ -82,6 +84,7 @@ def test_any_bytes_split_anyhow_give_the_same_and_never_raise(noise: bytes, data
     assert results[0] == results[1] == results[2]
 
 
+@settings(deadline=None)
 @given(st.lists(ADAPTER_TALK, min_size=1, max_size=30))
 def test_no_noise_is_ever_credited_to_a_pid_that_was_not_asked_for(noises: list[bytes]) -> None:
     dialogue = Elm327()

@@ -1,6 +1,6 @@
 from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ProtocolError
@@ -9,6 +9,7 @@ from agent.proto.isotp import SIZE_MAX, Reassembler, Segmenter, encode_flow_cont
 FRAMES = st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=16), st.integers(0, 2_000_000_000)), max_size=60)
 
 
+@settings(deadline=None)
 @given(FRAMES)
 def test_any_frames_give_messages_or_a_protocol_error_within_the_memory_bound(
     frames: list[tuple[int, bytes, int]],
@@ -24,6 +25,7 @@ def test_any_frames_give_messages_or_a_protocol_error_within_the_memory_bound(
         assert sum(len(p.data) for p in reassembler._partials.values()) <= 3 * (200 + 64)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=4), st.data())
 def test_what_is_sent_arrives_however_the_senders_interleave(messages: list[bytes], data: st.DataObject) -> None:
     reassembler = Reassembler()
@@ -39,6 +41,7 @@ def test_what_is_sent_arrives_however_the_senders_interleave(messages: list[byte
     assert arrived == dict(enumerate(messages))
 
 
+@settings(deadline=None)
 @given(
     st.binary(min_size=1, max_size=SIZE_MAX),
     st.integers(0, 255),
@@ -61,6 +64,7 @@ def test_both_ends_together_carry_any_message(
     assert segmenter.done
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=8, max_size=100), st.lists(st.binary(max_size=8), max_size=20))
 def test_any_flow_control_is_taken_or_a_protocol_error(message: bytes, answers: list[bytes]) -> None:
     segmenter = Segmenter(message)

@@ -1,7 +1,7 @@
 import math
 from contextlib import suppress
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ProtocolError
@@ -30,6 +30,7 @@ STREAM = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(STREAM, st.data())
 def test_any_bytes_split_anyhow_give_the_same_fixes_and_never_raise(stream: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
@@ -49,12 +50,14 @@ def test_any_bytes_split_anyhow_give_the_same_fixes_and_never_raise(stream: byte
         assert fix.speed_kmh is None or (fix.speed_kmh >= 0 and math.isfinite(fix.speed_kmh))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=130))
 def test_any_bytes_are_a_sentence_or_a_protocol_error(data: bytes) -> None:
     with suppress(ProtocolError):
         parse_sentence(data)
 
 
+@settings(deadline=None)
 @given(BODY)
 def test_what_is_encoded_parses(body: str) -> None:
     assert parse_sentence(encode_sentence(body).rstrip()) == body.split(",")

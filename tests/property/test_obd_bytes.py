@@ -1,7 +1,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.config import load_toml
@@ -13,6 +13,7 @@ TABLE = load_toml(OBD_PIDS, obd.PidTable).pids
 PIDS = sorted({spec.pid for spec in TABLE})
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.binary(max_size=80), st.binary(max_size=80).map(lambda data: b"\x41" + data)),
     st.sets(st.integers(0, 255), min_size=1, max_size=6),
@@ -24,6 +25,7 @@ def test_any_bytes_give_asked_for_pids_or_a_protocol_error(message: bytes, asked
         assert sum(map(len, data.values())) < len(message)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([3, 7, 0x0A]))
 def test_any_bytes_give_codes_or_a_protocol_error(body: bytes, service: int) -> None:
     for message in (body, bytes([service + 0x40]) + body):
@@ -32,6 +34,7 @@ def test_any_bytes_give_codes_or_a_protocol_error(body: bytes, service: int) -> 
                 assert obd.parse_dtc(obd.encode_dtc(code)) == code
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_a_name_or_a_protocol_error(body: bytes) -> None:
     for message in (body, b"\x49\x02" + body, b"\x49\x04" + body):
@@ -41,6 +44,7 @@ def test_any_bytes_give_a_name_or_a_protocol_error(body: bytes) -> None:
             obd.parse_calibration_ids(message)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=9))
 def test_any_bytes_are_a_read_or_refused(request: bytes) -> None:
     try:
@@ -49,6 +53,7 @@ def test_any_bytes_are_a_read_or_refused(request: bytes) -> None:
         assert request[:1] not in {b"\x03", b"\x07", b"\x0a"} or len(request) > 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIDS), min_size=2, max_size=6, unique=True), st.data())
 def test_a_combined_answer_comes_apart_as_it_was_put_together(pids: list[int], data: st.DataObject) -> None:
     parts = {}
@@ -62,6 +67,7 @@ def test_a_combined_answer_comes_apart_as_it_was_put_together(pids: list[int], d
         assert found == parts
 
 
+@settings(deadline=None)
 @given(st.sampled_from(TABLE), st.floats(-1e6, 1e6))
 def test_raw_and_value_are_inverse_to_half_a_step(spec: obd.PidSpec, value: float) -> None:
     length = obd.data_lengths(spec.pid)[0]
@@ -70,6 +76,7 @@ def test_raw_and_value_are_inverse_to_half_a_step(spec: obd.PidSpec, value: floa
     assert spec.value(data) == pytest.approx(clamped, abs=abs(spec.scale) / 2 + 1e-6)
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 0x20)))
 def test_bitmaps_are_inverse(pids: set[int]) -> None:
     assert obd.parse_supported(0, obd.encode_supported(0, pids)) == pids
