@@ -100,7 +100,7 @@ async def test_a_clock_that_goes_back_is_survived(shared_data: Path, name: str, 
 
 
 def test_canedge_equals_python_can(shared_data: Path) -> None:
-    pytest.importorskip("asammdf", reason="the mf4 extra is not installed")
+    pytest.importorskip("asammdf", reason="python-can reads MF4 with asammdf")
     for name in ("obd2_uds/17BD1DB7-00000170.MF4", "obd2_uds/2F6913DB-00000001.MF4", "car_trip/00000005-60FEB5A8.MF4"):
         path = shared_data / "canedge_mf4" / name
         with can.LogReader(path) as reader:
@@ -112,8 +112,26 @@ def test_canedge_equals_python_can(shared_data: Path) -> None:
         assert abs(start_ns / 1e9 - messages[0].timestamp) < 1e-3
 
 
+def test_canedge_equals_asammdf(shared_data: Path) -> None:
+    asammdf = pytest.importorskip("asammdf", reason="the oracle is not installed")
+    paths = sorted((shared_data / "canedge_mf4").glob("*/*.MF4"))
+    assert len(paths) == 10
+    for path in paths:
+        batch = read(path)
+        with asammdf.MDF(path) as mdf:
+            signal = mdf.get("CAN_DataFrame", group=0, raw=True)
+        rows, nanoseconds = signal.samples, signal.timestamps * 1e9
+        np.testing.assert_array_equal(batch.can_id, rows["CAN_DataFrame.ID"])
+        np.testing.assert_array_equal((batch.flags & EXTENDED) != 0, rows["CAN_DataFrame.IDE"])
+        np.testing.assert_array_equal((batch.flags & OWN) != 0, rows["CAN_DataFrame.Dir"])
+        np.testing.assert_array_equal(batch.bus + 1, rows["CAN_DataFrame.BusChannel"])
+        np.testing.assert_array_equal(batch.length, rows["CAN_DataFrame.DataLength"])
+        payload = rows["CAN_DataFrame.DataBytes"]
+        np.testing.assert_array_equal(batch.data[:, : payload.shape[1]], payload)
+        assert np.abs(batch.t_ns - (nanoseconds - nanoseconds[0])).max() < 100
+
+
 async def test_a_trip_in_five_files_is_one_drive(shared_data: Path) -> None:
-    pytest.importorskip("asammdf", reason="the mf4 extra is not installed")
     paths = sorted((shared_data / "canedge_mf4" / "car_trip").glob("*.MF4"), reverse=True)
     source = ReplaySource(paths, ManualClock(), window_s=1)
     await source.open()
