@@ -22,7 +22,8 @@ _LONGEST_NS: Final = 300 * MS  # 49 CFR 563 looks for the maximum delta-v within
 _REARM_NS: Final = 5 * NS  # what begins within 5 s of it belongs to the same crash
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
-_SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch or a knock on the box, not a pulse of a ton of car
+_SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
+_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (STANDARDS.md 4.4, M)
 _REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
 _STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (STANDARDS.md 4.4)
 _STATIONARY_LONGEST_NS: Final = 280 * MS
@@ -202,7 +203,7 @@ class CollisionDetector:
         most = int(np.argmax(across))
         loudness = horizontal(trace.acceleration(rows), self._mounting)
         peak = float(loudness.max())
-        plausible = int((loudness >= peak / 4).sum()) >= _SAMPLES_MIN
+        plausible = int((loudness >= peak / 4).sum()) >= _SAMPLES_MIN and end_ns - pulse.t0_ns >= _SHORTEST_NS
         if pulse.standing and across[most] < self._limits.delta_v_kmh:
             along = float(np.abs(delta_v @ np.array(self._mounting.down)).max())
             short = end_ns - pulse.t0_ns <= _STATIONARY_LONGEST_NS

@@ -31,7 +31,8 @@ class RiseWatch:
             middle = next((s for s in reversed(samples) if t_ns - s[0] >= _HALF_NS), None)
             start = next((s for s in reversed(samples) if t_ns - s[0] >= _SPAN_NS and s is not middle), None)
             if middle is not None and start is not None and start[0] < middle[0]:
-                rising = _rises(start, middle) and _rises(middle, (t_ns, celsius))
+                now = (t_ns, celsius)
+                rising = _rises(start, now) and _rises(start, middle) and _rises(middle, now)
         if not samples or t_ns // _BUCKET_NS != samples[-1][0] // _BUCKET_NS:
             samples.append((t_ns, celsius))
         return rising

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from agent.core import vss
+from agent.core.errors import ConfigError
+from agent.core.events import Anomaly
+from agent.core.paths import MODELS
+from agent.core.signals import Series
+from agent.detect.anomaly import AnomalyWatch
+from agent.detect.manifest import Golden, Manifest, ModelInput, load_manifest
+from tests.unit.detect.feed import NS, Recording, series, windows
+
+MANIFEST = Manifest(
+    name="tiny",
+    version=3,
+    file="tiny.onnx",
+    sha256="0" * 64,
+    opset=17,
+    rate_hz=2.0,
+    steps=4,
+    threshold=2.0,
+    persistence=3,
+    gap_min_s=60,
+    golden_tolerance=1e-3,
+    profiles=["simcar"],
+    inputs=[
+        ModelInput(path=vss.SPEED, unit="km/h", mean=50.0, scale=10.0, age_max_s=1.0),
+        ModelInput(path=vss.ENGINE_SPEED, unit="rpm", mean=1000.0, scale=500.0, age_max_s=1.0),
+    ],
+    golden=[Golden(input=[0.0] * 8, output=[0.0, 0.0])],
+)
+
+
+def _recording(end_s: float = 20.0) -> Recording:
+    t_s = np.arange(0, end_s, 0.1)
+    return {vss.SPEED: series(t_s, 50 + t_s), vss.ENGINE_SPEED: series(t_s + 0.03, 1000 + 100 * t_s)}
+
+
+def _collected(recording: Recording, cuts_ns: list[int]) -> dict[int, list[list[float]]]:
+    """Each due window by the instant of its newest row."""
+    watch = AnomalyWatch(MANIFEST)
+    found = {}
+    for window in windows(recording, cuts_ns):
+        due = watch.collect(window)
+        if due is not None:
+            assert due.dtype == np.float32
+            assert due.shape == (1, 4, 2)
+            found[window.t_ns // NS] = due[0].round(4).tolist()
+    return found
+
+
+def test_rows_lie_on_the_grid_and_are_scaled() -> None:
+    found = _collected(_recording(), [k * NS // 10 for k in range(200)])
+    assert sorted(found) == list(range(2, 20))
+    speeds = [row[0] for row in found[10]]
+    assert speeds == pytest.approx([0.85, 0.9, 0.95, 1.0], abs=0.001)
+    engine = [row[1] for row in found[10]]
+    assert engine == pytest.approx([100 * (t - 0.07) / 500 for t in (8.5, 9.0, 9.5, 10.0)], abs=0.01)
+
+
+def test_windows_of_any_width_give_the_same_model_windows() -> None:
+    fine = _collected(_recording(), [k * NS // 50 for k in range(1000)])
+    coarse = _collected(_recording(), [k * NS for k in range(20)])
+    assert coarse == {second: fine[second] for second in coarse}
+
+
+def test_a_missing_or_old_signal_starts_the_window_anew() -> None:
+    recording = dict(_recording())
+    rpm = recording[vss.ENGINE_SPEED]
+    heard = (rpm.t_ns < 5 * NS) | (rpm.t_ns > 9 * NS)
+    recording[vss.ENGINE_SPEED] = Series(rpm.t_ns[heard], rpm.value[heard])
+    found = _collected(recording, [k * NS // 10 for k in range(200)])
+    assert sorted(found) == [2, 3, 4, 5, *range(11, 20)]
+    del recording[vss.ENGINE_SPEED]
+    assert _collected(recording, [k * NS // 10 for k in range(200)]) == {}
+
+
+def _judged(scores: list[float], watch: AnomalyWatch | None = None) -> list[tuple[int, Anomaly]]:
+    watch = watch or AnomalyWatch(MANIFEST)
+    found = []
+    for second, score in enumerate(scores):
+        for event in watch.judge(np.array([[0.1, score]], np.float32), second * NS):
+            assert isinstance(event, Anomaly)
+            found.append((second, event))
+    return found
+
+
+def test_only_persistence_is_worth_an_event() -> None:
+    assert _judged([3.0, 3.0, 1.0, 3.0, 3.0, 1.9, 3.0]) == []
+    ((second, event),) = _judged([1.0, 3.0, 3.0, 2.5, 3.0])
+    assert second == 3
+    assert event == Anomaly(t_ns=3 * NS, model="tiny-3", score=2.5, threshold=2.0, signal=vss.ENGINE_SPEED)
+
+
+def test_after_an_event_there_is_quiet() -> None:
+    assert [second for second, _ in _judged([3.0] * 130)] == [2, 62, 122]
+
+
+def test_the_shipped_manifest_is_sound() -> None:
+    manifest = load_manifest(MODELS / "drive.toml")
+    assert manifest.input_shape == (1, 20, 4)
+    assert manifest.output_shape == (1, 4)
+    assert (MODELS / manifest.file).is_file()
+    assert (MODELS / "drive.md").is_file()
+
+
+def test_a_manifest_with_a_wrong_golden_shape_or_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="golden vector 0"):
+        msgspec.structs.replace(MANIFEST, steps=5)
+    text = (MODELS / "drive.toml").read_text()
+    path = tmp_path / "m.toml"
+    path.write_text("colour = 1\n" + text)
+    with pytest.raises(ConfigError, match="unknown key colour"):
+        load_manifest(path)
+    path.write_text(text.replace('file = "drive.onnx"', 'file = "../drive.onnx"'))
+    with pytest.raises(ConfigError, match="file"):
+        load_manifest(path)

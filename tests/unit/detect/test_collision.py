@@ -1,0 +1,209 @@
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from agent.core import vss
+from agent.core.config import CollisionLimits, Detect
+from agent.core.events import Collision, Event, RoadImpact
+from agent.detect.collision import CollisionDetector
+from tests.unit.detect.feed import LIMITS, Recording, run, series
+
+Floats = npt.NDArray[np.float64]
+
+G = 9.80665
+
+
+def _ride(
+    *,
+    force: list[tuple[float, float, tuple[float, float, float]]] = [],  # noqa: B006  # read only
+    rate_hz: float = 400,
+    speed_kmh: float | None = 50.0,
+    rest: tuple[float, float, float] = (0.0, 0.0, G),
+    shake: float = 0.5,
+    end_s: float = 14.0,
+    range_mps2: float = 1e9,
+) -> Recording:
+    """Noise around a resting level, plus haversine pulses (start s, length s, delta-v in km/h per axis)."""
+    rng = np.random.default_rng(5)
+    t_s = np.arange(0, end_s, 1 / rate_hz) + rng.uniform(0, 0.4 / rate_hz, round(end_s * rate_hz))
+    values = rng.normal(0, shake, (len(t_s), 3)) + np.array(rest)
+    for start_s, length_s, delta_v_kmh in force:
+        phase = np.clip((t_s - start_s) / length_s, 0, 1)
+        shape = (1 - np.cos(2 * np.pi * phase)) / length_s
+        values += shape[:, None] * np.array(delta_v_kmh) / 3.6
+    values = np.clip(values, -range_mps2, range_mps2)
+    paths = (vss.ACCELERATION_LONGITUDINAL, vss.ACCELERATION_LATERAL, vss.ACCELERATION_VERTICAL)
+    recording = {path: series(t_s, values[:, axis]) for axis, path in enumerate(paths)}
+    if speed_kmh is not None:
+        recording[vss.SPEED] = series(np.arange(0, end_s, 0.1), speed_kmh)
+    return recording
+
+
+def _detect(recording: Recording, limits: Detect = LIMITS) -> list[Event]:
+    return run(CollisionDetector(limits), recording, window_s=0.1)
+
+
+def _one(recording: Recording, limits: Detect = LIMITS) -> Collision:
+    (event,) = _detect(recording, limits)
+    assert isinstance(event, Collision)
+    return event
+
+
+@pytest.mark.parametrize("rate_hz", [100, 400, 1600])
+@pytest.mark.parametrize(("delta_v_kmh", "length_s"), [(9.5, 0.1), (25.0, 0.1), (60.0, 0.12), (60.0, 0.07)])
+def test_a_frontal_pulse_is_one_collision_at_any_rate(rate_hz: float, delta_v_kmh: float, length_s: float) -> None:
+    wide = Detect(collision=CollisionLimits(sensor_range_mps2=5000))
+    event = _one(_ride(force=[(10.0, length_s, (-delta_v_kmh, 0, 0))], rate_hz=rate_hz), wide)
+    assert event.delta_v_kmh == pytest.approx(delta_v_kmh, rel=0.1)
+    assert event.delta_v_longitudinal_kmh == pytest.approx(-delta_v_kmh, rel=0.1)
+    assert event.t_ns == pytest.approx(10.0e9, abs=0.045e9)
+    assert event.duration_ms == pytest.approx(1000 * length_s, abs=45)
+    assert event.pdof_deg == pytest.approx(0, abs=6) or event.pdof_deg == pytest.approx(360, abs=6)
+    assert not event.stationary
+    assert not event.clipped
+    assert event.speed_before_kmh == 50.0
+
+
+@pytest.mark.parametrize(
+    ("delta_v", "pdof_deg"),
+    [((-15, 0, 0), 0), ((0, -15, 0), 90), ((15, 0, 0), 180), ((0, 15, 0), 270), ((-11, -11, 0), 45)],
+)
+def test_the_direction_of_force_is_where_it_comes_from(delta_v: tuple[float, float, float], pdof_deg: float) -> None:
+    event = _one(_ride(force=[(10.0, 0.1, delta_v)]))
+    assert event.pdof_deg is not None
+    assert (event.pdof_deg - pdof_deg + 180) % 360 - 180 == pytest.approx(0, abs=4)
+
+
+def test_below_the_trigger_nothing_happens_while_driving() -> None:
+    assert _detect(_ride(force=[(10.0, 0.1, (-7.0, 0, 0))])) == []
+
+
+@pytest.mark.parametrize("rate_hz", [100, 400, 1600])
+@pytest.mark.parametrize("size_g", [0.8, 1.0, 1.1])
+def test_hard_braking_is_no_collision(size_g: float, rate_hz: float) -> None:
+    recording = dict(_ride(rate_hz=rate_hz, shake=1.0))
+    t_ns, value = recording[vss.ACCELERATION_LONGITUDINAL].t_ns, recording[vss.ACCELERATION_LONGITUDINAL].value
+    recording[vss.ACCELERATION_LONGITUDINAL] = series(t_ns / 1e9, value - size_g * G * (t_ns > 8e9) * (t_ns < 11e9))
+    assert _detect(recording) == []
+
+
+def test_hard_braking_without_a_speed_signal_is_no_parked_impact_either() -> None:
+    recording = dict(_ride(shake=0.02, speed_kmh=None))
+    t_ns, value = recording[vss.ACCELERATION_LONGITUDINAL].t_ns, recording[vss.ACCELERATION_LONGITUDINAL].value
+    recording[vss.ACCELERATION_LONGITUDINAL] = series(t_ns / 1e9, value - 0.9 * G * (t_ns > 8e9) * (t_ns < 11e9))
+    assert _detect(recording) == []
+
+
+@pytest.mark.parametrize("speed_kmh", [0.0, None])
+def test_a_hit_on_a_standing_car_has_a_lower_limit(speed_kmh: float | None) -> None:
+    event = _one(_ride(force=[(10.0, 0.1, (3.0, 4.0, 0))], speed_kmh=speed_kmh, shake=0.03))
+    assert event.stationary
+    assert event.delta_v_kmh == pytest.approx(5.0, rel=0.1)
+    assert event.pdof_deg == pytest.approx(180 + 53.1, abs=5)
+
+
+@pytest.mark.parametrize(
+    "force",
+    [
+        [(10.0, 0.02, (0.0, 2.0, 0))],  # a door
+        [(10.0, 0.01, (0, 6.0, 0)), (10.01, 0.01, (0, -6.0, 0))],  # a knock on the box
+        [(10.0, 0.1, (0, 1.0, 5.0))],  # somebody sits down
+        [(10.0, 0.6, (0, 6.0, 0))],  # a car wash pushes
+    ],
+)
+def test_a_standing_car_is_not_hit_by_what_happens_to_standing_cars(
+    force: list[tuple[float, float, tuple[float, float, float]]],
+) -> None:
+    assert _detect(_ride(force=force, speed_kmh=0.0, shake=0.03)) == []
+
+
+def test_two_loud_samples_are_no_pulse() -> None:
+    recording = dict(_ride(rate_hz=100))
+    lateral = recording[vss.ACCELERATION_LATERAL]
+    value = lateral.value.copy()
+    value[1000:1002] = 300.0
+    recording[vss.ACCELERATION_LATERAL] = series(lateral.t_ns / 1e9, value)
+    assert _detect(recording) == []
+
+
+def test_a_clipped_pulse_says_so() -> None:
+    event = _one(_ride(force=[(10.0, 0.08, (-55.0, 0, 0))], range_mps2=156.9))
+    assert event.clipped
+    assert 30 < event.delta_v_kmh < 55
+
+
+@pytest.mark.parametrize("rest", [(G, 0.2, 0.9), (0.3, -G, 0.1), (G / 2**0.5, G / 2**0.5, 0.0)])
+def test_with_gravity_on_another_axis_the_mounting_is_unknown_but_the_crash_is_seen(
+    rest: tuple[float, float, float],
+) -> None:
+    force = np.cross(rest, (0.0, 0.0, 1.0))
+    force *= 20 / np.linalg.norm(force)
+    event = _one(_ride(force=[(10.0, 0.1, (float(force[0]), float(force[1]), float(force[2])))], rest=rest))
+    assert event.delta_v_kmh == pytest.approx(20, rel=0.1)
+    assert event.pdof_deg is None
+    assert event.delta_v_longitudinal_kmh is None
+
+
+def test_an_imu_without_gravity_is_taken_at_its_word() -> None:
+    event = _one(_ride(force=[(10.0, 0.1, (-20.0, 0, 0))], rest=(0.1, 0.1, 0.0)))
+    assert event.pdof_deg is not None
+
+
+def test_one_crash_is_one_event_and_a_later_one_another() -> None:
+    hits = [(10.0, 0.1, (-20.0, 0.0, 0.0)), (10.8, 0.1, (0.0, 12.0, 0.0)), (20.0, 0.1, (-15.0, 0.0, 0.0))]
+    first, second = _detect(_ride(force=hits, end_s=24.0))
+    assert isinstance(first, Collision)
+    assert isinstance(second, Collision)
+    assert first.t_ns < 10.1e9
+    assert second.t_ns > 19.9e9
+
+
+def test_an_imu_that_falls_silent_in_the_crash_still_tells() -> None:
+    recording = {p: s for p, s in _ride(force=[(10.0, 0.1, (-40.0, 0, 0))], end_s=10.06).items() if p != vss.SPEED}
+    recording[vss.SPEED] = series(np.arange(0, 14, 0.1), 50.0)
+    detector = CollisionDetector(LIMITS)
+    event = _one(recording)
+    assert event.delta_v_kmh > 15
+    assert detector.finish(0) == []
+
+
+def test_limits_change_without_losing_the_resting_level() -> None:
+    detector = CollisionDetector(LIMITS)
+    recording = _ride(force=[(10.0, 0.1, (-10.0, 0, 0))])
+    tight = msgspec.structs.replace(LIMITS, collision=CollisionLimits(delta_v_kmh=12.0))
+    detector.configure(tight)
+    assert run(detector, recording) == []
+    detector.configure(LIMITS)
+    assert len(run(CollisionDetector(LIMITS), recording)) == 1
+
+
+@pytest.mark.parametrize(("peak", "length_s"), [(16.0, 0.04), (40.0, 0.03), (60.0, 0.02)])
+def test_a_pothole_is_a_road_impact_and_no_collision(peak: float, length_s: float) -> None:
+    up_kmh = peak * length_s / 2 * 3.6
+    force = [(10.0, length_s, (-0.2 * up_kmh, 0.1 * up_kmh, up_kmh)), (10.2, length_s, (0.0, 0.0, 0.8 * up_kmh))]
+    (event,) = _detect(_ride(force=force))
+    assert isinstance(event, RoadImpact)
+    assert event.peak_mps2 == pytest.approx(peak, abs=2.5)
+    assert event.speed_kmh == 50.0
+
+
+def test_a_row_of_potholes_is_told_once_in_a_while() -> None:
+    force = [(4.0 + k, 0.03, (0.0, 0.0, 1.5)) for k in range(30)]
+    events = _detect(_ride(force=force, end_s=40))
+    assert [type(event) for event in events] == [RoadImpact] * 3
+
+
+def test_a_crash_is_no_road_impact_and_neither_is_a_door() -> None:
+    crash = _ride(force=[(10.0, 0.1, (-40.0, 0, 0)), (10.02, 0.03, (0.0, 0.0, 3.0))])
+    assert [type(event) for event in _detect(crash)] == [Collision]
+    door = _ride(force=[(10.0, 0.03, (0.0, 0.2, 1.5))], speed_kmh=0.0, shake=0.03)
+    assert _detect(door) == []
+
+
+def test_nothing_is_judged_before_the_first_whole_second() -> None:
+    assert _detect(_ride(force=[(0.4, 0.1, (-40.0, 0, 0))], end_s=6)) == []
+
+
+def test_no_samples_no_events() -> None:
+    assert run(CollisionDetector(LIMITS), {vss.SPEED: series([1.0, 2.0], 30.0)}) == []
