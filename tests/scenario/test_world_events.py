@@ -102,7 +102,7 @@ def test_the_collision_is_measured_as_it_was_made() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_healthy_commute_raises_no_alarm(seed: int) -> None:
-    events = notice(simulate_commute(seed, 600))
+    events = notice(simulate_commute(seed, 300))
     assert [type(event) for event in events] == [TripStarted, TripEnded]
 
 
