@@ -20,6 +20,7 @@ from simulators.hardware import open_car, open_hardware
 from simulators.imu import SimulatedImu, interleave
 from simulators.world import Drive, Truth, load_scenario, simulate, simulate_commute
 from simulators.world.frames import encode_drive
+from simulators.world.scenario import HarshBrake, Leg, Scenario
 
 NS = 1_000_000_000
 WINDOW_NS = NS // 4
@@ -106,9 +107,18 @@ def test_a_healthy_commute_raises_no_alarm(seed: int) -> None:
     assert [type(event) for event in events] == [TripStarted, TripEnded]
 
 
+EMERGENCY = Scenario(
+    name="emergency",
+    description="already rolling, an emergency stop, the end",
+    duration_s=14,
+    legs=[Leg(at_s=0, speed_kmh=60), Leg(at_s=7, speed_kmh=0)],
+    events=[HarshBrake(at_s=6, deceleration_mps2=6.5, duration_s=2.3)],
+)
+
+
 async def drive_through_the_bus(seed: int) -> list[Event]:
     """The whole way: frames over a virtual bus and the real driver, samples as time passes."""
-    car = open_car(load_scenario("harsh_brake"), seed, ManualClock(), pace=0)
+    car = open_car(EMERGENCY, seed, ManualClock(), pace=0)
     hardware = open_hardware(car, keystore=NoKey())
     events: list[Event] = []
     pipeline = make_pipeline(hardware.samples, events)
