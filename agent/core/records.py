@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, NamedTuple
 
+import cbor2
 import msgspec
 import numpy as np
 from msgspec import Meta
@@ -100,7 +101,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def encode_event(event: Event, *, position: Position, wall_offset_ns: int | None, agent_version: str) -> bytes:
-    """CBOR of an event. wall_offset_ns is wall minus monotonic time, None where the clock is not synced."""
+    """CBOR of an event. wall_offset_ns is wall minus monotonic time, None where the clock is not synced.
+
+    Raises SealError for text that is not Unicode, such as bytes of a terminal that could not be decoded.
+    """
     told = {
         "v": event.version,
         "agent": agent_version,
@@ -110,7 +114,10 @@ def encode_event(event: Event, *, position: Position, wall_offset_ns: int | None
         "clock_synced": wall_offset_ns is not None,
         "event": msgspec.to_builtins(event, enc_hook=_plain_number),
     }
-    return encode_cbor(told)
+    try:
+        return encode_cbor(told)
+    except (UnicodeEncodeError, cbor2.CBOREncodeError) as exc:
+        raise SealError(f"{event.kind} cannot be encoded: {exc}") from exc
 
 
 def decode_event(data: bytes) -> Told:
