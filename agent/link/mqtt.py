@@ -8,6 +8,8 @@ acknowledgement that ends when the connection does.
 import asyncio
 import logging
 import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
@@ -27,6 +29,7 @@ _LOG: Final = logging.getLogger(__name__)
 _CONTENT_TYPE: Final = "application/cose"
 _CLOSE_TIMEOUT_S: Final = 1.0
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
+_BROKEN: Final = (OSError, ValueError, LookupError, struct.error)  # what paho raises on bytes that are not MQTT
 _UNSPECIFIED: Final = 0x80  # what paho makes of a connection that just ends
 _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
 
@@ -192,6 +195,36 @@ class _Client(aiomqtt.Client):
 
     def _client_connect(self) -> None:
         """Nothing: open has done it."""
+
+    def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's callback
+        # At once, where aiomqtt would leave it to a later turn: by then the number may be another connection's.
+        self._loop.add_reader(sock.fileno(), self._read)
+        self._misc_task = self._loop.create_task(self._misc_loop())
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - same
+        self._loop.add_writer(sock.fileno(), self._write)
+
+    def _read(self) -> None:
+        try:
+            self._client.loop_read()
+            while self._sock_pending():
+                self._client.loop_read()
+        except _BROKEN as exc:
+            self._fail(exc)
+
+    def _sock_pending(self) -> bool:
+        """Whether TLS holds decrypted bytes, of which the selector knows nothing."""
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.fileno() != -1 and self._sock.pending() > 0
+
+    def _write(self) -> None:
+        try:
+            self._client.loop_write()
+        except _BROKEN as exc:
+            self._fail(exc)
+
+    def _fail(self, exc: Exception) -> None:
+        if not self._disconnected.done():
+            self._disconnected.set_exception(exc)
 
     def _on_connect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
