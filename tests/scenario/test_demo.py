@@ -1,0 +1,54 @@
+"""The whole house on one simulated drive."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from simulators.demo import Options, Outcome, main, run_demo
+from simulators.mosquitto import find_mosquitto
+
+
+async def drive(**chosen: object) -> tuple[Outcome, str]:
+    console = Console(file=io.StringIO(), width=200)
+    options = Options(pace=0.0, headless=True, **chosen)  # type: ignore[arg-type]  # a test's choice of fields
+    outcome = await run_demo(options, console)
+    assert isinstance(console.file, io.StringIO)
+    return outcome, console.file.getvalue()
+
+
+async def test_the_same_seed_tells_the_same_events_whatever_the_broker() -> None:
+    if find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    first, text = await drive(seed=7, broker="mosquitto")
+    second, _ = await drive(seed=7, broker="embedded")
+    assert first.lines == second.lines
+    assert first.good
+    assert second.good
+    assert first.lost == second.lost == 0
+    kinds = [line.split()[1] for line in first.lines]
+    assert kinds.count("collision") == 1
+    assert kinds.count("config_applied") == 1
+    assert kinds.count("feedback") == 1
+    assert {"trip_started", "trip_ended", "harsh_driving", "road_impact", "battery_alarm"} <= set(kinds)
+    assert re.search(r"link +cut off", text)
+    assert re.search(r"asks +您还好吗", text)
+
+
+async def test_a_quiet_drive_reports_the_trip_and_nothing_else() -> None:
+    outcome, _ = await drive(scenario="healthy", language="en", broker="embedded")
+    assert [line.split()[1] for line in outcome.lines] == [
+        "agent_started",
+        "trip_started",
+        "trip_ended",
+        "agent_stopped",
+    ]
+    assert outcome.good
+
+
+def test_an_unknown_scenario_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--headless", "--scenario", "nowhere"]) == 2
+    error = capsys.readouterr().err
+    assert "nowhere" in error
+    assert error.count("\n") == 1
