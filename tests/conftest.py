@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A slow, shared machine is no failure: what a property holds does not depend on the time an example takes.
+settings.register_profile("outrider", deadline=None)
+settings.load_profile("outrider")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
