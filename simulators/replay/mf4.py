@@ -46,7 +46,11 @@ _BITS: Final = (("IDE", EXTENDED), ("EDL", FD), ("BRS", BIT_RATE_SWITCH), ("ESI"
 
 
 def read_mf4(path: Path, report: Report) -> Iterator[FrameBatch]:
-    """All bus groups in order of time, raw times since the measurement began. Raises InputError or OSError."""
+    """All bus groups in order of time, raw times since the measurement began.
+
+    Damage to the structure raises InputError, damage to a group's records is counted and ends that group.
+    Raises OSError.
+    """
     with path.open("rb") as file:
         try:
             streams = [_read_data_group(file, data, report) for data in _find_buses(file)]
@@ -66,10 +70,13 @@ def read_start_ns(path: Path) -> int | None:
 
 
 def _find_first_ns(file: IO[bytes], data: DataGroup) -> int | None:
-    for pieces in read_records(file, data, lambda _: None, read_bytes=_PEEK_BYTES):
-        seconds = [group.read_seconds(records)[0] for group, records in pieces if _kind(group) and len(records)]
-        if seconds:
-            return round(float(min(seconds)) * 1e9)
+    try:
+        for pieces in read_records(file, data, lambda _: None, read_bytes=_PEEK_BYTES):
+            seconds = [group.read_seconds(records)[0] for group, records in pieces if _kind(group) and len(records)]
+            if seconds:
+                return round(float(min(seconds)) * 1e9)
+    except DamagedFileError:
+        return None  # said and counted when the frames are read
     return None
 
 
@@ -83,19 +90,19 @@ def _kind(group: Group) -> str | None:
 
 
 def _read_data_group(file: IO[bytes], data: DataGroup, report: Report) -> Iterator[FrameBatch]:
-    for group in data.groups:
-        if _kind(group) is not None:
-            load_variable(file, group, report.count_bad)
-    for pieces in read_records(file, data, report.count_bad):
-        batches = []
-        for group, records in pieces:
-            kind = _kind(group)
-            if kind is not None and len(records):
-                batches.append(_make_batch(group, records, kind))
-        if not batches:
-            continue
-        batch = concatenate(batches)
-        yield batch if len(batches) == 1 else batch[np.argsort(batch.t_ns, kind="stable")]
+    try:
+        for group in data.groups:
+            if _kind(group) is not None:
+                load_variable(file, group, report.count_bad)
+        for pieces in read_records(file, data, report.count_bad):
+            kinds = [(group, records, _kind(group)) for group, records in pieces if len(records)]
+            batches = [_make_batch(group, records, kind) for group, records, kind in kinds if kind is not None]
+            if not batches:
+                continue
+            batch = concatenate(batches)
+            yield batch if len(batches) == 1 else batch[np.argsort(batch.t_ns, kind="stable")]
+    except DamagedFileError as exc:
+        report.count_bad(str(exc))
 
 
 def _make_batch(group: Group, records: ByteArray, kind: str) -> FrameBatch:

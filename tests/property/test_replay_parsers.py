@@ -70,7 +70,11 @@ def test_any_bytes_given_to_a_parser_are_frames_or_counted(kind: str, data: st.D
 @given(
     content=st.one_of(
         st.binary(max_size=300),
-        st.builds(bytes.__add__, st.sampled_from([b"LOGG", b"\xff\xfe", b"\xef\xbb\xbf"]), st.binary(max_size=300)),
+        st.builds(
+            bytes.__add__,
+            st.sampled_from([b"LOGG", b"MDF     4.11", b"UnFinMF 4.11", b"\xff\xfe"]),
+            st.binary(max_size=300),
+        ),
         st.sampled_from(sorted(SEEDS.values())).flatmap(damaged),
     ),
     extension=st.sampled_from(["", ".asc", ".log", ".csv", ".blf", ".txt"]),

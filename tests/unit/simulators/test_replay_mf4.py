@@ -249,6 +249,20 @@ def test_data_that_ends_too_early_is_counted(tmp_path: Path) -> None:
     assert recording.bad_lines == 2, "the block that is too short and the record that is cut in two"
 
 
+def test_damaged_data_is_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
+    builder = Builder()
+    content = records()
+    blocks = [
+        builder.add(b"##DT", [], content[: 7 * RECORD.size]),
+        builder.add(b"##XX", [], content[7 * RECORD.size :]),
+    ]
+    group = builder.group(add_channels(builder, "CAN_DataFrame"), RECORD.size)
+    first = builder.data_group(group, builder.add(b"##DL", [0, *blocks], b""))
+    recording = builder.write(tmp_path / "a.mf4", first)
+    assert len(concatenate(list(recording))) == 7
+    assert recording.bad_places == [f"b'##XX' instead of data at byte {blocks[1]}"]
+
+
 def test_blocks_in_a_circle_are_refused(tmp_path: Path) -> None:
     builder = Builder()
     group = builder.group(add_channels(builder, "CAN_DataFrame"), RECORD.size)
