@@ -7,7 +7,10 @@ import struct
 import time
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core.config import Bus
 from agent.core.errors import SourceLost
@@ -73,6 +76,21 @@ def test_frames_of_this_box_are_marked() -> None:
 def test_datagrams_of_another_size_are_left_out(size: int) -> None:
     assert len(parse(bytes(size))) == 0
     assert parse(bytes(size), frame(7, b"")).can_id.tolist() == [7]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.binary(min_size=16, max_size=16), st.binary(min_size=72, max_size=72), st.binary(max_size=80))
+    )
+)
+def test_any_datagrams_give_columns_that_hold_together(datagrams: list[bytes]) -> None:
+    batch = parse(*datagrams)
+    assert len(batch) == sum(len(datagram) in (16, 72) for datagram in datagrams)
+    assert (batch.length <= 64).all()
+    assert (batch.can_id <= 0x1FFFFFFF).all()
+    assert (batch.can_id[batch.flags & (EXTENDED | ERROR_FRAME) == 0] <= 0x7FF).all()
+    assert not batch.data[np.arange(64) >= batch.length[:, None]].any()
 
 
 def test_kernel_stamps_become_monotonic() -> None:

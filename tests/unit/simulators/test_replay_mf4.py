@@ -205,13 +205,13 @@ def test_a_file_the_logger_could_not_finish_is_read_to_its_end(tmp_path: Path) -
 
 def test_times_in_ticks_are_scaled(tmp_path: Path) -> None:
     builder = Builder()
-    conversion = builder.add(b"##CC", [0] * 4, struct.pack("<BBHHHdddd", 1, 0, 0, 0, 2, 0.0, 0.0, 5.0, 1e-6))
+    conversion = builder.add(b"##CC", [0] * 4, struct.pack("<BBHHHdddd", 1, 0, 0, 0, 2, 0.0, 0.0, 5.25, 1e-6))
     can_id = builder.channel("CAN_DataFrame.ID", 4, 32)
     master = builder.channel("t", 0, 32, kind=2, after=can_id, conversion=conversion)
     data = builder.add(b"##DT", [], struct.pack("<IIII", 1_000_000, 1, 1_000_250, 2))
     recording = builder.write(tmp_path / "a.mf4", builder.data_group(builder.group(master, 8), data))
     assert concatenate(list(recording)).t_ns.tolist() == [0, 250_000]
-    assert recording.start_wall_ns == START_NS + 6_000_000_000
+    assert recording.start_wall_ns == START_NS + 6_250_000_000
 
 
 def test_groups_are_merged_by_time(tmp_path: Path) -> None:
