@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.errors import ConfigError, ModelDown, ModelRefused
+from agent.core.manifest import Manifest, load_manifest
 from agent.core.paths import ROOT
-from agent.detect.manifest import Manifest, load_manifest
 
 Float32s = npt.NDArray[np.float32]
 

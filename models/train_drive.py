@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core import vss
-from agent.detect.manifest import Golden, Manifest, ModelInput
+from agent.core.manifest import Golden, Manifest, ModelInput
 from models.autoencoder import Autoencoder, export
 from simulators.world import simulate_commute
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.events import Anomaly, Event
+from agent.core.manifest import Manifest
 from agent.core.signals import SignalWindow
-from agent.detect.manifest import Manifest
 from agent.detect.streams import NS
 
 Float32s = npt.NDArray[np.float32]

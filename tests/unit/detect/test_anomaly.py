@@ -7,10 +7,10 @@ import pytest
 from agent.core import vss
 from agent.core.errors import ConfigError
 from agent.core.events import Anomaly
+from agent.core.manifest import Golden, Manifest, ModelInput, load_manifest
 from agent.core.paths import MODELS
 from agent.core.signals import Series
 from agent.detect.anomaly import AnomalyWatch
-from agent.detect.manifest import Golden, Manifest, ModelInput, load_manifest
 from tests.unit.detect.feed import NS, Recording, series, windows
 
 MANIFEST = Manifest(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from agent.core.errors import ModelDown, ModelRefused
+from agent.core.manifest import load_manifest
 from agent.core.paths import MODELS
-from agent.detect.manifest import load_manifest
 from drivers.onnx_worker import OnnxWorker
 
 
