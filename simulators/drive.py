@@ -84,12 +84,6 @@ class CarDrive:
             if self.bus:
                 self.bus.close()
 
-    async def keep_time(self) -> None:
-        """Let the clock go on at the speed of real time until cancelled: a parked car, while the app stops in order."""
-        while True:
-            await self.clock.advance(TICK_NS / 1e9)
-            await asyncio.sleep(TICK_NS / 1e9)
-
     async def _run_hooks(self, t_ns: int) -> float:
         """Run what is due and return the real seconds it took."""
         loop = asyncio.get_running_loop()

@@ -151,17 +151,6 @@ async def test_values_are_those_of_now() -> None:
     assert car.values()[vss.SPEED] == pytest.approx(48, abs=4)
 
 
-async def test_time_goes_on_after_the_drive() -> None:
-    clock = ManualClock()
-    car = CarDrive(simulate(SHORT, 1), clock, pace=0)
-    await car.run()
-    ended_ns = clock.monotonic_ns()
-    ticking = asyncio.create_task(car.keep_time())
-    await clock.sleep(0.02)
-    ticking.cancel()
-    assert clock.monotonic_ns() >= ended_ns + 20_000_000
-
-
 async def test_pace_is_checked() -> None:
     with pytest.raises(ValueError, match="pace"):
         CarDrive(simulate(SHORT, 1), ManualClock(), pace=-1)
