@@ -1,4 +1,8 @@
-"""DBC files and a profile's mappings -> the parts of each message. cantools reads the files; it never runs later."""
+"""DBC files and a profile's mappings -> the parts of each message. cantools reads the files; it never runs later.
+
+A multiplexer selects by its raw value, as the DBC format has it (cantools takes the scaled one; real files have no
+scaled multiplexers).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +13,7 @@ from cantools.database.can import Database, Message, Signal
 from cantools.database.errors import Error
 
 from agent.core.errors import InputError
-from agent.core.frames import EXTENDED_KEY
+from agent.core.frames import DATA_SIZE, EXTENDED_KEY
 from agent.core.signals import SignalCatalog, SignalSpec
 from agent.decode import profile as profiles
 from agent.decode.layout import Field, Graph, Part, add_message
@@ -34,16 +38,20 @@ def load_dbc(path: Path) -> Database:
 
 
 def add_all_messages(graph: Graph, databases: Mapping[Path, Database], catalog: SignalCatalog) -> None:
-    """Every signal of every message, as MESSAGE.SIGNAL in the DBC's unit."""
+    """Every signal of every message, as MESSAGE.SIGNAL in the DBC's unit.
+
+    Messages longer than a CAN FD frame (those of transport protocols) are passed over: no frame holds them.
+    """
     for path, database in databases.items():
         for message in database.messages:
+            if not message.signals or message.length > DATA_SIZE:
+                continue
             outputs: Outputs = {}
             for signal in message.signals:
                 name = f"{message.name}.{signal.name}"
                 number = catalog.add(SignalSpec(name, signal.unit or ""))
                 outputs[signal.name] = [replace(_geometry(message, signal), number=number)]
-            if outputs:
-                _add(graph, path, message, outputs)
+            _add(graph, path, message, outputs)
 
 
 def add_mapped_messages(

@@ -136,9 +136,14 @@ class _Builder:
 
     def _ancestors(self, parents: Iterable[str | None]) -> Iterable[str]:
         for parent in parents:
-            if parent is not None:
-                yield parent
-                yield from self._ancestors([self._parts[parent].parent])
+            seen = set()
+            name = parent
+            while name is not None:
+                if name not in self._parts or name in seen:
+                    raise InputError(f"{self._message}: a signal hangs from {name}, which is no multiplexer above it")
+                seen.add(name)
+                name = self._parts[name].parent
+            yield from seen
 
     def _build(self, active: frozenset[str], pending: tuple[str, ...]) -> int:
         key = (active, pending)
@@ -159,12 +164,18 @@ class _Builder:
         selector = self._parts[pending[0]].geometry
         if selector.is_float or selector.length > SELECTOR_BITS_MAX:
             raise InputError(f"{selector.label}: a multiplexer must be an integer of up to {SELECTOR_BITS_MAX} bits")
-        children = self._children[pending[0]]
+        shown: dict[int, list[str]] = {}
+        for child in self._children[pending[0]]:
+            for value in child.ids:
+                shown.setdefault(value, []).append(child.name)
+        layouts: dict[tuple[str, ...], int] = {}  # ranges of thousands of values share few layouts
         cases = {}
-        for value in frozenset[int]().union(*(child.ids for child in children)):
-            shown = frozenset(child.name for child in children if value in child.ids)
-            rest = (*pending[1:], *sorted(shown & self._relevant))
-            cases[value] = self._build(active | shown, rest)
+        for value, names in shown.items():
+            key = tuple(names)
+            if key not in layouts:
+                rest = (*pending[1:], *sorted(self._relevant.intersection(key)))
+                layouts[key] = self._build(active.union(key), rest)
+            cases[value] = layouts[key]
         return Node(node.fields, node.gates, selector, cases, self._build(active, pending[1:]))
 
     def _contents(self, active: frozenset[str]) -> tuple[tuple[Field, ...], tuple[tuple[Field, Condition], ...]]:

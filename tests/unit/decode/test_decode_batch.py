@@ -261,3 +261,26 @@ def test_small_batches_take_the_small_path(
     assert 2 <= table.small_below <= 64
     assert isinstance(decode_batch(table, batch_of([frame] * (table.small_below - 1))), Decoded)
     assert decode_batch(table, batch_of([frame] * table.small_below)) == "large"  # type: ignore[comparison-overlap] # the stand-in
+
+
+def test_messages_no_frame_can_hold(make: Callable[..., tuple[SignalTable, SignalCatalog]], path: Path_) -> None:
+    body = (
+        'BO_ 256 Transport: 100 ECU\n SG_ S : 0|8@1+ (1,0) [0|0] "" ECU\n SG_ Far : 700|8@1+ (1,0) [0|0] "" ECU\n\n'
+        'BO_ 257 A: 8 ECU\n SG_ S : 0|8@1+ (1,0) [0|0] "" ECU\n'
+    )
+    table, catalog = make(body)
+    frames = batch_of([Frame(0, 256, b"\1" * 8), Frame(0, 257, b"\2" * 8)])
+    assert values(path(table, frames), catalog) == {"A.S": (2.0, VALID)}
+    with pytest.raises(InputError, match=r"Transport\.Far: its bits reach beyond the 64 bytes"):
+        make(body, [Mapping(message="Transport", signal="Far", path="F")])
+
+
+def test_multiplexing_that_goes_round_in_circles(make: Callable[..., tuple[SignalTable, SignalCatalog]]) -> None:
+    with pytest.raises(InputError, match=r"A: a signal hangs from Inner, which is no multiplexer above it"):
+        make(
+            "BO_ 256 A: 8 ECU\n"
+            ' SG_ Outer M : 0|8@1+ (1,0) [0|0] "" ECU\n'
+            ' SG_ Inner m1M : 8|8@1+ (1,0) [0|0] "" ECU\n'
+            ' SG_ Deep m0 : 16|8@1+ (1,0) [0|0] "" ECU\n\n'
+            "SG_MUL_VAL_ 256 Inner Inner 1-1;\nSG_MUL_VAL_ 256 Deep Inner 3-200;\n"
+        )
