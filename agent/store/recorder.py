@@ -1,10 +1,14 @@
-"""From event to durable record: bounded waiting room, group commit, sealing in the order of the chain."""
+"""From event to durable record: bounded waiting room, group commit, sealing in the order of the chain.
+
+A place in the chain is given when a record is sealed, and critical events (crash, safety) are sealed before others that
+wait. So the sequence is the order of sealing; within a boot t_ns tells what happened first.
+"""
 
 import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -60,7 +64,9 @@ class Recorder:
         self._on_durable = on_durable
         self._encode = encode
         self._uniform = uniform
-        self._waiting: deque[Event] = deque()
+        self._critical: deque[Event] = deque()
+        self._ordinary: deque[Event] = deque()
+        self._sealing: list[Event] = []
         self._held: list[SealedRecord] = []  # sealed, not yet on the disk; their places in the chain are taken
         self._head = outbox.head
         self._sequence = 0
@@ -107,10 +113,11 @@ class Recorder:
         if self._closed:
             self._drop(event, "the recorder is closed")
             return
-        self._waiting.append(event)
-        if len(self._waiting) > _WAITING_MAX:
+        critical = event.priority <= Priority.SAFETY
+        (self._critical if critical else self._ordinary).append(event)
+        if len(self._critical) + len(self._ordinary) > _WAITING_MAX:
             self._make_room()
-        if event.priority <= Priority.SAFETY or len(self._waiting) >= self._limits.batch_max:
+        if critical or len(self._ordinary) >= self._limits.batch_max:
             self._urgent.set()
         self._ready.set()
 
@@ -133,9 +140,9 @@ class Recorder:
 
     async def flush(self) -> None:
         """Return when everything put so far is on the disk. Raises StoreError where an attempt to do so fails."""
-        while self._waiting or self._held:
+        while self._undone():
             if self._ended:
-                raise StoreError(f"{len(self._waiting) + len(self._held)} events are not on the disk")
+                raise StoreError(f"{self._undone()} events are not on the disk")
             self._settled.clear()
             self._urgent.set()
             self._ready.set()
@@ -159,7 +166,7 @@ class Recorder:
             except StoreError as exc:
                 attempts_left -= self._closed
                 if attempts_left == 0:
-                    self._failure = StoreError(f"{len(self._waiting) + len(self._held)} events are lost: {exc}")
+                    self._failure = StoreError(f"{self._undone()} events are lost: {exc}")
                     raise self._failure from exc
                 self._report_failure(exc)
                 await self._wait(0 if self._closed else next(waits))
@@ -168,15 +175,18 @@ class Recorder:
 
     async def _batch_is_due(self) -> bool:
         """Wait for something to commit, and for company to commit it with. False when all is done."""
-        while not self._waiting and not self._held:
+        while not self._undone():
             if self._closed:
                 return False
             self._ready.clear()
             self._urgent.clear()
             await self._ready.wait()
-        if not self._held and len(self._waiting) < self._limits.batch_max:
+        if not self._held and not self._critical and len(self._ordinary) < self._limits.batch_max:
             await self._wait(self._limits.batch_wait_ms / 1000)
         return True
+
+    def _undone(self) -> int:
+        return len(self._critical) + len(self._ordinary) + len(self._sealing) + len(self._held)
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but no longer than until something urgent comes."""
@@ -193,30 +203,32 @@ class Recorder:
 
     async def _commit_batch(self) -> None:
         if not self._held:
-            events = self._take_batch()
+            self._sealing, critical = self._take_batch()
             offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
-            self._held = await asyncio.to_thread(self._seal, events, offset_ns)
+            self._held = await asyncio.to_thread(self._seal, offset_ns, critical=critical)
+            self._ordinary.extendleft(reversed(self._sealing))
+            self._sealing = []
         records = self._held
-        critical = any(record.priority <= Priority.SAFETY for record in records)
-        await self.outbox.append(records, critical=critical)
+        await self.outbox.append(records, critical=any(r.priority <= Priority.SAFETY for r in records))
         self._held = []
         self._failure = None
         self.sealed += len(records)
         self._settled.set()
         self._on_durable()
 
-    def _take_batch(self) -> list[Event]:
-        events = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch_max))]
-        if not self._closed:
+    def _take_batch(self) -> tuple[list[Event], bool]:
+        """Critical events by themselves, before any other: they do not wait for the sealing of a full batch."""
+        source = self._critical or self._ordinary
+        batch = [source.popleft() for _ in range(min(len(source), self._limits.batch_max))]
+        if not self._closed and not self._critical:
             self._urgent.clear()
-            if any(event.priority <= Priority.SAFETY for event in self._waiting):
-                self._urgent.set()
-        return events
+        return batch, source is self._critical
 
-    def _seal(self, events: Sequence[Event], wall_offset_ns: int | None) -> list[SealedRecord]:
-        """In a thread: a hardware key may take its time."""
-        records = []
-        for event in events:
+    def _seal(self, wall_offset_ns: int | None, *, critical: bool) -> list[SealedRecord]:
+        """In a thread: a hardware key may take its time. Stops early, leaving the rest, when a critical event comes."""
+        records: list[SealedRecord] = []
+        while self._sealing and (critical or not records or not self._critical):
+            event = self._sealing[0]
             header = Header(
                 device=self._sealer.keystore.device_id,
                 boot=self.outbox.boot,
@@ -231,16 +243,17 @@ class Recorder:
                 record = self._sealer.seal(content, header)
             except SealError as exc:
                 self._drop(event, str(exc))
-                continue
-            self._sequence, self._head = record.sequence, record.digest
-            records.append(record)
+            else:
+                self._sequence, self._head = record.sequence, record.digest
+                records.append(record)
+            del self._sealing[0]
         return records
 
     def _make_room(self) -> None:
-        lowest = max(event.priority for event in self._waiting)
-        index = next(i for i, event in enumerate(self._waiting) if event.priority == lowest)
-        event = self._waiting[index]
-        del self._waiting[index]
+        waiting = self._ordinary or self._critical
+        lowest = max(event.priority for event in waiting)
+        event = next(event for event in waiting if event.priority == lowest)
+        waiting.remove(event)
         self._drop(event, "no room is left to wait for the disk")
 
     def _drop(self, event: Event, reason: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from agent.core.config import Config
 from agent.core.errors import ConfigError, InputError, StoreError
 from agent.core.events import AgentStopped, Collision, Event, Priority, RoadImpact
-from agent.core.records import SealedRecord
+from agent.core.records import SealedRecord, encode_event
 from agent.store import recorder as recorder_module
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
@@ -53,7 +53,7 @@ class FailingDisk:
         await self._append(records, critical=critical)
 
 
-async def test_everything_put_is_committed_by_close_in_order(tmp_path: Path) -> None:
+async def test_everything_put_is_committed_by_close_the_crash_first(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     recorder = await open_recorder(config, ManualClock())
     events: list[Event] = [impact(1), CRASH, impact(2), braking(3), AgentStopped(t_ns=4, reason="stopped")]
@@ -62,7 +62,7 @@ async def test_everything_put_is_committed_by_close_in_order(tmp_path: Path) -> 
     recorder.close()
     await recorder.run()
     assert (recorder.sealed, recorder.dropped) == (5, 0)
-    assert await read_back(config) == events
+    assert await read_back(config) == [CRASH, *events[:1], *events[2:]]
 
 
 async def test_a_crash_is_durable_at_once_and_telemetry_waits_for_company(tmp_path: Path) -> None:
@@ -80,8 +80,9 @@ async def test_a_crash_is_durable_at_once_and_telemetry_waits_for_company(tmp_pa
     recorder.put(impact(2))
     recorder.put(CRASH)
     await clock.advance(0)
-    assert recorder.sealed == 3
-    assert durable == [200_000_000, 250_000_000]
+    assert recorder.sealed == 2
+    await clock.advance(0.3)
+    assert durable == [200_000_000, 250_000_000, 450_000_000]
     recorder.close()
     await running
 
@@ -100,16 +101,40 @@ async def test_a_full_batch_does_not_wait(tmp_path: Path) -> None:
     await running
 
 
-async def test_a_crash_behind_a_full_batch_does_not_wait_either(tmp_path: Path) -> None:
+async def test_a_crash_overtakes_a_full_batch(tmp_path: Path) -> None:
     clock = ManualClock()
-    recorder = await open_recorder(make_config(tmp_path, batch_max=5, batch_wait_ms=10_000), clock)
+    config = make_config(tmp_path, batch_max=5, batch_wait_ms=10_000)
+    recorder = await open_recorder(config, clock)
     running = asyncio.create_task(recorder.run())
     for event in (*map(impact, range(7)), CRASH, impact(8)):
         recorder.put(event)
     await clock.advance(0)
-    assert recorder.sealed == 9
+    assert recorder.sealed == 6
     recorder.close()
     await running
+    assert await read_back(config) == [CRASH, *map(impact, (0, 1, 2, 3, 4, 5, 6, 8))]
+
+
+async def test_a_crash_stops_the_sealing_of_a_batch_under_way(tmp_path: Path) -> None:
+    config, clock = make_config(tmp_path, batch_max=50), ManualClock()
+    encoded: list[Event] = []
+
+    def encode(event: Event, **context: Any) -> bytes:
+        encoded.append(event)
+        if len(encoded) == 3:
+            recorder.put(CRASH)  # arrives while the third of fifty is being sealed
+        return encode_event(event, **context)
+
+    recorder = await open_recorder(config, clock, encode=encode)
+    disk = FailingDisk(recorder)
+    for t_ns in range(50):
+        recorder.put(impact(t_ns))
+    running = asyncio.create_task(recorder.run())
+    await recorder.flush()
+    assert [len(batch) for batch in disk.batches] == [3, 1, 47]
+    recorder.close()
+    await running
+    assert await read_back(config) == [*map(impact, range(3)), CRASH, *map(impact, range(3, 50))]
 
 
 async def test_the_committed_instant_is_held(tmp_path: Path) -> None:
@@ -195,7 +220,7 @@ async def test_without_room_the_oldest_of_the_lowest_priority_goes(
     recorder.close()
     await recorder.run()
     assert recorder.dropped == 2
-    assert await read_back(config) == [CRASH, braking(3), CRASH]
+    assert await read_back(config) == [CRASH, CRASH, braking(3)]
 
 
 async def test_an_event_too_large_to_seal_is_counted_and_stops_nothing(tmp_path: Path) -> None:
