@@ -107,8 +107,7 @@ class Broker:
             writer.write(encode_disconnect(_SERVER_SHUTTING_DOWN))
             writer.close()
         await asyncio.gather(*self._clients)
-        await self._server.wait_closed()
-        self._server = None
+        self._server = None  # not wait_closed: since Python 3.12 it waits for handshakes that may never end
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, from its CONNECT to its end."""

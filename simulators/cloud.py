@@ -24,6 +24,7 @@ from simulators.mosquitto import BrokerFailed, Mosquitto, find_mosquitto
 from simulators.network import Network
 from simulators.pki import Authority
 
+_START_TIMEOUT_S: Final = 5.0
 _STOP_TIMEOUT_S: Final = 5.0
 
 BrokerKind = Literal["mosquitto", "embedded"]
@@ -83,19 +84,10 @@ class Cloud:
             await self._start_broker()
             self._network = Network(self._broker.port)
             await self._network.start()
+            await self._start_receiver()
         except BaseException:
             await self.stop()
             raise
-        self._service = asyncio.create_task(
-            serve(
-                self._link(INSURER, self._broker.port),
-                self._intake,
-                stopping=self._stopping,
-                terms=self._terms,
-                on_outcome=self._note,
-            ),
-            name="receiver",
-        )
 
     async def stop(self) -> None:
         """Receiver first, with its last receipts, then network and broker. Raises what ended the receiver early."""
@@ -173,6 +165,26 @@ class Cloud:
         self.outcomes[outcome.status] += 1
         self._on_outcome(outcome)
         self._changed.set()
+
+    async def _start_receiver(self) -> None:
+        """Return when it has subscribed: before that the broker would drop what cars publish."""
+        listening = asyncio.Event()
+        self._service = asyncio.create_task(
+            serve(
+                self._link(INSURER, self._broker.port),
+                self._intake,
+                stopping=self._stopping,
+                terms=self._terms,
+                on_connected=listening.set,
+                on_outcome=self._note,
+            ),
+            name="receiver",
+        )
+        waiting = asyncio.create_task(listening.wait())
+        await asyncio.wait({waiting, self._service}, timeout=_START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not listening.is_set():
+            raise BrokerFailed(f"the receiver cannot reach the {self.broker_kind} broker on port {self._broker.port}")
 
     async def _start_broker(self) -> None:
         try:

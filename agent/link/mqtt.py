@@ -261,3 +261,6 @@ class _Client(aiomqtt.Client):
         for ack in self._acks.values():
             if not ack.done():
                 ack.set_exception(self.down())
+        for answer in self._pending_subscribes.values():  # aiomqtt would wait for its whole timeout
+            if not answer.done():
+                answer.set_exception(self.down())

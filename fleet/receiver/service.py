@@ -63,6 +63,7 @@ async def serve(
     *,
     stopping: asyncio.Event,
     terms: Terms = DEFAULT_TERMS,
+    on_connected: Callable[[], None] = lambda: None,
     on_outcome: Callable[[Outcome], None] = lambda _: None,
     connect: Connect = mqtt.connect,
     uniform: Callable[[], float] = random.random,
@@ -87,6 +88,7 @@ async def serve(
         try:
             async with connect(link, client_id=terms.client_id, subscriptions=[topic]) as session:
                 _LOG.info("receiving from %s:%d", link.host, link.port)
+                on_connected()
                 await service.attend(session, stopping)
         except (LinkDown, StoreError) as exc:
             _LOG.warning("receiver is cut off: %s", exc)

@@ -10,6 +10,7 @@ from agent.core.errors import ConfigError, LinkDown, PublishRefused
 from agent.core.ports import Message, Session
 from agent.link.dial import check_link
 from agent.link.mqtt import connect
+from simulators.mqtt_codec import encode_connack
 from simulators.network import Network
 from simulators.pki import Authority
 
@@ -174,6 +175,22 @@ async def test_a_connect_can_be_given_up_at_any_moment(site: "Site") -> None:
         assert trying.cancelled()
     finally:
         await network.stop()
+
+
+async def test_an_end_before_the_subscription_is_seen_at_once() -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(encode_connack(0, session_present=False, properties={}))
+        await reader.read(1000)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    link = Link(host="127.0.0.1", port=server.sockets[0].getsockname()[1], ack_timeout_s=60.0)
+    async with asyncio.timeout(2):
+        with pytest.raises(LinkDown, match="connection lost"):
+            async with connect(link, client_id="car1", subscriptions=["a"]):
+                pass
+    server.close()
 
 
 async def test_a_strangers_certificate_is_not_let_in(site: "Site") -> None:
