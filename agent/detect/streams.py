@@ -49,13 +49,13 @@ class BucketMeans:
         t_all = np.concatenate([t for t, _ in self._open])
         v_all = np.concatenate([v for _, v in self._open])
         number = t_all // self._span_ns
-        starts = np.concatenate(([0], np.flatnonzero(np.diff(number)) + 1))
+        starts = np.concatenate(([0], np.flatnonzero(number[1:] != number[:-1]) + 1))
         self._number = last
         self._open = [(t_all[starts[-1] :], v_all[starts[-1] :])]
         if len(starts) == 1:
             return None
         sums = np.add.reduceat(v_all, starts, axis=0)[:-1]
-        return Buckets(number[starts[:-1]], sums / np.diff(starts)[:, None], t_all[starts[1:]])
+        return Buckets(number[starts[:-1]], sums / (starts[1:] - starts[:-1])[:, None], t_all[starts[1:]])
 
 
 class RestLevel:
