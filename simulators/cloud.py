@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
@@ -94,7 +95,10 @@ class Cloud:
         self._stopping.set()
         try:
             if self._service is not None:
-                await asyncio.wait_for(self._service, _STOP_TIMEOUT_S)
+                await asyncio.wait({self._service}, timeout=_STOP_TIMEOUT_S)
+                self._service.cancel()  # where it was about to connect it has nothing to say any more
+                with suppress(asyncio.CancelledError):
+                    await self._service
         finally:
             if self._network is not None:
                 await self._network.stop()
