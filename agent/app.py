@@ -22,12 +22,12 @@ from agent.core.config import Config
 from agent.core.errors import BundleRejected, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
+from agent.core.manifest import load_manifest
 from agent.core.paths import DBC, MODELS, PROMPTS
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
 from agent.detect.anomaly import AnomalyWatch
-from agent.detect.manifest import load_manifest
 from agent.health.stats import status_path, write_status
 from agent.inference import Watch
 from agent.link.uplink import Uplink
@@ -266,11 +266,15 @@ class _App:
         )
 
     def _make_watch(self) -> Watch | None:
+        """None where there is no model for this vehicle: it would know nothing, and cry wolf."""
         limits = self._config.detect.anomaly
         if self._hardware.inference is None or not limits.enabled:
             return None
+        manifest = load_manifest(MODELS / f"{limits.model}.toml")
+        if self._config.profile not in manifest.profiles:
+            return None
         return Watch(
-            AnomalyWatch(load_manifest(MODELS / f"{limits.model}.toml")),
+            AnomalyWatch(manifest, period_s=limits.period_s),
             self._hardware.inference,
             model=limits.model,
             clock=self._clock,

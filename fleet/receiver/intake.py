@@ -74,7 +74,10 @@ class Intake:
         if not places:
             return []
         self.store.commit()
-        ranges = self.store.stored_ranges(device, sorted(places))
+        # Apart: a range that ended in a record answered before would be refused whole by a car that forgot it since.
+        fresh = sorted(place for place, times in places.items() if times == 0)
+        again = sorted(place for place, times in places.items() if times > 0)
+        ranges = self.store.stored_ranges(device, fresh) + self.store.stored_ranges(device, again)
         self._unanswered[device] = {p: times + 1 for p, times in places.items() if times + 1 < _RECEIPTED_TIMES}
         return [
             (

@@ -116,7 +116,8 @@ def test_overtaking_records_are_receipted_though_the_chain_waits(insurer: Insure
     assert [(r.first, r.last) for r in insurer.receipted()] == [(3, 3), (6, 6)]
     assert insurer.store.counts().waiting == 2
     take(insurer, *records[3:5])
-    assert [(r.first, r.last) for r in insurer.receipted()] == [(3, 6)]
+    # Records 3 and 6 may be forgotten by now: new ones are answered in a range that does not end in them.
+    assert [(r.first, r.last) for r in insurer.receipted()] == [(4, 5), (3, 6)]
     insurer.store.close()
 
 
