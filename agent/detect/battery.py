@@ -25,7 +25,7 @@ _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a
 _SEARCH_NS: Final = 60 * NS
 _INFINITE: Final = float("inf")
 _DROP_FRESH_NS: Final = 60 * NS
-# Voltage (over, under) by chemistry: STANDARDS.md 6.2, common knowledge in the field and configurable.
+# Voltage (over, under) by chemistry: docs/sources.md 4, common knowledge in the field and configurable.
 _VOLTAGES: Final = {"lfp": (3.65, 2.5), "nmc": (4.25, 2.8)}
 
 
@@ -118,7 +118,7 @@ class BatteryDetector:
 
     Voltages in V, temperatures in Celsius. Values no cell can have (at most 0 V, above 6 V, outside -60..200 degC) are
     dropped here too, though decoding gates sentinels already. Thermal runaway is a rise of 1 degC/s for 3 s together
-    with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as quoted in STANDARDS.md 6.1).
+    with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as quoted in docs/sources.md 4).
     """
 
     inputs: tuple[str, ...] = tuple(source.path for source in _SOURCES)

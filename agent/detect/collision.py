@@ -23,9 +23,9 @@ _REARM_NS: Final = 5 * NS  # what begins within 5 s of it belongs to the same cr
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
-_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (STANDARDS.md 4.4, M)
+_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (docs/sources.md 3)
 _REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
-_STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (STANDARDS.md 4.4)
+_STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (docs/sources.md 3)
 _STATIONARY_LONGEST_NS: Final = 280 * MS
 
 

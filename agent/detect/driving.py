@@ -39,7 +39,7 @@ class _Candidate:
 
 
 class DrivingDetector:
-    """Limits of STANDARDS.md 5.1 (Digital Matter's and Teltonika's published values), all configurable.
+    """Limits of docs/sources.md 1 (Digital Matter's and Teltonika's published values), all configurable.
 
     Longitudinal is forward +, lateral is right + (SAE J670), both in m/s^2; gravity, tilt and bias are taken out as the
     level at rest. Two bases: the IMU low-passed to about 2 Hz, and the slope of Vehicle.Speed. Where both live, an IMU

@@ -1,4 +1,4 @@
-"""Thermal runaway of one temperature probe or cell, by the words of GB 38031-2025 (STANDARDS.md 6.1)."""
+"""Thermal runaway of one temperature probe or cell, by the words of GB 38031-2025 (docs/sources.md 4)."""
 
 from collections import deque
 from typing import Final

@@ -1,6 +1,6 @@
 """Delta-v bookkeeping of a crash pulse, in integers so that sums do not depend on where they began.
 
-Semantics follow 49 CFR 563 (STANDARDS.md 2.1); no conformity is claimed: a box on the dashboard is not an EDR.
+Semantics follow 49 CFR 563 (docs/sources.md 2); no conformity is claimed: a box on the dashboard is not an EDR.
 """
 
 from dataclasses import dataclass
@@ -147,5 +147,5 @@ def horizontal(vectors: Floats, mounting: Mounting) -> Floats:
 
 
 def pdof_deg(longitudinal: float, lateral: float) -> float:
-    """Principal direction of force from delta-v: 0 from ahead, 90 from the right (STANDARDS.md 4.3, M)."""
+    """Principal direction of force from delta-v: 0 from ahead, 90 from the right (docs/sources.md 2)."""
     return degrees(atan2(-lateral, -longitudinal)) % 360.0 if hypot(longitudinal, lateral) else 0.0

@@ -20,7 +20,7 @@ _VERTICAL_SHARE: Final = 1.2  # the vertical peak beats the horizontal one by th
 class RoadShocks:
     """Finds shocks in vertical and horizontal deviation; fed by the collision detector, which owns the IMU's history.
 
-    Amplitudes of potholes are not published (STANDARDS.md 4.4): the limit is ours and configurable.
+    Amplitudes of potholes are not published (docs/sources.md 3): the limit is ours and configurable.
     """
 
     def __init__(self, limits: RoadLimits) -> None:

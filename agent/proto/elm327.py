@@ -1,6 +1,6 @@
 """The dialogue with an ELM327 adapter, without I/O: `feed` what it says, `take` what to send.
 
-Made for clones (STANDARDS.md 7): nothing is sent before the prompt, a refused setting is no failure, an echo that
+Made for clones (docs/sources.md 5): nothing is sent before the prompt, a refused setting is no failure, an echo that
 stays is recognised, and a block of text that cannot be the answer to the pending command is dropped as stray instead
 of shifting every later answer by one. Sources: ELM327 data sheet (as widely quoted) and the issue trackers named there.
 

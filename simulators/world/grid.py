@@ -60,7 +60,7 @@ def convolve(x: Floats, kernel: Floats) -> Floats:
 
 
 def haversine_pulse(t_s: Floats, start_s: float, duration_s: float) -> Floats:
-    """Acceleration pulse of delta-v 1: sin^2, its peak is 2 / duration (STANDARDS: haversine, peak = 2 dv / T)."""
+    """Acceleration pulse of delta-v 1: sin^2, its peak is 2 / duration (haversine, docs/sources.md 3)."""
     phase = (t_s - start_s) / duration_s
     inside = (phase > 0) & (phase < 1)
     return np.where(inside, 2 / duration_s * np.sin(np.pi * phase) ** 2, 0.0)

@@ -94,7 +94,7 @@ def test_the_windows_do_not_matter_to_a_real_recording(shared_data: Path) -> Non
 
 @lru_cache
 def _channel(path: Path) -> tuple[Floats, Floats]:
-    """Seconds and m/s^2 at 10 kHz, filtered as an IMU does before it samples: CFC60 of SAE J211, STANDARDS.md 4.2."""
+    """Seconds and m/s^2 at 10 kHz, filtered as an IMU does before it samples: CFC60 of SAE J211, docs/sources.md 3."""
     rows = np.loadtxt(path)
     return rows[:, 0], _cfc60(_cfc60(rows[:, 1])[::-1])[::-1] * G
 

@@ -108,7 +108,7 @@ def test_a_collision_has_the_delta_v_the_peak_and_the_direction_asked_for(pdof_d
     change_kmh = 3.6 * pulse.sum(axis=0) / 400
     assert np.hypot(*change_kmh) == pytest.approx(25, abs=0.6)
     assert np.rad2deg(np.arctan2(-change_kmh[1], -change_kmh[0])) % 360 == pytest.approx(pdof_deg, abs=3)
-    peak = 2 * 25 / 3.6 / 0.12  # STANDARDS.md 4.4: haversine
+    peak = 2 * 25 / 3.6 / 0.12  # docs/sources.md 3: haversine
     assert np.hypot(pulse[:, 0], pulse[:, 1]).max() == pytest.approx(peak, rel=0.12)
     assert speed_at(drive, 19.5) == 0
 
