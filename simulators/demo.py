@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.table import Table
 
 from agent import app
 from agent.core.config import Config, Consent, Detect, Device, Store, Voice
 from agent.core.errors import AgentError, InputError
 from agent.core.events import ConfigApplied, ConfigRejected, Purpose
+from agent.core.keys import parse_ed25519
 from agent.core.paths import MODELS
 from agent.core.ports import Language, Microphone, Notice, Speaker
+from agent.store.chain import verify_chain
+from agent.store.seal import open_record
 from drivers.keystore import FileKeystore
 from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
@@ -150,6 +154,7 @@ class _Demo:
                 await car.run()
                 summary = await agent  # the clock stands: what is left to do lives in real time
         counts = self._cloud.counts()
+        self._console.print(self._summary(summary, keystore))
         return Outcome(
             lines=self._seen.lines,
             events=sum(summary.events.values()),
@@ -157,6 +162,25 @@ class _Demo:
             received=counts.received,
             verified=counts.verified,
         )
+
+    def _summary(self, summary: app.Summary, keystore: FileKeystore) -> Table:
+        """What came of the drive; the owner opens his own records with his key, as the insurer did with his."""
+        counts = summary.counts
+        envelopes = self._cloud.store.envelopes(_DEVICE)
+        device = parse_ed25519(keystore.public_key)
+        chain = verify_chain(envelopes, check=lambda envelope: open_record(envelope, self._cloud.owner_key, device))
+        told = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in sorted(summary.events.items()))
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column()
+        table.add_row("bus", f"{counts.frames} frames, {counts.decoded} decoded, {counts.bad} bad")
+        table.add_row("signals", f"{counts.samples} values, {counts.quality['valid']} of them valid")
+        table.add_row("events", told)
+        table.add_row(
+            "records", f"{summary.sealed} sealed, {sum(map(len, envelopes))} bytes, {summary.waiting} waiting"
+        )
+        table.add_row("chain", str(chain.finding or f"{chain.records} records fit, opened with the owner's key"))
+        return table
 
     def _config(self) -> Config:
         return Config(

@@ -15,7 +15,12 @@ CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Expected errors are one line on stderr and exit code 2."""
-    args = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["demo"]:  # it has options of its own
+        from simulators.demo import main as demo
+
+        return demo(given[1:])
+    args = _parser().parse_args(given)
     try:
         return int(args.run(args))
     except AgentError as exc:
@@ -29,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run the agent in the car"))
     _add_replay(commands.add_parser("replay", help="run recordings through the agent"))
-    _add_demo(commands.add_parser("demo", help="one simulated drive, from frame to receipt"))
+    commands.add_parser("demo", help="one simulated drive, from frame to receipt; see: outrider demo --help")
     _add_status(commands.add_parser("status", help="what the running agent says of itself"))
     _add_events(commands.add_parser("events", help="what waits in the outbox"))
     _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
@@ -64,17 +69,6 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         from agent.cli.replay import replay
 
         return asyncio.run(replay(args.files, profile=args.profile, dbc=args.dbc, as_json=args.json))
-
-    parser.set_defaults(run=run)
-
-
-def _add_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="see: outrider demo --help")
-
-    def run(args: argparse.Namespace) -> int:
-        from simulators.demo import main as demo
-
-        return demo(args.rest)
 
     parser.set_defaults(run=run)
 
