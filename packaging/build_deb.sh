@@ -8,7 +8,9 @@ cd "$(dirname "$0")/.."
 readonly python=.venv/bin/python
 version=$($python -c 'import agent; print(agent.__version__)')
 series=$($python -c 'import sys; print(f"{sys.version_info[0]}.{sys.version_info[1]}")')
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) # the same commit gives the same package
 readonly version series
+export SOURCE_DATE_EPOCH
 
 fail() { echo "build_deb: $*" >&2; exit 1; }
 
@@ -26,13 +28,21 @@ wheels() { # ARCH FOLDER
         --only-binary=:all: "${platforms[@]}" --python-version "$series" --implementation cp \
         --abi "cp${series/./}" --abi abi3 --abi none -r packaging/requirements.lock
     rm -rf "$2/bin"
+    find "$2" -type d -name tests -prune -exec rm -rf {} +
 }
 
 sources() { # FOLDER
     local part
     for part in agent drivers fleet simulators models firmware_config; do
-        git ls-files -z -- "$part" | xargs -0 -I{} install -D -m 644 {} "$1/{}"
+        git ls-files -z --cached --others --exclude-standard -- "$part" | xargs -0 -I{} install -D -m 644 {} "$1/{}"
     done
+}
+
+launcher() { # NAME MODULE
+    install -D -m 755 packaging/debian/outrider.sh "$root/opt/outrider/bin/$1"
+    sed -i "s/@PYTHON@/python$series/; s/@MODULE@/$2/" "$root/opt/outrider/bin/$1"
+    mkdir -p "$root/usr/bin"
+    ln -s "/opt/outrider/bin/$1" "$root/usr/bin/$1"
 }
 
 build() { # ARCH
@@ -41,19 +51,18 @@ build() { # ARCH
     mkdir -p "$root/opt/outrider/lib" "$root/DEBIAN"
     wheels "$arch" "$root/opt/outrider/lib"
     sources "$root/opt/outrider/lib"
-    install -D -m 755 packaging/debian/outrider.sh "$root/opt/outrider/bin/outrider"
-    sed -i "s/@PYTHON@/python$series/" "$root/opt/outrider/bin/outrider"
-    mkdir -p "$root/usr/bin" && ln -s /opt/outrider/bin/outrider "$root/usr/bin/outrider"
-    install -D -m 644 packaging/outrider.service "$root/lib/systemd/system/outrider.service"
+    launcher outrider agent
+    launcher outrider-fleet fleet
+    install -D -m 644 packaging/outrider.service "$root/usr/lib/systemd/system/outrider.service"
     install -D -m 644 packaging/outrider.sysctl "$root/usr/lib/sysctl.d/60-outrider.conf"
-    install -D -m 644 packaging/outrider.udev "$root/lib/udev/rules.d/60-outrider.rules"
+    install -D -m 644 packaging/outrider.udev "$root/usr/lib/udev/rules.d/60-outrider.rules"
     install -D -m 644 packaging/80-can.network "$root/usr/share/doc/outrider/80-can.network"
     install -D -m 644 packaging/outrider.toml "$root/etc/outrider/outrider.toml"
     install -D -m 644 LICENSE "$root/usr/share/doc/outrider/copyright"
     size=$(du -sk --exclude=DEBIAN "$root" | cut -f1)
-    sed "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@PYTHON@/python$series/; s/@SIZE@/$size/" packaging/debian/control >"$root/DEBIAN/control"
-    install -m 644 packaging/debian/conffiles "$root/DEBIAN/conffiles"
+    install -m 644 packaging/debian/control packaging/debian/conffiles "$root/DEBIAN/"
     install -m 755 packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm "$root/DEBIAN/"
+    sed -i "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@PYTHON@/python$series/; s/@SIZE@/$size/" "$root"/DEBIAN/{control,postinst}
     chmod -R u+rwX,go+rX,go-w "$root"
     mkdir -p dist
     dpkg-deb --root-owner-group -Zxz -z3 --build "$root" "dist/outrider_${version}_$arch.deb"

@@ -1,2 +1,2 @@
 #!/bin/sh
-exec env PYTHONPATH=/opt/outrider/lib PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 /usr/bin/@PYTHON@ -P -m agent "$@"
+exec env PYTHONPATH=/opt/outrider/lib PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1 /usr/bin/@PYTHON@ -P -m @MODULE@ "$@"

@@ -1,0 +1,26 @@
+"""`python -m tests.vm PACKAGE IMAGE`: the package's checks in a throw-away guest; `./run test-vm` does it all."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.vm.box import say
+from tests.vm.guest import HERE, NO_STATUS, Guest, run_in
+
+_LIMIT_S: Final = 900.0
+
+
+def main(package: Path, image: Path) -> int:
+    """Exit status 0 only if every check passed."""
+    log = image.with_name("console.log")
+    started_s = time.monotonic()
+    status = run_in(Guest(image, log), HERE / "job.sh", [HERE, package], limit_s=_LIMIT_S)
+    if status == NO_STATUS:
+        say(f"the guest gave no status; its console is in {log}")
+    say(f"test-vm: {'passed' if status == 0 else 'FAILED'} in {time.monotonic() - started_s:.0f} s")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

@@ -1,0 +1,94 @@
+"""The world outside the box, run in the guest with the packaged Python modules; each role says "ready" on a line.
+
+`dongle LINK`      an ELM327 adapter on a pty, reached by LINK, readable by the group dialout as udev would have it
+`broker FOLDER`    an insurer's mosquitto on port 8883 with certificates in FOLDER for the device and the receiver
+`records KEY PUB`  not a role: prints the outbox's records, opened and verified, as JSON lines
+"""
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+
+from agent.core.keys import parse_ed25519, read_key
+from agent.core.vss import SPEED
+from agent.store.look import look
+from agent.store.seal import open_record
+from drivers.keystore import open_x25519
+from simulators.access import INSURER, RULES
+from simulators.dongle import Dongle
+from simulators.ecu import Ecu
+from simulators.mosquitto import Mosquitto, find_mosquitto
+from simulators.pki import Authority
+
+DEVICE: Final = "guest"
+PORT: Final = 8883
+_STORE: Final = Path("/var/lib/outrider")
+
+
+async def serve_dongle(link: Path) -> None:
+    """A car that stands still at 42 km/h, as far as OBD-II is concerned."""
+    dongle = Dongle([Ecu(lambda: {SPEED: 42.0})])
+    await dongle.start()
+    _hand_over(Path(dongle.port), link)
+    _say_ready()
+    await asyncio.Event().wait()
+
+
+def _hand_over(port: Path, link: Path) -> None:
+    tty = port.resolve()
+    shutil.chown(tty, "root", "dialout")
+    tty.chmod(0o660)
+    link.symlink_to(tty)
+
+
+async def serve_broker(folder: Path) -> None:
+    """Mutual TLS: broker, device and insurer have certificates of one authority."""
+    program = find_mosquitto()
+    if program is None:
+        raise SystemExit("the image has no mosquitto")
+    authority = Authority(folder / "pki")
+    for name in (DEVICE, INSURER):
+        identity = authority.issue_client(name)
+        shutil.copy(identity.certificate, folder / f"{name}.crt")
+        shutil.copy(identity.key, folder / f"{name}.key")
+    shutil.copy(authority.certificate, folder / "ca.crt")
+    broker = Mosquitto(
+        program,
+        folder / "broker",
+        authority=authority.certificate,
+        identity=authority.issue_server(),
+        rules=RULES,
+        port=PORT,
+    )
+    await broker.start()
+    _say_ready()
+    await asyncio.Event().wait()
+
+
+def _say_ready() -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+def print_records(insurer_key: Path, device_key: Path) -> None:
+    """Every record that waits; one that does not open or verify ends this with a traceback."""
+    private, public = open_x25519(insurer_key), read_key(device_key, parse_ed25519)
+    _, envelopes = look(_STORE, 1_000_000)
+    for envelope in envelopes:
+        header, told = open_record(envelope, private, public)
+        sys.stdout.write(json.dumps([header.boot, header.sequence, told.event.kind]) + "\n")
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["dongle", link]:
+            asyncio.run(serve_dongle(Path(link)))
+        case ["broker", folder]:
+            asyncio.run(serve_broker(Path(folder)))
+        case ["records", insurer_key, device_key]:
+            print_records(Path(insurer_key), Path(device_key))
+        case _:
+            raise SystemExit(__doc__)
