@@ -12,6 +12,7 @@ from agent.core.signals import SignalWindow
 from agent.voice.dialog import Dialog
 from agent.voice.gate import Gate
 from agent.voice.outage import Outage
+from agent.voice.outranked import Outranked
 from agent.voice.prompts import SILENCE, UNCLEAR, Phrases, Question, choose_prompt
 from agent.voice.waiting import Item, Waiting
 
@@ -60,6 +61,7 @@ class Conversation:
         self._speaker_outage = Outage("speaker", clock=clock, notify=notify)
         self._microphone_outage = Outage("microphone", clock=clock, notify=notify)
         self._said_ns: dict[str, int] = {}  # by prompt key
+        self._outranked = Outranked()
         self._answered_ns: dict[str, int] = {}  # by question
         self._current: _Performance | None = None
         self._changed = asyncio.Event()
@@ -83,7 +85,8 @@ class Conversation:
             return
         now_ns = self._clock.monotonic_ns()
         said_ns = self._said_ns.get(prompt.key)
-        if said_ns is not None and now_ns - said_ns < prompt.cooldown_s * 1e9:
+        cooling = said_ns is not None and now_ns - said_ns < prompt.cooldown_s * 1e9
+        if cooling or self._outranked.silences(event, now_ns):
             self._counts["cooled"] += 1
             return
         self._waiting.put(Item(prompt, event, now_ns))
@@ -112,6 +115,9 @@ class Conversation:
                     await self._wait_for(item)
                     continue
                 self._waiting.remove(item)
+                if self._outranked.silences(item.event, self._clock.monotonic_ns()):
+                    self._counts["cooled"] += 1
+                    continue
                 await self._perform_alone(item)
         finally:
             self._waiting.clear()
@@ -183,6 +189,7 @@ class Conversation:
     async def _perform(self, current: _Performance) -> None:
         prompt, event = current.item.prompt, current.item.event
         self._said_ns[prompt.key] = self._clock.monotonic_ns()
+        self._outranked.note(event, self._clock.monotonic_ns())
         self._notify(Notice("said", self._clock.monotonic_ns(), prompt.text, event=event))
         await self._sound(current, prompt.text)
         self._counts["said"] += 1

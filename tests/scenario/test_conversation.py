@@ -265,6 +265,32 @@ async def test_the_same_thing_is_not_said_twice_within_its_cooldown() -> None:
         assert len(r.texts("said")) == 2
 
 
+async def test_a_lesser_alarm_is_not_told_after_a_graver_one() -> None:
+    def alarm(t_s: float, name: str, level: int) -> BatteryAlarm:
+        return BatteryAlarm(
+            t_ns=round(t_s * 1e9),
+            alarm=name,  # type: ignore[arg-type]  # two of its literals
+            level=level,
+            value=56.0,
+            limit=55.0,
+            unit="Celsius",
+        )
+
+    async with room(config=Voice(language="en")) as here:
+        here.talk.on_event(alarm(100, "temperature_difference", 2))
+        here.talk.on_event(alarm(100, "thermal_runaway", 4))
+        await here.clock.advance(20)
+        here.talk.on_event(alarm(120, "over_temperature", 2))
+        await here.clock.advance(60)
+        said = here.texts("said")
+        assert len(said) == 1
+        assert said[0].startswith("The battery may catch fire")
+        await here.clock.advance(300)
+        here.talk.on_event(alarm(480, "over_temperature", 2))
+        await here.clock.advance(30)
+        assert len(here.texts("said")) == 2
+
+
 async def test_the_queue_is_bounded_and_counts_what_it_drops() -> None:
     async with room(config=Voice(waiting_max=1)) as r:
         r.talk.on_event(harsh(r.clock))
