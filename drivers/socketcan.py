@@ -1,248 +1,213 @@
-"""CAN frames from the Linux kernel: CAN_RAW drained in windows by plain recvmsg.
+"""CAN frames from the Linux kernel: CAN_RAW emptied by recvmmsg into NumPy columns. It only listens.
 
-Layouts and constants are those of linux/can.h, linux/can/raw.h and linux/can/error.h. The socket is never written to.
+Woken by the first frame, then looked at once a window until a look finds nothing: wake-ups, not bytes, are what reading
+costs. A look takes batch_max frames at most, and what is left waits for its turn in the loop.
+
+An interface that goes down is given a second to come up again, on the same socket, as an `ip link set` down and up
+takes; after that, or if it is gone, the source is lost. Bus-off is told by an error frame and changes nothing here.
 """
 
 import asyncio
 import errno
-import os
+import logging
 import socket
-import struct
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
 
 from agent.core.config import Bus
 from agent.core.errors import SourceLost
-from agent.core.frames import (
-    BIT_RATE_SWITCH,
-    DATA_SIZE,
-    ERROR_FRAME,
-    ERROR_STATE,
-    EXTENDED,
-    FD,
-    OWN,
-    REMOTE,
-    FrameBatch,
-)
+from agent.core.frames import FrameBatch
 from agent.core.ports import Clock
+from drivers.socketcan_frames import count_errors, parse_frames, stamp
+from drivers.socketcan_receive import Received, Receiver
+from drivers.socketcan_socket import explain, is_up, open_socket, read_drops
 
-FRAME_BYTES: Final = 16  # struct can_frame
-FD_FRAME_BYTES: Final = 72  # struct canfd_frame
-_FRAME: Final = np.dtype(
-    [("id", "=u4"), ("length", "u1"), ("flags", "u1"), ("rest", "u1", 2), ("data", "u1", DATA_SIZE)]
-)
-
-_EXTENDED_BIT: Final = 0x8000_0000
-_REMOTE_BIT: Final = 0x4000_0000
-_ERROR_BIT: Final = 0x2000_0000
-_EXTENDED_MASK: Final = 0x1FFF_FFFF
-_STANDARD_MASK: Final = 0x7FF
-
-_SOL_CAN_RAW: Final = 101
-_CAN_RAW_ERR_FILTER: Final = 2
-_CAN_RAW_FD_FRAMES: Final = 5
-_SO_TIMESTAMPNS: Final = 35
-_SO_RXQ_OVFL: Final = 40
-_TIMESPEC: Final = struct.Struct("@ll")
-_DROPS: Final = struct.Struct("=I")
-_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_TIMESPEC.size) + socket.CMSG_SPACE(_DROPS.size)
-_RECEIVE_BUFFER_BYTES: Final = 4 << 20  # the kernel grants up to net.core.rmem_max
-_LATE_MAX_NS: Final = 2_000_000_000  # an older stamp means that the wall clock was set in between
-
-
-class Received(NamedTuple):
-    """What one recvmsg gave: the frame, the kernel's wall-clock stamp (0 if none), and whether this box sent it."""
-
-    frame: bytes
-    wall_ns: int
-    own: bool
+_LOG: Final = logging.getLogger(__name__)
+_DOWN_MAX_NS: Final = 1_000_000_000
+_CLOCK_READINGS: Final = 3
+_CLOCK_GAP_NS: Final = 50_000
 
 
 class SocketCanSource:
-    """A FrameSource over CAN_RAW. index is the bus number that its frames bear; connect is replaced in tests."""
+    """A FrameSource over CAN_RAW. index is the bus number that its frames bear; connect is replaced in tests.
+
+    can_ids: the frames the kernel lets through (as FrameBatch.keys()); None: all.
+    """
 
     def __init__(
-        self, bus: Bus, clock: Clock, *, index: int = 0, connect: Callable[[Bus], socket.socket] | None = None
+        self,
+        bus: Bus,
+        clock: Clock,
+        *,
+        index: int = 0,
+        can_ids: Collection[int] | None = None,
+        connect: Callable[[Bus], socket.socket] | None = None,
     ) -> None:
         self.name = f"{bus.interface}:{bus.channel}"
         self._config = bus
         self._clock = clock
         self._index = index
-        self._connect = connect or open_socket
+        self._connect = connect or (lambda bus: open_socket(bus, can_ids))
         self._socket: socket.socket | None = None
+        self._receiver: Receiver | None = None
+        self._first_frame: asyncio.Future[None] | None = None
+        self._behind = False  # the last look left frames in the queue
+        self._quiet = True  # the last look found none
+        self._down_ns: int | None = None
         self._failure: OSError | None = None
-        self._behind = False
+        self._since_ns = 0
         self._latest_ns = 0
-        self._kernel_drops = 0
-        self._counts = {"frames": 0, "error_frames": 0, "malformed": 0, "dropped": 0}
+        self._offset_ns = 0
+        self._drops = 0
+        self._counts = Counter(frames=0, error_frames=0, malformed=0, dropped=0)
 
     async def open(self) -> None:
-        """Bind to the interface. Raises SourceLost where there is none, or no CAN in this kernel."""
+        """Bind to the interface. Raises SourceLost where there is none, it is down, or this kernel has no CAN."""
         await self.close()
+        self._since_ns = self._latest_ns = self._clock.monotonic_ns()
+        self._offset_ns = self._read_offset()
         try:
             self._socket = self._connect(self._config)
         except OSError as exc:
-            raise SourceLost(f"{self.name} cannot be opened: {_explain(exc)}") from exc
+            raise SourceLost(f"{self.name} cannot be opened: {explain(exc)}") from exc
         self._socket.setblocking(False)  # noqa: FBT003 - the socket module's own signature
-        self._latest_ns = self._clock.monotonic_ns()
-        self._kernel_drops = 0
-        self._failure = None
+        self._receiver = Receiver(self._socket, self._config.batch_max)
+        self._behind, self._quiet, self._drops = False, True, 0
+        self._down_ns = self._failure = None
 
     async def close(self) -> None:
         """Let go of the socket; safe to call twice."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        sock, self._socket, self._receiver = self._socket, None, None
+        if sock is not None:
+            self._stop_waiting(sock)
+            self._count_drops(read_drops(sock))
+            sock.close()
 
     async def read_batch(self) -> FrameBatch:
         """Frames of the next window that has any, at most batch_max. Raises SourceLost."""
         while True:
-            if self._behind:
-                await asyncio.sleep(0)
-            else:
-                await self._clock.sleep(self._config.window_ms / 1000)
-            received = self._drain()
-            self._behind = len(received) >= self._config.batch_max
-            if received:
-                batch = self._make_batch(received)
-                if len(batch):
-                    return batch
+            await self._wait()
+            batch = self._look()
+            if len(batch):
+                return batch
 
     def counters(self) -> Mapping[str, int]:
-        """frames, error_frames, malformed datagrams, and dropped: what the kernel had no room for."""
+        """Count frames, error_frames, malformed datagrams, and dropped: what the kernel had no room for.
+
+        Where it has happened: error frames by class, interface_down, and recvmmsg_refused (read frame by frame).
+        """
+        if self._socket is not None:
+            self._count_drops(read_drops(self._socket))
         return dict(self._counts)
 
-    def _drain(self) -> list[Received]:
-        if self._socket is None:
-            raise SourceLost(f"{self.name} is not open")
-        received: list[Received] = []
-        receive = self._socket.recvmsg
+    async def _wait(self) -> None:
+        if self._behind:
+            await asyncio.sleep(0)
+            return
+        if self._quiet and self._down_ns is None and self._socket is not None:
+            await self._wait_for_first_frame(self._socket)
+            offset_ns = self._read_offset()
+            if abs(offset_ns - self._offset_ns) < self._config.window_ms * 1_000_000:  # drift, not a step
+                self._offset_ns = offset_ns
+        await self._clock.sleep(self._config.window_ms / 1000)
+
+    async def _wait_for_first_frame(self, sock: socket.socket) -> None:
+        """Return when there is something to read, an error included, or the socket is closed."""
+        loop = asyncio.get_running_loop()
+        woken = self._first_frame = loop.create_future()
+        loop.add_reader(sock, self._stop_waiting, sock)
         try:
-            while self._failure is None and len(received) < self._config.batch_max:
-                frame, ancillary, flags, _ = receive(FD_FRAME_BYTES, _ANCILLARY_BYTES)
-                wall_ns, drops = parse_ancillary(ancillary)
-                if drops is not None:
-                    self._count_drops(drops)
-                received.append(Received(frame, wall_ns, bool(flags & socket.MSG_DONTROUTE)))
-        except BlockingIOError:
-            return received
-        except OSError as exc:
-            self._failure = exc  # the kernel says it once, so it waits here until what came before is handed out
-        if self._failure is not None and not received:
-            raise SourceLost(f"{self.name}: {_explain(self._failure)}") from self._failure
-        return received
+            await woken
+        finally:
+            self._stop_waiting(sock)
 
-    def _count_drops(self, total: int) -> None:
-        """The kernel counts up from the socket's birth, modulo 2^32."""
-        self._counts["dropped"] += (total - self._kernel_drops) % (1 << 32)
-        self._kernel_drops = total
+    def _stop_waiting(self, sock: socket.socket) -> None:
+        woken, self._first_frame = self._first_frame, None
+        if woken is not None:
+            woken.get_loop().remove_reader(sock)
+            if not woken.done():
+                woken.set_result(None)
 
-    def _make_batch(self, received: Sequence[Received]) -> FrameBatch:
-        now_ns = self._clock.monotonic_ns()
-        offset_ns = now_ns - self._clock.wall_ns()
-        batch = parse_frames(received, now_ns=now_ns, latest_ns=self._latest_ns, offset_ns=offset_ns, bus=self._index)
-        self._counts["malformed"] += len(received) - len(batch)
-        if len(batch):
-            self._latest_ns = int(batch.t_ns[-1])
-            self._counts["frames"] += len(batch)
-            self._counts["error_frames"] += int(np.count_nonzero(batch.flags & ERROR_FRAME))
+    def _look(self) -> FrameBatch:
+        if self._receiver is None:
+            raise SourceLost(f"{self.name} is not open")
+        before_ns = self._clock.monotonic_ns()
+        received = self._receiver.receive()
+        self._note_refusal(self._receiver.refused)
+        self._note_error(received.error)
+        self._behind, self._quiet = received.full, not len(received.frames)
+        if self._quiet:
+            self._raise_if_lost()
+        batch = self._make_batch(received)
+        if not received.full:
+            self._since_ns = before_ns
         return batch
 
+    def _make_batch(self, received: Received) -> FrameBatch:
+        offset_ns = self._read_offset()
+        t_ns = stamp(
+            received.wall_ns,
+            now_ns=self._clock.monotonic_ns(),
+            since_ns=self._since_ns,
+            latest_ns=self._latest_ns,
+            offsets_ns=(self._offset_ns, offset_ns),
+        )
+        batch = parse_frames(received, t_ns, bus=self._index)
+        if len(batch):
+            self._offset_ns = offset_ns
+            self._latest_ns = int(batch.t_ns[-1])
+        self._count_drops(received.drops)
+        self._counts["frames"] += len(batch)
+        self._counts["malformed"] += len(t_ns) - len(batch)
+        self._counts.update({name: count for name, count in count_errors(batch).items() if count})
+        return batch
 
-def parse_frames(
-    received: Sequence[Received], *, now_ns: int, latest_ns: int, offset_ns: int, bus: int = 0
-) -> FrameBatch:
-    """Kernel frames (struct can_frame, struct canfd_frame) -> columns; datagrams of any other size are left out.
+    def _note_refusal(self, reason: str) -> None:
+        if reason and not self._counts["recvmmsg_refused"]:
+            self._counts["recvmmsg_refused"] = 1
+            _LOG.warning("%s: recvmmsg is refused (%s): reading frame by frame, which costs more", self.name, reason)
 
-    t_ns is the kernel's stamp plus offset_ns (monotonic minus wall time, both now), held within latest_ns..now_ns and
-    not decreasing. A stamp that is missing, in the future or more than 2 s old gives now_ns: the wall clock was set.
-    An error frame's can_id is its error class.
-    """
-    good = [r for r in received if len(r.frame) == FRAME_BYTES or len(r.frame) == FD_FRAME_BYTES]
-    count = len(good)
-    raw = np.frombuffer(b"".join([r.frame.ljust(FD_FRAME_BYTES, b"\0") for r in good]), _FRAME)
-    is_fd = np.fromiter((len(r.frame) == FD_FRAME_BYTES for r in good), np.bool_, count)
-    is_error = raw["id"] & _ERROR_BIT != 0
-    is_extended = (raw["id"] & _EXTENDED_BIT != 0) & ~is_error
-    is_remote = (raw["id"] & _REMOTE_BIT != 0) & ~is_error & ~is_fd
-    length = np.minimum(raw["length"], np.where(is_fd, np.uint8(DATA_SIZE), np.uint8(8)))
-    length[is_remote] = 0
-    data = np.where(np.arange(DATA_SIZE) < length[:, None], raw["data"], np.uint8(0))
-    wide = is_extended | is_error
-    own = np.fromiter((r.own for r in good), np.bool_, count)
-    flags = (
-        np.where(is_extended, EXTENDED, 0)
-        | np.where(is_remote, REMOTE, 0)
-        | np.where(is_error, ERROR_FRAME, 0)
-        | np.where(is_fd, FD, 0)
-        | np.where(is_fd & (raw["flags"] & 1 != 0), BIT_RATE_SWITCH, 0)
-        | np.where(is_fd & (raw["flags"] & 2 != 0), ERROR_STATE, 0)
-        | np.where(own, OWN, 0)
-    ).astype(np.uint8)
-    return FrameBatch(
-        _times([r.wall_ns for r in good], now_ns, latest_ns, offset_ns=offset_ns),
-        np.full(count, bus, np.uint8),
-        (raw["id"] & np.where(wide, _EXTENDED_MASK, _STANDARD_MASK)).astype(np.uint32),
-        flags,
-        length,
-        data,
-    )
+    def _note_error(self, error: OSError | None) -> None:
+        if error is None:
+            return
+        if error.errno == errno.ENETDOWN:
+            self._counts["interface_down"] += 1
+            self._down_ns = self._clock.monotonic_ns()
+        else:
+            self._failure = error
 
+    def _raise_if_lost(self) -> None:
+        """Once all that came before has been handed out."""
+        if self._failure is not None:
+            raise SourceLost(f"{self.name}: {explain(self._failure)}") from self._failure
+        if self._down_ns is None or self._socket is None:
+            return
+        try:
+            if is_up(self._socket, self._config.channel):
+                self._down_ns = None
+                return
+        except OSError as exc:
+            raise SourceLost(f"{self.name}: {explain(exc)}") from exc
+        if self._clock.monotonic_ns() - self._down_ns >= _DOWN_MAX_NS:
+            raise SourceLost(f"{self.name}: the interface is down")
 
-def parse_ancillary(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int | None]:
-    """(kernel stamp in ns since 1970, 0 if none; drops so far, None if not told) from recvmsg's control messages."""
-    wall_ns, drops = 0, None
-    for level, kind, data in ancillary:
-        if level != socket.SOL_SOCKET:
-            continue
-        if kind == _SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            wall_ns = seconds * 1_000_000_000 + nanoseconds
-        elif kind == _SO_RXQ_OVFL and len(data) >= _DROPS.size:
-            (drops,) = _DROPS.unpack_from(data)
-    return wall_ns, drops
+    def _count_drops(self, total: int | None) -> None:
+        """The kernel counts up from the socket's birth, modulo 2^32; an older count may come after a newer one."""
+        new = 0 if total is None else (total - self._drops) % (1 << 32)
+        if 0 < new < 1 << 31:
+            self._counts["dropped"] += new
+            self._drops = (self._drops + new) % (1 << 32)
 
-
-def open_socket(bus: Bus) -> socket.socket:
-    """A CAN_RAW socket bound to the interface, error frames included. Raises OSError."""
-    if not hasattr(socket, "AF_CAN"):
-        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-    sock = socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW)
-    try:
-        sock.setsockopt(_SOL_CAN_RAW, _CAN_RAW_ERR_FILTER, _EXTENDED_MASK)
-        if bus.fd:
-            sock.setsockopt(_SOL_CAN_RAW, _CAN_RAW_FD_FRAMES, 1)
-        enable_reports(sock)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-        sock.bind((bus.channel,))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def enable_reports(sock: socket.socket) -> None:
-    """Ask the kernel for a time stamp and the count of drops with every frame. Raises OSError."""
-    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
-
-
-def _times(wall_ns: Sequence[int], now_ns: int, latest_ns: int, *, offset_ns: int) -> npt.NDArray[np.int64]:
-    t_ns = np.array(wall_ns, np.int64) + offset_ns
-    t_ns[(t_ns > now_ns) | (t_ns < now_ns - _LATE_MAX_NS)] = now_ns
-    return np.clip(np.maximum.accumulate(t_ns), latest_ns, max(now_ns, latest_ns)) if len(t_ns) else t_ns
-
-
-def _explain(exc: OSError) -> str:
-    reasons = {
-        errno.EAFNOSUPPORT: "this kernel has no CAN (module can_raw)",
-        errno.EPROTONOSUPPORT: "this kernel has no raw CAN (module can_raw)",
-        errno.ENODEV: "no such interface",
-        errno.ENXIO: "no such interface",
-        errno.ENETDOWN: "the interface is down",
-        errno.EPERM: "not permitted",
-    }
-    return reasons.get(exc.errno or 0, exc.strerror or str(exc))
+    def _read_offset(self) -> int:
+        """Monotonic minus wall time. Read again if this process was held up between the two clocks."""
+        best_ns, offset_ns = 1 << 62, 0
+        for _ in range(_CLOCK_READINGS):
+            before_ns = self._clock.monotonic_ns()
+            wall_ns = self._clock.wall_ns()
+            gap_ns = self._clock.monotonic_ns() - before_ns
+            if gap_ns < best_ns:
+                best_ns, offset_ns = gap_ns, before_ns + gap_ns // 2 - wall_ns
+            if gap_ns <= _CLOCK_GAP_NS:
+                break
+        return offset_ns

@@ -1,137 +1,63 @@
-"""SocketCAN without CAN: bytes through the parser, and a pair of datagram sockets for the kernel."""
+"""The source on a pair of datagram sockets in the place of the kernel's CAN stack."""
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 import time
 from collections.abc import AsyncIterator
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from agent.core.config import Bus
 from agent.core.errors import SourceLost
-from agent.core.frames import BIT_RATE_SWITCH, ERROR_FRAME, ERROR_STATE, EXTENDED, FD, OWN, REMOTE, FrameBatch
+from agent.core.frames import FrameBatch
+from drivers import socketcan, socketcan_receive
 from drivers.clock import SystemClock
-from drivers.socketcan import Received, SocketCanSource, enable_reports, open_socket, parse_ancillary, parse_frames
+from drivers.socketcan import SocketCanSource
+from drivers.socketcan_receive import Receiver
+from drivers.socketcan_socket import enable_reports
 from simulators.clock import ManualClock
 
 MS = 1_000_000
 S = 1_000 * MS
 
 
-def frame(can_id: int, data: bytes, *, length: int | None = None) -> bytes:
-    return struct.pack("=IB3x8s", can_id, len(data) if length is None else length, data)
+def frame(can_id: int, data: bytes = b"") -> bytes:
+    return struct.pack("=IB3x8s", can_id, len(data), data)
 
 
-def fd_frame(can_id: int, data: bytes, *, flags: int = 0) -> bytes:
-    return struct.pack("=IBB2x64s", can_id, len(data), flags, data)
+def fd_frame(can_id: int, data: bytes) -> bytes:
+    return struct.pack("=IBB2x64s", can_id, len(data), 0, data)
 
 
-def parse(*frames: bytes, now_ns: int = 10 * S, latest_ns: int = 0, own: bool = False) -> FrameBatch:
-    return parse_frames([Received(f, 0, own) for f in frames], now_ns=now_ns, latest_ns=latest_ns, offset_ns=0, bus=2)
+class CountingClock(ManualClock):
+    """Counts how often it was waited on."""
 
+    sleeps = 0
 
-def test_every_kind_of_frame_is_parsed() -> None:
-    batch = parse(
-        frame(0x123, b"\x01\x02"),
-        frame(0x18FEF100 | 0x8000_0000, bytes(range(8))),
-        frame(0x7FF | 0x4000_0000, b"", length=8),
-        frame(0x2000_0000 | 0x40, bytes(8)),
-        fd_frame(0x456, bytes(range(64)), flags=0b111),
-        fd_frame(0x1ABCDEF0 | 0x8000_0000, b"\xff", flags=0b100),
-    )
-    assert batch.can_id.tolist() == [0x123, 0x18FEF100, 0x7FF, 0x40, 0x456, 0x1ABCDEF0]
-    assert batch.flags.tolist() == [
-        0,
-        EXTENDED,
-        REMOTE,
-        ERROR_FRAME,
-        FD | BIT_RATE_SWITCH | ERROR_STATE,
-        FD | EXTENDED,
-    ]
-    assert batch.length.tolist() == [2, 8, 0, 8, 64, 1]
-    assert batch.data[0].tolist() == [1, 2] + [0] * 62
-    assert batch.data[4].tolist() == list(range(64))
-    assert (batch.bus == 2).all()
-    assert batch.data.flags["C_CONTIGUOUS"]
-
-
-def test_bytes_beyond_the_length_are_not_data() -> None:
-    assert parse(frame(1, b"\xff" * 8, length=3)).data[0].tolist() == [255] * 3 + [0] * 61
-
-
-def test_a_length_beyond_the_frame_is_cut() -> None:
-    assert parse(frame(1, b"\xff" * 8, length=15)).length.tolist() == [8]
-
-
-def test_frames_of_this_box_are_marked() -> None:
-    assert parse(frame(1, b""), own=True).flags.tolist() == [OWN]
-
-
-@pytest.mark.parametrize("size", [0, 1, 15, 17, 71])
-def test_datagrams_of_another_size_are_left_out(size: int) -> None:
-    assert len(parse(bytes(size))) == 0
-    assert parse(bytes(size), frame(7, b"")).can_id.tolist() == [7]
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.one_of(st.binary(min_size=16, max_size=16), st.binary(min_size=72, max_size=72), st.binary(max_size=80))
-    )
-)
-def test_any_datagrams_give_columns_that_hold_together(datagrams: list[bytes]) -> None:
-    batch = parse(*datagrams)
-    assert len(batch) == sum(len(datagram) in (16, 72) for datagram in datagrams)
-    assert (batch.length <= 64).all()
-    assert (batch.can_id <= 0x1FFFFFFF).all()
-    assert (batch.can_id[batch.flags & (EXTENDED | ERROR_FRAME) == 0] <= 0x7FF).all()
-    assert not batch.data[np.arange(64) >= batch.length[:, None]].any()
-
-
-def test_kernel_stamps_become_monotonic() -> None:
-    wall = 1_790_000_000 * S
-    received = [Received(frame(n, b""), wall + n * MS, own=False) for n in (1, 3, 2)]
-    batch = parse_frames(received, now_ns=50 * S + 5 * MS, latest_ns=0, offset_ns=50 * S - wall)
-    assert [t - 50 * S for t in batch.t_ns.tolist()] == [1 * MS, 3 * MS, 3 * MS]
-
-
-@pytest.mark.parametrize("wall_ns", [0, 200 * S, 90 * S])
-def test_a_stamp_that_cannot_be_means_now(wall_ns: int) -> None:
-    batch = parse_frames([Received(frame(1, b""), wall_ns, own=False)], now_ns=100 * S, latest_ns=0, offset_ns=0)
-    assert batch.t_ns.tolist() == [100 * S]
-
-
-def test_time_does_not_go_back_between_drains() -> None:
-    received = [Received(frame(1, b""), 99 * S, own=False)]
-    batch = parse_frames(received, now_ns=100 * S, latest_ns=99 * S + 7, offset_ns=0)
-    assert batch.t_ns.tolist() == [99 * S + 7]
-
-
-def test_control_messages() -> None:
-    stamp = (socket.SOL_SOCKET, 35, struct.pack("@ll", 1_790_000_000, 5))
-    drops = (socket.SOL_SOCKET, 40, struct.pack("=I", 17))
-    assert parse_ancillary([stamp, drops]) == (1_790_000_000 * S + 5, 17)
-    assert parse_ancillary([]) == (0, None)
-    assert parse_ancillary([(socket.SOL_SOCKET, 35, b""), (socket.SOL_SOCKET, 40, b""), (1000, 35, bytes(16))]) == (
-        0,
-        None,
-    )
+    async def sleep(self, seconds: float) -> None:
+        self.sleeps += 1
+        await super().sleep(seconds)
 
 
 class Kernel:
-    """The other end of a datagram pair, in the place of the kernel's CAN stack."""
+    """The other end of a pair of UDP sockets, whose queue is long and whose drops the kernel counts."""
 
     def __init__(self) -> None:
-        self.near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.far.bind(("127.0.0.1", 0))
+        self.near.connect(self.far.getsockname())
         enable_reports(self.far)
 
     def connect(self, _: Bus) -> socket.socket:
-        return self.far
+        return self.far.dup()
+
+    def send(self, *frames: bytes) -> None:
+        for datagram in frames:
+            self.near.send(datagram)
 
     def close(self) -> None:
         self.near.close()
@@ -145,49 +71,84 @@ async def kernel() -> AsyncIterator[Kernel]:
     kernel.close()
 
 
+def fail_with(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
+    """Let the next reads of the socket fail, each once, as a raw CAN socket reports its interface."""
+    waiting, fill = list(codes), Receiver._fill
+
+    def fail_first(receiver: Receiver, start: int) -> int:
+        if waiting:
+            code = waiting.pop(0)
+            raise OSError(code, os.strerror(code))
+        return fill(receiver, start)
+
+    monkeypatch.setattr(Receiver, "_fill", fail_first)
+
+
 async def read(source: SocketCanSource, clock: ManualClock) -> FrameBatch:
     task = asyncio.create_task(source.read_batch())
     await clock.advance(0.02)
     return await asyncio.wait_for(task, 5)
 
 
-async def test_frames_are_drained_once_a_window(kernel: Kernel) -> None:
-    clock = ManualClock()
+async def test_the_first_frame_wakes_and_its_window_is_read_at_once(kernel: Kernel) -> None:
+    clock = CountingClock()
     source = SocketCanSource(Bus(), clock, index=1, connect=kernel.connect)
     await source.open()
     task = asyncio.create_task(source.read_batch())
-    kernel.near.send(frame(1, b"\x01"))
+    await clock.advance(60)
+    assert clock.sleeps == 0, "a silent bus costs nothing"
+    kernel.send(frame(1, b"\x01"))
     await clock.advance(0.0199)
     assert not task.done()
-    kernel.near.send(fd_frame(2, bytes(12)))
-    kernel.near.send(b"short")
+    kernel.send(fd_frame(2, bytes(12)), b"short")
     await clock.advance(0.0001)
     batch = await task
     assert batch.can_id.tolist() == [1, 2]
     assert batch.length.tolist() == [1, 12]
     assert batch.bus.tolist() == [1, 1]
-    assert batch.t_ns.tolist() == [20 * MS, 20 * MS], "a wall clock that is not this clock's is not believed"
+    now_ns = 60 * S + 20 * MS
+    assert batch.t_ns.tolist() == [now_ns, now_ns], "a wall clock that is not this clock's is not believed"
     assert source.counters() == {"frames": 2, "error_frames": 0, "malformed": 1, "dropped": 0}
     await source.close()
 
 
-async def test_a_drain_has_a_limit_and_the_rest_follows_at_once(kernel: Kernel) -> None:
+async def test_a_busy_bus_is_looked_at_every_window_until_it_is_quiet(kernel: Kernel) -> None:
+    clock = CountingClock()
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
+    await source.open()
+    for n in range(3):
+        kernel.send(frame(n))
+        assert (await read(source, clock)).can_id.tolist() == [n]
+    assert clock.sleeps == 3
+    task = asyncio.create_task(source.read_batch())
+    await clock.advance(60)
+    assert clock.sleeps == 4, "one look that finds nothing, and then sleep"
+    kernel.send(frame(3))
+    await clock.advance(0.02)
+    assert (await task).can_id.tolist() == [3]
+    await source.close()
+
+
+async def test_a_look_has_a_limit_and_the_rest_follows_at_once(kernel: Kernel) -> None:
     clock = ManualClock()
-    kernel.near.setblocking(False)  # noqa: FBT003 - the socket module's own signature
     source = SocketCanSource(Bus(batch_max=16), clock, connect=kernel.connect)
     await source.open()
-    sent = 0
-    try:
-        while sent < 40:
-            kernel.near.send(frame(sent, b""))
-            sent += 1
-    except BlockingIOError:
-        pass  # net.unix.max_dgram_qlen may be as low as 10
-    got = (await read(source, clock)).can_id.tolist()
-    if sent > 16:
-        got += (await asyncio.wait_for(source.read_batch(), 5)).can_id.tolist()
-        assert clock.monotonic_ns() == 20 * MS
-    assert got == list(range(min(sent, 32)))
+    kernel.send(*map(frame, range(40)))
+    got = [(await read(source, clock)).can_id.tolist()]
+    turns = 0
+
+    async def something_else() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(something_else())
+    got += [(await source.read_batch()).can_id.tolist() for _ in range(2)]
+    other.cancel()
+    assert got == [list(range(16)), list(range(16, 32)), list(range(32, 40))]
+    assert turns >= 2, "a flood leaves the loop to others in between"
+    assert clock.monotonic_ns() == 20 * MS
     await source.close()
 
 
@@ -196,7 +157,7 @@ async def test_kernel_stamps_arrive_with_the_frames(kernel: Kernel) -> None:
     source = SocketCanSource(Bus(window_ms=1), clock, connect=kernel.connect)
     await source.open()
     before_ns = clock.monotonic_ns()
-    kernel.near.send(frame(1, b""))
+    kernel.send(frame(1))
     after_ns = clock.monotonic_ns()
     batch = await asyncio.wait_for(source.read_batch(), 5)
     slack_ns = abs((time.time_ns() - time.monotonic_ns()) - (clock.wall_ns() - clock.monotonic_ns())) + 5 * MS
@@ -204,40 +165,91 @@ async def test_kernel_stamps_arrive_with_the_frames(kernel: Kernel) -> None:
     await source.close()
 
 
-class Failing:
-    """A socket that hands out what it is given and then fails once, as a raw CAN socket reports its interface."""
+class SteppingClock(SystemClock):
+    """Its wall clock is set now and then. The kernel's stamps below are from before."""
 
-    def __init__(self, frames: list[bytes], code: int, *, drops: tuple[int, ...] = ()) -> None:
-        self.frames = frames
-        self.code = code
-        self.drops = list(drops)
+    step_ns = 0
 
-    def recvmsg(self, _size: int, _ancillary: int) -> tuple[bytes, list[tuple[int, int, bytes]], int, None]:
-        if self.frames:
-            drops = [(socket.SOL_SOCKET, 40, struct.pack("=I", self.drops.pop(0)))] if self.drops else []
-            return self.frames.pop(0), drops, socket.MSG_DONTROUTE, None
-        code, self.code = self.code, errno.EAGAIN
-        raise OSError(code, "")
+    def wall_ns(self) -> int:
+        return super().wall_ns() + self.step_ns
 
-    def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the socket module's own signature
-        assert not flag
 
-    def close(self) -> None:
-        self.frames.clear()
+@pytest.mark.parametrize("step_ns", [300 * MS, -300 * MS, 3600 * S, -3600 * S])
+async def test_a_step_of_the_wall_clock_does_not_move_frames(kernel: Kernel, step_ns: int) -> None:
+    clock = SteppingClock()
+    source = SocketCanSource(Bus(window_ms=1), clock, connect=kernel.connect)
+    await source.open()
+    source._since_ns -= 10 * S  # as if the bus had been silent for long
+    source._latest_ns -= 10 * S
+    before_ns = clock.monotonic_ns()
+    kernel.send(frame(1))
+    clock.step_ns = step_ns
+    batch = await asyncio.wait_for(source.read_batch(), 5)
+    assert before_ns - 2 * MS <= batch.t_ns[0] <= clock.monotonic_ns()
+    await source.close()
+
+
+async def test_a_short_down_of_the_interface_is_survived(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    up = False
+    monkeypatch.setattr(socketcan, "is_up", lambda *_: up)
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
+    await source.open()
+    kernel.send(frame(1))
+    fail_with(monkeypatch, errno.ENETDOWN)
+    assert (await read(source, clock)).can_id.tolist() == [1], "what came before is not lost"
+    task = asyncio.create_task(source.read_batch())
+    await clock.advance(0.9)
+    up = True
+    await clock.advance(60)
+    kernel.send(frame(2))
+    await clock.advance(0.02)
+    assert (await task).can_id.tolist() == [2]
+    assert source.counters()["interface_down"] == 1
+    await source.close()
+
+
+async def test_an_interface_that_stays_down_is_a_lost_source(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    monkeypatch.setattr(socketcan, "is_up", lambda *_: False)
+    source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
+    await source.open()
+    kernel.send(frame(1))
+    fail_with(monkeypatch, errno.ENETDOWN)
+    assert len(await read(source, clock)) == 1
+    task = asyncio.create_task(source.read_batch())
+    await clock.advance(0.98)
+    assert not task.done()
+    await clock.advance(0.04)
+    with pytest.raises(SourceLost, match="socketcan:can7: the interface is down"):
+        await task
+    await source.close()
+
+
+async def test_an_interface_that_is_deleted_while_down_is_gone(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    source = SocketCanSource(Bus(channel="no-such-can"), clock, connect=kernel.connect)
+    await source.open()
+    kernel.send(frame(1))
+    fail_with(monkeypatch, errno.ENETDOWN)
+    assert len(await read(source, clock)) == 1
+    with pytest.raises(SourceLost, match="socketcan:no-such-can: no such interface"):
+        await read(source, clock)
+    await source.close()
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"),
-    [(errno.ENETDOWN, "the interface is down"), (errno.ENODEV, "no such interface"), (errno.ENOBUFS, "")],
+    ("code", "reason"), [(errno.ENODEV, "no such interface"), (errno.ENOBUFS, "No buffer space available")]
 )
-async def test_an_interface_that_goes_away_is_a_lost_source(code: int, reason: str) -> None:
+async def test_an_interface_that_is_gone_is_a_lost_source(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
+) -> None:
     clock = ManualClock()
-    failing = Failing([frame(1, b""), frame(2, b"")], code)
-    source = SocketCanSource(Bus(channel="can7"), clock, connect=lambda _: failing)  # type: ignore[arg-type,return-value]  # a socket where it matters
+    source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
     await source.open()
-    batch = await read(source, clock)
-    assert batch.can_id.tolist() == [1, 2], "what came before is not lost"
-    assert batch.flags.tolist() == [OWN, OWN]
+    kernel.send(frame(1), frame(2))
+    fail_with(monkeypatch, code)
+    assert (await read(source, clock)).can_id.tolist() == [1, 2], "what came before is not lost"
     with pytest.raises(SourceLost, match=f"socketcan:can7: {reason}"):
         await read(source, clock)
     await source.close()
@@ -245,13 +257,99 @@ async def test_an_interface_that_goes_away_is_a_lost_source(code: int, reason: s
         await read(source, clock)
 
 
-async def test_frames_the_kernel_dropped_are_counted() -> None:
+async def test_a_source_closed_while_it_waits_is_not_open(kernel: Kernel) -> None:
     clock = ManualClock()
-    failing = Failing([frame(n, b"") for n in range(4)], errno.EAGAIN, drops=(0, 5, 5, 2))
-    source = SocketCanSource(Bus(), clock, connect=lambda _: failing)  # type: ignore[arg-type,return-value]  # a socket where it matters
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     await source.open()
-    assert len(await read(source, clock)) == 4
-    assert source.counters()["dropped"] == 5 + (2 - 5) % (1 << 32)
+    task = asyncio.create_task(source.read_batch())
+    await clock.advance(1)
+    await source.close()
+    await clock.advance(0.02)
+    with pytest.raises(SourceLost, match="not open"):
+        await task
+
+
+async def test_a_source_can_be_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = ManualClock()
+    kernels = [Kernel(), Kernel()]
+    waiting = iter(kernels)
+    source = SocketCanSource(Bus(), clock, connect=lambda _: next(waiting).far)
+    for n, kernel in enumerate(kernels):
+        await source.open()
+        kernel.send(frame(n))
+        assert (await read(source, clock)).can_id.tolist() == [n]
+        task = asyncio.create_task(source.read_batch())
+        await clock.advance(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await source.close()
+    assert source.counters()["frames"] == 2
+    for kernel in kernels:
+        kernel.close()
+
+
+async def test_every_frame_is_received_or_counted(kernel: Kernel) -> None:
+    clock = ManualClock()
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
+    kernel.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the kernel's minimum: a few frames
+    await source.open()
+    for burst in range(3):
+        kernel.send(*[frame(n) for n in range(50)])
+        await read(source, clock)
+        counters = source.counters()
+        assert counters["dropped"] > 0
+        assert counters["frames"] + counters["dropped"] == 50 * (burst + 1), "also if no frame came after"
+    await source.close()
+    assert source.counters()["dropped"] == counters["dropped"]
+
+
+async def test_the_kernel_s_count_may_wrap_and_may_come_late() -> None:
+    source = SocketCanSource(Bus(), ManualClock())
+    for total, dropped in ((5, 5), (None, 5), (3, 5), (5, 5), (9, 9), ((1 << 31) - 1, (1 << 31) - 1)):
+        source._count_drops(total)
+        assert source.counters()["dropped"] == dropped
+    source._count_drops((1 << 32) - 2)
+    source._count_drops(1)
+    assert source.counters()["dropped"] == (1 << 32) + 1
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+async def test_a_refused_recvmmsg_is_told_once(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
+) -> None:
+    def refuse(_descriptor: int, _headers: int, _count: int) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(socketcan_receive, "recvmmsg", refuse)
+    clock = ManualClock()
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
+    for n in range(3):
+        await source.open()
+        kernel.send(frame(n), frame(n + 1))
+        assert (await read(source, clock)).can_id.tolist() == [n, n + 1]
+    assert source.counters()["recvmmsg_refused"] == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"socketcan:can0: recvmmsg is refused ({os.strerror(code)}): reading frame by frame, which costs more"
+    ]
+    await source.close()
+
+
+async def test_errors_of_the_bus_are_counted_and_handed_on(kernel: Kernel) -> None:
+    clock = ManualClock()
+    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
+    await source.open()
+    kernel.send(frame(0x2000_0040, bytes(8)), frame(0x2000_0100, bytes(8)), frame(1), frame(0x2000_0040, bytes(8)))
+    assert len(await read(source, clock)) == 4, "bus-off ends nothing: the controller may come back"
+    assert source.counters() == {
+        "frames": 4,
+        "error_frames": 3,
+        "bus_off": 2,
+        "restarted": 1,
+        "malformed": 0,
+        "dropped": 0,
+    }
+    await source.close()
 
 
 async def test_an_interface_that_is_not_there_is_told() -> None:
@@ -261,11 +359,18 @@ async def test_an_interface_that_is_not_there_is_told() -> None:
     await source.close()
 
 
-def test_a_kernel_without_can_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(socket, "AF_CAN", raising=False)
-    with pytest.raises(OSError, match="not supported") as caught:
-        open_socket(Bus())
-    assert caught.value.errno == errno.EAFNOSUPPORT
+async def test_the_identifiers_asked_for_reach_the_socket(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
+    asked: list[object] = []
+
+    def connect(_bus: Bus, can_ids: object) -> socket.socket:
+        asked.append(can_ids)
+        return kernel.far
+
+    monkeypatch.setattr(socketcan, "open_socket", connect)
+    source = SocketCanSource(Bus(), ManualClock(), can_ids=[0x7E8])
+    await source.open()
+    await source.close()
+    assert asked == [[0x7E8]]
 
 
 def test_the_source_cannot_send() -> None:
