@@ -96,9 +96,17 @@ class Timeline:
             self._print(notice.t_ns, who, notice.text, style)
 
     def _print(self, t_ns: int, who: str, text: str, style: str) -> None:
-        seconds = max(0.0, (t_ns - self._start_ns) / 1e9)
-        line = Text.assemble((f"{seconds:6.1f} s  ", "dim"), (f"{who:<7}", "dim"), (text, style))
-        (self._live.console if self._live else self._console).print(line, soft_wrap=self._live is None)
+        seconds = f"{max(0.0, (t_ns - self._start_ns) / 1e9):6.1f} s"
+        if self._live is None:
+            line = Text.assemble((seconds, "dim"), (f"  {who:<7}", "dim"), (text, style))
+            self._console.print(line, soft_wrap=True)
+            return
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=8, style="dim")
+        row.add_column(width=6, style="dim")
+        row.add_column(style=style)
+        row.add_row(seconds, who, text)
+        self._live.console.print(row)
 
     def _panel(self) -> RenderableType:
         grid = Table.grid(padding=(0, 3))
@@ -128,7 +136,8 @@ def describe(event: Event) -> str:
         case BatteryAlarm():
             cell = "" if event.cell is None else f" in cell {event.cell + 1}"
             name = event.alarm.replace("_", " ")
-            state = "is over" if event.cleared else f"{event.value:.4g} {event.unit} (limit {event.limit:.4g})"
+            unit = event.unit.replace("Celsius", "°C")
+            state = "is over" if event.cleared else f"{event.value:.4g} {unit} (limit {event.limit:.4g})"
             return f"battery level {event.level}, {name}{cell}: {state}"
         case TripStarted():
             return "trip started"
