@@ -128,7 +128,8 @@ class _Demo:
         self._cloud = cloud
         self._folder = folder
         self._clock = ManualClock(wall_start_ns=time.time_ns())
-        self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns())
+        self._typing = not options.headless and sys.stdin.isatty()
+        self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns(), typing=self._typing)
         self._seen = _Seen()
         self._pushed = 0
 
@@ -199,7 +200,7 @@ class _Demo:
         return TextSpeaker(self._clock, aloud=aloud)
 
     def _microphone(self) -> Microphone:
-        if not self._options.headless and sys.stdin.isatty():
+        if self._typing:
             return TypedMicrophone(self._clock)
         answers = [
             Answer(getattr(answer, self._options.language), reaction_s=answer.delay_s)
@@ -242,6 +243,8 @@ class _Demo:
         speech = "as text" if self._options.headless else espeak
         self._say("summary", f"{self._scenario.name}, seed {self._options.seed}: {self._scenario.description}")
         self._say("summary", f"broker: {self._cloud.broker_kind}; speech: {speech}")
+        if self._typing:
+            self._say("summary", "you are the driver: when the car asks, type an answer and press Enter")
 
     def _say(self, topic: typing.Literal["summary", "config"], text: str) -> None:
         self._timeline.notice(Notice(topic=topic, t_ns=self._clock.monotonic_ns(), text=text))

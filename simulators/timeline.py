@@ -61,12 +61,14 @@ _SPEED_BAR_KMH: Final = _SPEED_FULL_KMH / (len(_BARS) - 1)
 class Timeline:
     """Takes notices, shows them. Use as a context manager around the drive."""
 
-    def __init__(self, console: Console, *, start_ns: int) -> None:
+    def __init__(self, console: Console, *, start_ns: int, typing: bool = False) -> None:
+        """typing: a person answers at this terminal, so the panel keeps away while he does."""
         self._console = console
         self._start_ns = start_ns
         self._values: dict[str, float] = {}
         self._speeds: deque[float] = deque(maxlen=_HISTORY_S)
         self._link = "starting"
+        self._typing = typing
         self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -94,6 +96,8 @@ class Timeline:
         elif notice.topic in _TOPICS:
             style, who = _TOPICS[notice.topic]
             self._print(notice.t_ns, who, notice.text, style)
+        if self._live and self._typing and notice.topic in ("asked", "heard"):
+            (self._live.stop if notice.topic == "asked" else self._live.start)()
 
     def _print(self, t_ns: int, who: str, text: str, style: str) -> None:
         seconds = f"{max(0.0, (t_ns - self._start_ns) / 1e9):6.1f} s"
