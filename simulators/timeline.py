@@ -69,7 +69,7 @@ class Timeline:
         self._speeds: deque[float] = deque(maxlen=_HISTORY_S)
         self._link = "starting"
         self._typing = typing
-        self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
+        self._live = self._new_live() if console.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live:
@@ -97,7 +97,14 @@ class Timeline:
             style, who = _TOPICS[notice.topic]
             self._print(notice.t_ns, who, notice.text, style)
         if self._live and self._typing and notice.topic in ("asked", "heard"):
-            (self._live.stop if notice.topic == "asked" else self._live.start)()
+            self._live.stop()
+            if notice.topic == "heard":
+                self._live = self._new_live()
+                self._live.start()
+
+    def _new_live(self) -> Live:
+        """A stopped one remembers its height and would overwrite what was printed since."""
+        return Live(console=self._console, refresh_per_second=8, transient=True)
 
     def _print(self, t_ns: int, who: str, text: str, style: str) -> None:
         seconds = f"{max(0.0, (t_ns - self._start_ns) / 1e9):6.1f} s"
