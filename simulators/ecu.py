@@ -88,6 +88,8 @@ class Ecu:
         word = 0
         for spec in specs:
             word |= spec.raw(values[spec.path]) << (length * 8 - spec.bit_start - spec.bit_length)
+            if spec.present_bit is not None:
+                word |= 1 << (length * 8 - 1 - spec.present_bit)
         return word.to_bytes(length, "big")
 
     def _answer_information(self, kind: int) -> bytes | None:

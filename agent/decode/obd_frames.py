@@ -32,6 +32,8 @@ def add_obd(graph: Graph, pids: Sequence[PidSpec], catalog: SignalCatalog, *, wi
     for spec in pids:
         if spec.service != CURRENT_DATA or spec.byte_count > 8 - _HEADER or spec.path in without:
             continue
+        if spec.present_bit is not None:
+            continue  # a field has no condition, and an absent sensor must not pass for one at -40 degrees
         number = catalog.add(SignalSpec(spec.path, spec.unit, spec.minimum, spec.maximum, _STALE_AFTER_S))
         fields.setdefault(spec.pid, []).append(_field(spec, number))
     by_length = {}

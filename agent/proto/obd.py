@@ -7,13 +7,14 @@ Replies are whole messages, as ISO-TP or an adapter hands them over: service + 0
 
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Annotated, Final
 
 from msgspec import Meta
 
 from agent.core.config import Section
 from agent.core.errors import AgentError, ProtocolError
+from agent.proto.obd_lengths import data_lengths
 
 DATA_BYTES_MAX: Final = 64  # of one PID; the longest published one has 41
 PIDS_PER_REQUEST: Final = 6  # on CAN
@@ -52,7 +53,10 @@ class NegativeResponse(ProtocolError):
 
 
 class PidSpec(Section, frozen=True, kw_only=True):
-    """One signal inside the answer to one PID: value = raw * scale + offset, in the VSS unit of its path."""
+    """One signal inside the answer to one PID: value = raw * scale + offset, in the VSS unit of its path.
+
+    present_bit: the bit that says whether this car has the signal at all; where it is 0, the value is NaN.
+    """
 
     service: Annotated[int, Meta(ge=1, le=9)] = 1
     pid: Byte
@@ -60,6 +64,7 @@ class PidSpec(Section, frozen=True, kw_only=True):
     unit: str = ""
     bit_start: Annotated[int, Meta(ge=0, le=DATA_BYTES_MAX * 8 - 1)] = 0
     bit_length: Annotated[int, Meta(ge=1, le=32)] = 8
+    present_bit: Annotated[int, Meta(ge=0, le=DATA_BYTES_MAX * 8 - 1)] | None = None
     signed: bool = False
     scale: float = 1.0
     offset: float = 0.0
@@ -70,6 +75,8 @@ class PidSpec(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.bit_start + self.bit_length > DATA_BYTES_MAX * 8:
             raise ValueError(f"PID {self.pid:02X}: bits {self.bit_start}+{self.bit_length} lie beyond its data")
+        if self.present_bit is not None and self.present_bit >= self.bit_start:
+            raise ValueError(f"PID {self.pid:02X}: present_bit {self.present_bit} does not come before its value")
         if self.scale == 0 or not math.isfinite(self.scale) or not math.isfinite(self.offset):
             raise ValueError(f"PID {self.pid:02X}: scale {self.scale}, offset {self.offset} cannot be computed with")
         if self.minimum > self.maximum:
@@ -82,6 +89,8 @@ class PidSpec(Section, frozen=True, kw_only=True):
 
     def value(self, data: bytes) -> float:
         """Physical value from the data bytes after the PID; data must have at least byte_count of them."""
+        if self.present_bit is not None and not data[self.present_bit // 8] >> (7 - self.present_bit % 8) & 1:
+            return math.nan
         count = self.byte_count
         word = int.from_bytes(data[:count], "big") >> (count * 8 - self.bit_start - self.bit_length)
         raw = word & ((1 << self.bit_length) - 1)
@@ -155,6 +164,14 @@ def parse_pids(message: bytes, requested: Collection[int]) -> dict[int, bytes]:
     if found is None:
         raise ProtocolError(f"service 01: the combined answer does not add up: {message.hex(' ')}")
     return found
+
+
+def parse_freeze_frame(message: bytes, pid: int, frame: int = 0) -> bytes:
+    """Data bytes of one PID as stored with a fault, from a reply to service 02. Raises ProtocolError."""
+    body = _body(message, FREEZE_FRAME)
+    if body[:2] != bytes([pid, frame]):
+        raise ProtocolError(f"service 02: not PID {pid:02X} of frame {frame}: {body[:8].hex(' ')}")
+    return body[2:]
 
 
 def parse_supported(base: int, data: bytes) -> frozenset[int]:
@@ -247,28 +264,3 @@ def _split_pids(body: bytes, requested: frozenset[int]) -> dict[int, bytes] | No
         if rest is not None:
             return {pid: body[1 : 1 + length], **rest}
     return None
-
-
-def data_lengths(pid: int) -> Sequence[int]:
-    """Data bytes a live-data PID may have, the usual number first; empty where we cannot tell.
-
-    Fuel trims have a second byte on engines with a third bank. A PID without lengths is never packed with others.
-    """
-    if pid % 0x20 == 0:
-        return (4,)
-    return _LENGTHS.get(pid, ())
-
-
-def _lengths() -> dict[int, tuple[int, ...]]:
-    one = [0x04, 0x05, *range(0x0A, 0x0C), *range(0x0D, 0x10), *range(0x11, 0x14), *range(0x1C, 0x1F)]
-    one += [*range(0x2C, 0x31), 0x33, *range(0x45, 0x4D), *range(0x51, 0x53), *range(0x5A, 0x5D), 0x5F, 0x61, 0x62]
-    two = [0x02, 0x03, 0x0C, 0x10, *range(0x14, 0x1C), 0x1F, *range(0x21, 0x24), 0x31, 0x32, *range(0x3C, 0x40)]
-    two += [*range(0x42, 0x45), 0x4D, 0x4E, 0x53, 0x54, 0x59, 0x5D, 0x5E, 0x63]
-    four = [0x01, *range(0x24, 0x2C), *range(0x34, 0x3C), 0x41, 0x4F, 0x50, 0xA6]
-    lengths: dict[int, tuple[int, ...]] = {}
-    for pids, length in ((one, (1,)), (two, (2,)), (four, (4,)), ([6, 7, 8, 9, *range(0x55, 0x59)], (1, 2))):
-        lengths |= dict.fromkeys(pids, length)
-    return lengths
-
-
-_LENGTHS: Final = _lengths()

@@ -1,3 +1,4 @@
+import math
 from contextlib import suppress
 
 import pytest
@@ -71,9 +72,20 @@ def test_a_combined_answer_comes_apart_as_it_was_put_together(pids: list[int], d
 @given(st.sampled_from(TABLE), st.floats(-1e6, 1e6))
 def test_raw_and_value_are_inverse_to_half_a_step(spec: obd.PidSpec, value: float) -> None:
     length = obd.data_lengths(spec.pid)[0]
-    data = (spec.raw(value) << (length * 8 - spec.bit_start - spec.bit_length)).to_bytes(length, "big")
-    clamped = min(max(value, spec.value(bytes(length))), spec.value(b"\xff" * length))
+    present = 0 if spec.present_bit is None else 1 << (length * 8 - 1 - spec.present_bit)
+    data = (present | spec.raw(value) << (length * 8 - spec.bit_start - spec.bit_length)).to_bytes(length, "big")
+    half = 1 << (spec.bit_length - 1)
+    low, high = (-half, half - 1) if spec.signed else (0, 2 * half - 1)
+    clamped = min(max(value, low * spec.scale + spec.offset), high * spec.scale + spec.offset)
     assert spec.value(data) == pytest.approx(clamped, abs=abs(spec.scale) / 2 + 1e-6)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([spec for spec in TABLE if spec.present_bit is not None]), st.binary(min_size=13, max_size=13))
+def test_a_signal_the_car_has_not_is_no_number(spec: obd.PidSpec, data: bytes) -> None:
+    assert spec.present_bit is not None
+    has = data[spec.present_bit // 8] >> (7 - spec.present_bit % 8) & 1
+    assert math.isnan(spec.value(data)) == (not has)
 
 
 @settings(deadline=None)

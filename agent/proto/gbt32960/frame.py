@@ -23,6 +23,7 @@ class Edition(IntEnum):
     V2025 = 2025
 
 
+_ENCRYPTIONS: Final = frozenset({1, 2, 3, 4, 5, 0xFE, 0xFF})
 _STARTS: Final = {b"##": Edition.V2016, b"$$": Edition.V2025}
 
 
@@ -98,7 +99,8 @@ def checksum(body: bytes) -> int:
 class FrameSplitter:
     """Finds frames in a stream split anyhow. Holds at most one frame (FRAME_MAX bytes); `skipped` counts lost bytes.
 
-    Bytes that make no frame with a good checksum are skipped up to the next two that can begin one.
+    Bytes that make no frame with a good checksum are skipped up to the next two that can begin one. What looks like a
+    start but has an unknown encryption does not: its length would make us wait for bytes that are another frame's.
     """
 
     def __init__(self) -> None:
@@ -129,18 +131,26 @@ class FrameSplitter:
                 return at
             size = int.from_bytes(buffer[at + 22 : at + 24], "big")
             end = at + HEADER_SIZE + size + 1
-            if size <= DATA_MAX and end > len(buffer):
+            good_head = size <= DATA_MAX and buffer[at + 21] in _ENCRYPTIONS
+            if good_head and end > len(buffer):
                 return at
-            try:
-                found.append(parse_frame(bytes(buffer[at:end])))
+            frame = self._try(at, end) if good_head else None
+            if frame is None:
+                self.skipped += 1  # not 2: in "###" the frame may begin at the second
+                at += 1
+            else:
+                found.append(frame)
                 at = end
-            except ProtocolError:
-                self.bad += 1
-                self.skipped += 2
-                at += 2
         keep = int(bool(buffer[at:]) and buffer[-1] in b"#$")
         self.skipped += len(buffer) - keep - at
         return len(buffer) - keep
+
+    def _try(self, at: int, end: int) -> Frame | None:
+        try:
+            return parse_frame(bytes(self._buffer[at:end]))
+        except ProtocolError:
+            self.bad += 1
+            return None
 
     def _find_start(self, at: int) -> int | None:
         places = [place for start in _STARTS if (place := self._buffer.find(start, at)) >= 0]

@@ -1,7 +1,17 @@
 import pytest
 
 from agent.core.errors import ProtocolError
-from agent.proto.isotp import SIZE_MAX, Reassembler, Segmenter, encode_flow_control, encode_frames
+from agent.proto.isotp import (
+    SIZE_MAX,
+    Address,
+    FlowStatus,
+    MessageTooLong,
+    Reassembler,
+    Received,
+    Segmenter,
+    encode_flow_control,
+    encode_frames,
+)
 
 SECOND = 1_000_000_000
 VIN_FRAMES = ["10140902014c5244", "2154455354434152", "2230303030303037"]
@@ -138,3 +148,103 @@ def test_what_cannot_be_sent_is_refused() -> None:
     for size in (0, SIZE_MAX + 1):
         with pytest.raises(ValueError, match="cannot be sent"):
             Segmenter(bytes(size))
+
+
+def test_can_fd_long_messages() -> None:
+    message = bytes(range(200))
+    frames = encode_frames(message, frame_size=64)
+    assert [len(frame) for frame in frames] == [64, 64, 64, 16]  # filled up to a length CAN FD knows
+    reassembler = Reassembler()
+    assert [reassembler.feed(1, frame, 0).message for frame in frames] == [None, None, None, message]
+
+
+def test_can_fd_frames_inside_a_message_are_as_long_as_the_first() -> None:
+    frames = encode_frames(bytes(200), frame_size=64)
+    reassembler = Reassembler()
+    reassembler.feed(1, frames[0], 0)
+    with pytest.raises(ProtocolError, match="short consecutive"):
+        reassembler.feed(1, frames[1][:32], 0)
+
+
+def test_the_escape_length_carries_more_than_twelve_bits() -> None:
+    message = bytes(i % 251 for i in range(10_000))
+    frames = encode_frames(message, frame_size=64)
+    assert frames[0][:6] == bytes.fromhex("1000 00002710")
+    reassembler = Reassembler(size_max=10_000)
+    assert [reassembler.feed(1, frame, 0).message for frame in frames][-1] == message
+    segmenter = Segmenter(message, frame_size=64, size_max=10_000)
+    sent = segmenter.take(0)
+    segmenter.feed(encode_flow_control(), 0)
+    assert sent + segmenter.take(0) == frames
+
+
+def test_extended_addressing_has_the_targets_address_in_front() -> None:
+    ours = Address.extended(ours=0xF1, theirs=0x10)
+    theirs = Address.extended(ours=0x10, theirs=0xF1)
+    message = bytes(range(20))
+    frames = encode_frames(message, address=theirs)
+    assert {frame[0] for frame in frames} == {0xF1}
+    assert [frame[1] for frame in frames] == [0x10, 0x21, 0x22, 0x23]
+    reassembler = Reassembler(address=ours)
+    first, *rest = [reassembler.feed(0x6F1, frame, 0) for frame in frames]
+    assert first.flow_control == bytes.fromhex("10 30 00 00 00 00 00 00")
+    assert rest[-1].message == message
+    segmenter = Segmenter(message, address=theirs)
+    assert segmenter.take(0) == frames[:1]
+    segmenter.feed(encode_flow_control(), 0)
+    assert segmenter.take(0) == []  # addressed to nobody
+    segmenter.feed(first.flow_control, 0)
+    assert segmenter.take(0) == frames[1:]
+
+
+def test_mixed_addressing_keeps_other_extensions_out() -> None:
+    reassembler = Reassembler(address=Address.mixed(0x99))
+    assert reassembler.feed(0x7E8, bytes.fromhex("99 02 41 00"), 0).message == b"\x41\x00"
+    assert reassembler.feed(0x7E8, bytes.fromhex("98 02 41 00"), 0) == Received()
+    assert reassembler.foreign == 1
+    with pytest.raises(ProtocolError):
+        reassembler.feed(0x7E8, b"\x99", 0)
+
+
+def test_what_is_too_long_is_told_to_its_sender() -> None:
+    with pytest.raises(MessageTooLong) as caught:
+        Reassembler(size_max=100).feed(1, encode_frames(bytes(101))[0], 0)
+    segmenter = Segmenter(bytes(101))
+    segmenter.take(0)
+    with pytest.raises(ProtocolError, match="no room"):
+        segmenter.feed(caught.value.flow_control, 0)
+
+
+def test_wait_puts_the_deadline_off() -> None:
+    segmenter = Segmenter(bytes(20), timeout_s=1.0)
+    assert segmenter.deadline_ns is None
+    segmenter.take(0)
+    assert segmenter.deadline_ns == SECOND
+    segmenter.feed(encode_flow_control(status=FlowStatus.WAIT), SECOND // 2)
+    assert segmenter.deadline_ns == SECOND * 3 // 2
+    segmenter.feed(encode_flow_control(), SECOND)
+    assert segmenter.deadline_ns is None
+    assert len(segmenter.take(SECOND)) == 2
+
+
+@pytest.mark.parametrize(("ms", "code"), [(0, 0), (127, 0x7F), (0.1, 0xF1), (0.9, 0xF9)])
+def test_separation_times_are_told_and_kept(ms: float, code: int) -> None:
+    flow_control = Reassembler(st_min_ms=ms).feed(1, encode_frames(bytes(30))[0], 0).flow_control
+    assert flow_control is not None
+    assert flow_control[2] == code
+    segmenter = Segmenter(bytes(30))
+    segmenter.take(0)
+    segmenter.feed(flow_control, 0)
+    segmenter.take(0)
+    assert segmenter.next_ns == (None if ms == 0 else round(ms * 1e6))
+
+
+@pytest.mark.parametrize("ms", [-1, 128, 0.05, 1.5])
+def test_separation_times_that_cannot_be_told(ms: float) -> None:
+    with pytest.raises(ValueError, match="cannot be told"):
+        encode_flow_control(st_min_ms=ms)
+
+
+def test_frame_sizes_that_there_are_not() -> None:
+    with pytest.raises(ValueError, match="no frames of 9"):
+        Segmenter(bytes(20), frame_size=9)
