@@ -35,7 +35,7 @@ class Fix:
     heading_deg: float | None = None
     hdop: float | None = None
     satellites: int | None = None
-    dimensions: int | None = None  # 2 or 3, from the newest GSA; 1 is no fix
+    dimensions: int = 1  # 1 is no fix, 2 is a position, 3 has a measured altitude
 
 
 class NmeaParser:
@@ -114,7 +114,7 @@ class _Assembler:
         self._told: set[str] = set()
         self._date: tuple[int, int, int] | None = None
         self._date_time_s = 0.0
-        self._dimensions: int | None = None
+        self._dimensions = 1  # of the newest GSA
         self._valid = False
 
     def add(self, fields: list[str]) -> Fix | None:
@@ -127,7 +127,7 @@ class _Assembler:
         if kind == "VTG":
             return self._add_vtg(_Fields(fields, 8))
         if kind == "GSA":
-            self._dimensions = _Fields(fields, 17).integer(2)
+            self._dimensions = _Fields(fields, 17).integer(2) or 1
         return None
 
     def _add_rmc(self, fields: "_Fields") -> Fix:
@@ -146,23 +146,24 @@ class _Assembler:
             longitude=position and position[1],
             speed_kmh=None if knots is None else knots * KNOTS_KMH,
             heading_deg=self._once("heading", fields.number(8, minimum=0, maximum=360)),
-            dimensions=self._dimensions,
+            dimensions=self._mode(),
         )
 
     def _add_gga(self, fields: "_Fields") -> Fix:
         time_s = self._begin(fields.time(1))
         self._valid = (fields.integer(6) or 0) not in _INVALID_QUALITIES
         position = self._position(fields, 2)
+        altitude_m = self._once("altitude", fields.number(9))
         return Fix(
             valid=self._valid,
             time_of_day_s=time_s,
             utc_ns=self._utc_ns(),
             latitude=position and position[0],
             longitude=position and position[1],
-            altitude_m=self._once("altitude", fields.number(9)),
+            altitude_m=altitude_m,
             hdop=self._once("hdop", fields.number(8, minimum=0)),
             satellites=fields.integer(7),
-            dimensions=self._dimensions,
+            dimensions=self._mode(),
         )
 
     def _add_vtg(self, fields: "_Fields") -> Fix | None:
@@ -173,7 +174,25 @@ class _Assembler:
         if speed is None and heading is None:
             return None
         valid = self._valid and fields.text(9) not in _INVALID_MODES
-        return Fix(valid=valid, time_of_day_s=self._time_s, utc_ns=self._utc_ns(), speed_kmh=speed, heading_deg=heading)
+        return Fix(
+            valid=valid,
+            time_of_day_s=self._time_s,
+            utc_ns=self._utc_ns(),
+            speed_kmh=speed,
+            heading_deg=heading,
+            dimensions=self._mode() if valid else 1,
+        )
+
+    def _mode(self) -> int:
+        """Dimensions of the fix: what the newest GSA says, unless it is from before there was a fix.
+
+        Without it, GGA's altitude is the third one, as gpsd reads it.
+        """
+        if not self._valid:
+            return 1
+        if self._dimensions in {2, 3}:
+            return self._dimensions
+        return 3 if "altitude" in self._told else 2
 
     def _begin(self, time_s: float | None) -> float | None:
         if time_s is None or time_s != self._time_s:

@@ -74,6 +74,18 @@ def test_gsa_tells_the_dimensions_and_gsv_nothing() -> None:
     assert fix.dimensions == 3
 
 
+def test_before_the_first_gsa_the_altitude_is_the_third_dimension() -> None:
+    assert [fix.dimensions for fix in feed(RMC, GGA)] == [2, 3]
+    assert [fix.dimensions for fix in feed(GGA.replace(",137.2,", ",,"))] == [2]
+
+
+def test_without_a_fix_there_are_no_dimensions_whatever_gsa_said() -> None:
+    old, new = "GPGSA,A,3,03,06,15,,,,,,,,,,1.6,0.9,1.3", "GPGSA,A,1,,,,,,,,,,,,,,"
+    assert [fix.dimensions for fix in feed(old, RMC.replace(",A,", ",V,"))] == [1]
+    assert [fix.dimensions for fix in feed(new, GGA)] == [3], "a GSA from before there was a fix"
+    assert [fix.dimensions for fix in feed(old.replace(",3,", ",2,"), GGA)] == [2]
+
+
 @pytest.mark.parametrize(
     "body",
     [
