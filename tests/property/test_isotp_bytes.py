@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import ProtocolError
-from agent.proto.isotp import SIZE_MAX, Reassembler, Segmenter, encode_flow_control, encode_frames
+from agent.proto.isotp import SIZE_MAX, Address, Reassembler, Segmenter, encode_flow_control, encode_frames
 
 FRAMES = st.lists(st.tuples(st.integers(0, 5), st.binary(max_size=16), st.integers(0, 2_000_000_000)), max_size=60)
 
@@ -74,3 +74,39 @@ def test_any_flow_control_is_taken_or_a_protocol_error(message: bytes, answers: 
             segmenter.feed(answer, 0)
             sent += segmenter.take(0)
     assert sent == encode_frames(message)[: len(sent)]
+
+
+@settings(deadline=None)
+@given(
+    st.binary(min_size=1, max_size=600),
+    st.sampled_from([8, 12, 16, 20, 24, 32, 48, 64]),
+    st.sampled_from([None, Address.mixed(0x99), Address.extended(ours=0xF1, theirs=0x10)]),
+    st.sampled_from([0, None]),
+)
+def test_every_addressing_and_frame_size_carries_any_message(
+    message: bytes, frame_size: int, address: Address | None, padding: int | None
+) -> None:
+    back = None if address is None else Address(address.sent, address.received)
+    reassembler = Reassembler(address=back)
+    segmenter = Segmenter(message, frame_size=frame_size, address=address, padding=padding)
+    result = None
+    while result is None:
+        for frame in segmenter.take(0):
+            assert len(frame) <= frame_size
+            received = reassembler.feed(1, frame, 0)
+            result = received.message
+            if received.flow_control is not None:
+                segmenter.feed(received.flow_control, 0)
+    assert result == message
+    assert segmenter.done
+
+
+@settings(deadline=None)
+@given(frames=st.lists(st.binary(max_size=70), max_size=30), mixed=st.booleans())
+def test_any_frames_under_any_addressing_keep_the_bounds(frames: list[bytes], *, mixed: bool) -> None:
+    reassembler = Reassembler(size_max=300, senders_max=2, address=Address.mixed(0) if mixed else None)
+    for number, data in enumerate(frames):
+        with suppress(ProtocolError):
+            reassembler.feed(number % 3, data, 0)
+        assert len(reassembler) <= 2
+        assert sum(len(partial.data) for partial in reassembler._partials.values()) <= 2 * (300 + 64)

@@ -14,7 +14,7 @@ def test_results_have_their_unit_and_limits() -> None:
         0xA2, 0x0C, 0x96, (-100, -400, 2000)
     )  # fmt: skip
     first, second = parse_monitor_results(message)
-    assert first == MonitorResult(0x01, 0x87, 0x0B, 0.9, 0.45, pytest.approx(1.2), "V")
+    assert first == MonitorResult(0x01, 0x87, 0x0B, 900 * 0.001, 450 * 0.001, 1200 * 0.001, "V")
     assert first.passed
     assert (second.value, second.minimum, second.maximum, second.unit) == (-10, -40, 200, "Celsius")
 
