@@ -38,6 +38,17 @@ sources() { # FOLDER
     done
 }
 
+# A wheel of the wrong machine or a leftover of this one would only be noticed in the car.
+verify() { # FOLDER ARCH
+    local odd file machine
+    odd=$(find "$1" \( -name '*.pyc' -o -name tests -o -perm /022 ! -type l \) -print -quit)
+    [ -z "$odd" ] || fail "does not belong into a package: $odd"
+    case $2 in amd64) machine=3e00 ;; arm64) machine=b700 ;; esac # e_machine of ELF
+    find "$1" -type f \( -name '*.so' -o -name '*.so.*' \) | while read -r file; do
+        [ "$(od -An -tx1 -j18 -N2 "$file" | tr -d ' ')" = "$machine" ] || fail "not for $2: $file"
+    done
+}
+
 launcher() { # NAME MODULE
     install -D -m 755 packaging/debian/outrider.sh "$root/opt/outrider/bin/$1"
     sed -i "s/@PYTHON@/python$series/; s/@MODULE@/$2/" "$root/opt/outrider/bin/$1"
@@ -64,6 +75,7 @@ build() { # ARCH
     install -m 755 packaging/debian/postinst packaging/debian/prerm packaging/debian/postrm "$root/DEBIAN/"
     sed -i "s/@VERSION@/$version/; s/@ARCH@/$arch/; s/@PYTHON@/python$series/; s/@SIZE@/$size/" "$root"/DEBIAN/{control,postinst}
     chmod -R u+rwX,go+rX,go-w "$root"
+    verify "$root" "$arch"
     mkdir -p dist
     dpkg-deb --root-owner-group -Zxz -z3 --build "$root" "dist/outrider_${version}_$arch.deb"
     rm -rf "$root"

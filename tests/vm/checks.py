@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .box import UNIT, CheckFailed, run, say
-from .bus import bus_is_only_read, dongle_is_read
+from .bus import bus_is_only_read, dongle_is_read, interface_may_vanish
 from .package import (
     config_check_names_key_and_line,
     doctor_finds_faults,
@@ -44,6 +44,7 @@ CHECKS: Final[Sequence[Check]] = (
     exposure_is_low,
     bus_is_only_read,
     dongle_is_read,
+    interface_may_vanish,
     shows_status,
     feeds_watchdog,
     stops_in_time,

@@ -8,12 +8,12 @@
 import asyncio
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Final
 
 from agent.core.keys import parse_ed25519, read_key
-from agent.core.vss import SPEED
 from agent.store.look import look
 from agent.store.seal import open_record
 from drivers.keystore import open_x25519
@@ -26,11 +26,12 @@ from simulators.pki import Authority
 DEVICE: Final = "guest"
 PORT: Final = 8883
 _STORE: Final = Path("/var/lib/outrider")
+_FUEL: Final = "Vehicle.Powertrain.FuelSystem.RelativeLevel"
 
 
 async def serve_dongle(link: Path) -> None:
-    """A car that stands still at 42 km/h, as far as OBD-II is concerned."""
-    dongle = Dongle([Ecu(lambda: {SPEED: 42.0})])
+    """A car that has fuel for 42 %, as far as OBD-II is concerned; all the rest comes over CAN."""
+    dongle = Dongle([Ecu(lambda: {_FUEL: 42.0})])
     await dongle.start()
     _hand_over(Path(dongle.port), link)
     _say_ready()
@@ -63,9 +64,12 @@ async def serve_broker(folder: Path) -> None:
         rules=RULES,
         port=PORT,
     )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await broker.start()
     _say_ready()
-    await asyncio.Event().wait()
+    await stop.wait()
+    await broker.stop()
 
 
 def _say_ready() -> None:

@@ -21,6 +21,7 @@ from .box import (
     write_config,
 )
 
+_RECEIVE_BUFFER_BYTES = 4 << 20  # what drivers/socketcan.py asks for
 _BAD_CONFIG = 'version = 1\n\n[store]\ndirectory = "/var/lib/outrider"\nbatch_max = 0\n'
 
 
@@ -32,6 +33,8 @@ def installs_without_insurer(package: Path) -> str:
     state = (unit("ActiveState"), unit("ExecMainStatus"), unit("NRestarts"))
     expect(true=state == ("failed", "2", "0"), otherwise=f"state, exit code, restarts: {state}")
     expect(true=unit("UnitFileState") == "enabled", otherwise=unit("UnitFileState"))
+    granted = Path("/proc/sys/net/core/rmem_max").read_text().strip()
+    expect(true=int(granted) >= _RECEIVE_BUFFER_BYTES, otherwise=f"net.core.rmem_max is {granted}")
     reason = run("journalctl", "--no-pager", "-o", "cat", "-n", "20", "-u", UNIT)
     expect(true="insurer_encryption_key" in reason, otherwise=f"the journal does not name the key: {reason}")
     return "dpkg 0; the unit gave up with exit code 2 and says what is missing"

@@ -63,6 +63,8 @@ def sandbox_is_real(_: Path) -> str:
     time.sleep(_MODEL_LOADS_S)
     expect(true=children(pid) == model, otherwise="the model's process was started again")
     expect(true="model_changed" not in status()["events"], otherwise=f"events: {status()['events']}")
+    said = run("journalctl", "--no-pager", "-o", "cat", "-u", UNIT)
+    expect(true="cpuinfo" not in said, otherwise=f"onnxruntime cannot see the processor: {said[-800:]}")
     peak = int(Path(f"/sys/fs/cgroup{unit('ControlGroup')}/memory.peak").read_text())
     limit = int(unit("MemoryMax"))
     expect(true=peak < limit, otherwise=f"memory peak {peak} of {limit} bytes")
