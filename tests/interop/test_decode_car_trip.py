@@ -16,6 +16,7 @@ from agent.decode.agreement import speed_agreement
 from agent.decode.decode import decode_batch
 from agent.decode.profile import load_profile
 from agent.decode.table import build_table
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -41,6 +42,7 @@ class Trip:
             rows["DataLength"].astype(np.uint8),
             data,
         )
+        self.name = name
         self.catalog = SignalCatalog()
         table = build_table(load_profile("canedge"), [folder / "canmod-gps.dbc"], self.catalog)
         self.decoded = decode_batch(table, self.frames)
@@ -69,11 +71,13 @@ def trip(request: pytest.FixtureRequest, shared_data: Path) -> Trip:
     return Trip(shared_data / "canedge_mf4", request.param)
 
 
-def test_speeds_of_obd_and_gnss_agree(trip: Trip) -> None:
+def test_speeds_of_obd_and_gnss_agree(trip: Trip, figures: Figures) -> None:
     gnss = trip.samples(vss.GNSS_SPEED)
     gated = int(np.count_nonzero(gnss.quality != Quality.VALID))
     agreement = speed_agreement(trip.valid(vss.SPEED), trip.valid(vss.GNSS_SPEED), gated=gated)
     assert agreement is not None
+    figures("canedge_mf4", f"{trip.name}: OBD speed against GNSS, RMSE in m/s", agreement.rmse, "<= 0.6")
+    figures("canedge_mf4", f"{trip.name}: and its lag in s", agreement.lag_s, "0.2 to 0.6")
     assert agreement.rmse <= 0.6
     assert 0.2 <= agreement.lag_s <= 0.6
     assert agreement.samples + agreement.left_out == len(gnss)

@@ -13,6 +13,7 @@ from agent.decode.dbc import load_dbc
 from agent.decode.decode import decode_batch
 from agent.decode.profile import Profile
 from agent.decode.table import build_table
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -30,7 +31,7 @@ FILES = [
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_equal_to_cantools(shared_data: Path, name: str) -> None:
+def test_equal_to_cantools(shared_data: Path, figures: Figures, name: str) -> None:
     catalog = SignalCatalog()
     table = build_table(Profile(name="all"), [shared_data / name], catalog)
     rng = np.random.default_rng(3)
@@ -57,4 +58,6 @@ def test_equal_to_cantools(shared_data: Path, name: str) -> None:
         for path, value in named.items():
             assert math.isclose(value, got[place][path], rel_tol=1e-15), path
         compared += len(named)
+    folder, _, file = name.partition("/")
+    figures(folder, f"{file}, random payloads: values as cantools", compared, "all" if compared else "none was hit")
     assert compared or "uds" in name  # random bytes rarely hit the one service that these two describe

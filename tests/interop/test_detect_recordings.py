@@ -20,6 +20,7 @@ from agent.decode.table import build_table
 from agent.detect import make_detectors
 from agent.detect.collision import CollisionDetector
 from simulators.replay import open_recording
+from tests.interop.figures import Figures
 from tests.unit.detect.feed import run, series
 
 pytestmark = pytest.mark.interop
@@ -72,10 +73,12 @@ def _events(path: Path, dbc: Path, *, window_s: float) -> tuple[list[Event], flo
 
 
 @pytest.mark.parametrize("name", CAR_TRIP)
-def test_an_uneventful_car_trip_is_a_trip_and_no_collision(shared_data: Path, name: str) -> None:
+def test_an_uneventful_car_trip_is_a_trip_and_no_collision(shared_data: Path, figures: Figures, name: str) -> None:
     folder = shared_data / "canedge_mf4"
     events, metres = _events(folder / "car_trip" / name, folder / "canmod-gps.dbc", window_s=0.5)
     kinds = {event.kind for event in events}
+    false_alarms = sum(event.kind in {"collision", "road_impact", "battery_alarm"} for event in events)
+    figures("canedge_mf4", f"{name}: false collisions, impacts, battery alarms", false_alarms, 0)
     assert "collision" not in kinds
     assert "road_impact" not in kinds
     assert "battery_alarm" not in kinds
@@ -109,7 +112,9 @@ def _cfc60(x: Floats) -> Floats:
 
 @pytest.mark.parametrize("channel", LONGITUDINAL)
 @pytest.mark.parametrize("rate_hz", [100, 400, 1600])
-def test_a_frontal_crash_test_is_one_frontal_collision(shared_data: Path, channel: str, rate_hz: int) -> None:
+def test_a_frontal_crash_test_is_one_frontal_collision(
+    shared_data: Path, figures: Figures, channel: str, rate_hz: int
+) -> None:
     folder = shared_data / "crash_test_nhtsa"
     t_s, forward = _channel(folder / f"v10146.{channel}")
     _, vertical = _channel(folder / f"v10146.{VERTICAL[channel]}")
@@ -135,6 +140,10 @@ def test_a_frontal_crash_test_is_one_frontal_collision(shared_data: Path, channe
     # Against the 10 kHz integral (-66.1..-67.4 km/h at 112-115 ms). 49 CFR 563 asks for 10 %; 100 Hz undersamples the
     # pulse, whose bandwidth here is 100 Hz, and does not get there on every channel.
     largest_kmh = float(np.cumsum(forward[t_s >= 0]).min()) * 1e-4 * 3.6
+    delta_v = f"{event.delta_v_longitudinal_kmh:.1f} km/h of {largest_kmh:.1f}"
+    figures(
+        "crash_test_nhtsa", f"channel {channel} at {rate_hz} Hz: delta-v", delta_v, f"{12 if rate_hz == 100 else 2} %"
+    )
     assert event.delta_v_longitudinal_kmh == pytest.approx(largest_kmh, rel=0.12 if rate_hz == 100 else 0.02)
     assert event.pdof_deg is not None
     assert min(event.pdof_deg, 360 - event.pdof_deg) < 5

@@ -12,6 +12,7 @@ from agent.core.errors import EndOfSource
 from agent.core.frames import EXTENDED, OWN, FrameBatch, concatenate
 from simulators.clock import ManualClock
 from simulators.replay import ReplaySource, open_recording
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -49,10 +50,22 @@ def test_the_capture_is_the_one_described(reference: FrameBatch) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_six_formats_give_identical_frames(log_formats: Path, reference: FrameBatch, name: str) -> None:
+def test_six_formats_give_identical_frames(
+    log_formats: Path, reference: FrameBatch, figures: Figures, name: str
+) -> None:
     kind, resolution_ns = FORMATS[name]
     assert open_recording(log_formats / name).format == kind
     batch = read(log_formats / name)
+    assert len(batch) == len(reference)
+    same = [
+        batch.bus == reference.bus,
+        batch.can_id == reference.can_id,
+        batch.flags == reference.flags,
+        batch.length == reference.length,
+        (batch.data == reference.data).all(axis=1),
+    ]
+    identical = int(np.logical_and.reduce(same).sum())
+    figures("can_log_formats", f"{name}: frames as in GVRET_Log.csv", f"{identical} of {len(reference)}", "all")
     for column in ("bus", "can_id", "flags", "length", "data"):
         np.testing.assert_array_equal(getattr(batch, column), getattr(reference, column), err_msg=column)
     if resolution_ns is not None:
@@ -65,12 +78,16 @@ def test_candump_equals_python_can(log_formats: Path) -> None:
         _assert_equal(batch, list(reader))
 
 
-def test_asc_equals_python_can(shared_data: Path) -> None:
+def test_asc_equals_python_can(shared_data: Path, figures: Figures) -> None:
     paths = sorted((shared_data / "kona_ev_can" / "bms_diagnostics").glob("*.asc"))
     assert len(paths) == 9
+    frames = 0
     for path in paths:
         with can.LogReader(path) as reader:
-            _assert_equal(read(path), list(reader))
+            messages = list(reader)
+        _assert_equal(read(path), messages)
+        frames += len(messages)
+    figures("kona_ev_can", "nine ASC files: frames as python-can reads them", frames, "all")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +98,9 @@ def test_asc_equals_python_can(shared_data: Path) -> None:
         ("250105-1-2020-comp-can-heating.csv", 27_982, 1),
     ],
 )
-async def test_a_clock_that_goes_back_is_survived(shared_data: Path, name: str, frames: int, steps: int) -> None:
+async def test_a_clock_that_goes_back_is_survived(
+    shared_data: Path, figures: Figures, name: str, frames: int, steps: int
+) -> None:
     clock = ManualClock()
     source = ReplaySource([shared_data / "kona_ev_can" / name], clock, window_s=0.02)
     await source.open()
@@ -96,6 +115,8 @@ async def test_a_clock_that_goes_back_is_survived(shared_data: Path, name: str, 
         assert batch.t_ns[-1] < clock.monotonic_ns()
         latest_ns = int(batch.t_ns[-1])
     counters = source.counters()
+    figures("kona_ev_can", f"{name}: frames", counters["frames"], frames)
+    figures("kona_ev_can", f"{name}: backward steps survived", counters["backward_steps"], steps)
     assert (counters["frames"], counters["backward_steps"], counters["bad_lines"]) == (frames, steps, 0)
 
 
@@ -112,10 +133,11 @@ def test_canedge_equals_python_can(shared_data: Path) -> None:
         assert abs(start_ns / 1e9 - messages[0].timestamp) < 1e-3
 
 
-def test_canedge_equals_asammdf(shared_data: Path) -> None:
+def test_canedge_equals_asammdf(shared_data: Path, figures: Figures) -> None:
     asammdf = pytest.importorskip("asammdf", reason="the oracle is not installed")
     paths = sorted((shared_data / "canedge_mf4").glob("*/*.MF4"))
     assert len(paths) == 10
+    frames = 0
     for path in paths:
         batch = read(path)
         with asammdf.MDF(path) as mdf:
@@ -129,6 +151,8 @@ def test_canedge_equals_asammdf(shared_data: Path) -> None:
         payload = rows["CAN_DataFrame.DataBytes"]
         np.testing.assert_array_equal(batch.data[:, : payload.shape[1]], payload)
         assert np.abs(batch.t_ns - (nanoseconds - nanoseconds[0])).max() < 100
+        frames += len(batch)
+    figures("canedge_mf4", "ten MF4 files: frames as asammdf reads them", frames, "all")
 
 
 async def test_a_trip_in_five_files_is_one_drive(shared_data: Path) -> None:
