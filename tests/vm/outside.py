@@ -1,7 +1,7 @@
 """The world outside the box, run in the guest with the packaged Python modules; each role says "ready" on a line.
 
 `dongle LINK`      an ELM327 adapter on a pty, reached by LINK, readable by the group dialout as udev would have it
-`broker FOLDER`    an insurer's mosquitto on port 8883 with certificates in FOLDER for the device and the receiver
+`broker FOLDER ID` an insurer's mosquitto on port 8883 with certificates in FOLDER for device ID and the receiver
 `records KEY PUB`  not a role: prints the outbox's records, opened and verified, as JSON lines
 """
 
@@ -23,7 +23,6 @@ from simulators.ecu import Ecu
 from simulators.mosquitto import Mosquitto, find_mosquitto
 from simulators.pki import Authority
 
-DEVICE: Final = "guest"
 PORT: Final = 8883
 _STORE: Final = Path("/var/lib/outrider")
 _FUEL: Final = "Vehicle.Powertrain.FuelSystem.RelativeLevel"
@@ -45,13 +44,13 @@ def _hand_over(port: Path, link: Path) -> None:
     link.symlink_to(tty)
 
 
-async def serve_broker(folder: Path) -> None:
+async def serve_broker(folder: Path, device: str) -> None:
     """Mutual TLS: broker, device and insurer have certificates of one authority."""
     program = find_mosquitto()
     if program is None:
         raise SystemExit("the image has no mosquitto")
     authority = Authority(folder / "pki")
-    for name in (DEVICE, INSURER):
+    for name in (device, INSURER):
         identity = authority.issue_client(name)
         shutil.copy(identity.certificate, folder / f"{name}.crt")
         shutil.copy(identity.key, folder / f"{name}.key")
@@ -90,8 +89,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["dongle", link]:
             asyncio.run(serve_dongle(Path(link)))
-        case ["broker", folder]:
-            asyncio.run(serve_broker(Path(folder)))
+        case ["broker", folder, device]:
+            asyncio.run(serve_broker(Path(folder), device))
         case ["records", insurer_key, device_key]:
             print_records(Path(insurer_key), Path(device_key))
         case _:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .box import (
     CONFIG,
+    DEVICE,
     DONGLE_UNIT,
     ETC,
     INSURER,
@@ -66,7 +67,7 @@ def config_check_names_key_and_line(_: Path) -> str:
 def doctor_finds_faults(_: Path) -> str:
     """Good about everything while all is there; then it names what is taken away. The agent is stopped meanwhile."""
     run("systemctl", "stop", UNIT)
-    with helper(outside("broker", tempfile.mkdtemp()), ready="ready"):
+    with helper(outside("broker", tempfile.mkdtemp(), DEVICE), ready="ready"):
         good = run("outrider", "doctor")
         run("ip", "link", "set", "vcan0", "down")
         bad = run("outrider", "doctor", code=1)

@@ -153,7 +153,7 @@ def delivers_everything(_: Path) -> str:
     """All that the boots before have left goes to the insurer over MQTT and TLS, is verified there and signed for."""
     waiting = records()
     _CLOUD.mkdir(exist_ok=True)
-    with helper(outside("broker", str(_CLOUD)), ready="ready"):
+    with helper(outside("broker", str(_CLOUD), DEVICE), ready="ready"):
         give_to_agent(_CLOUD / "ca.crt", _CLOUD / f"{DEVICE}.crt", _CLOUD / f"{DEVICE}.key")
         write_config(link=True)
         ours = Path("/root/insurer-link.toml")
