@@ -38,12 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m fleet", description="What operators and insurers run.")
+    parser = argparse.ArgumentParser(prog="fleet", description="What operators and insurers run.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_keys(commands.add_parser("keys", help="make the insurer's and the operator's keys"))
     _add_register(commands.add_parser("register", help="let a device in by its public key"))
     _add_push(commands.add_parser("push", help="sign a config and push it to vehicles"))
     _add_receive(commands.add_parser("receive", help="run the receiver"))
+    _add_export(commands.add_parser("export", help="write a device's sealed records to a file, as evidence"))
     _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
     return parser
 
@@ -130,7 +131,10 @@ async def _await_answers(look: Callable[[str], Report | None], vehicles: Sequenc
                 open_for.discard(vehicle)
         await asyncio.sleep(_POLL_S)
     for vehicle in sorted(open_for):
-        print(f"{vehicle or 'group'}: no answer within {wait_s:g} s; the broker keeps the bundle for it")
+        print(
+            f"{vehicle or 'group'}: no answer within {wait_s:g} s. The broker keeps the bundle for it; "
+            "a car whose owner did not agree to diagnostics takes it without a word."
+        )
     return 1 if refused or open_for else 0
 
 
@@ -165,14 +169,38 @@ def _print_outcome(outcome: Outcome) -> None:
     print(f"{outcome.status:<10} {outcome.device or '?'} {place} {what}", flush=True)
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device")
+    parser.add_argument("file", type=Path, help="a CBOR sequence of envelopes: what `outrider verify` reads")
+    parser.add_argument("--database", type=Path, required=True)
+
+    def run(args: argparse.Namespace) -> int:
+        store = _open_store(args.database)
+        try:
+            envelopes = store.envelopes(args.device)
+            args.file.write_bytes(b"".join(envelopes))
+        except OSError as exc:
+            raise InputError(f"{args.file}: {exc.strerror}") from exc
+        finally:
+            store.close()
+        print(f"{args.device}: {len(envelopes)} records to {args.file}")
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _open_store(database: Path) -> ReceiverStore:
+    if not database.exists():
+        raise InputError(f"{database}: no such file")
+    return ReceiverStore(database)
+
+
 def _add_events(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", type=Path, required=True)
     parser.add_argument("--device", help="only this one's")
 
     def run(args: argparse.Namespace) -> int:
-        if not args.database.exists():
-            raise InputError(f"{args.database}: no such file")
-        store = ReceiverStore(args.database)
+        store = _open_store(args.database)
         try:
             for event in store.events(args.device):
                 print(json.dumps(event, ensure_ascii=False))

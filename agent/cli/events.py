@@ -22,7 +22,7 @@ def show_events(config_path: Path, *, key: Path | None, most: int) -> int:
     count, envelopes = look(Path(config.store.directory), most)
     table = Table(title=f"{count} records wait for a receipt")
     for name in ("boot", "sequence", "priority", "bytes", "event"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     private = None if key is None else open_x25519(key)
     public = None
     if private is not None:

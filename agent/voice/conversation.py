@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from agent.core.config import Voice
 from agent.core.errors import SourceLost
-from agent.core.events import Collision, Event, Priority
+from agent.core.events import BatteryAlarm, Collision, Event, Priority
 from agent.core.ports import Clock, Microphone, Notice, Notify, Speaker, Utterance
 from agent.core.signals import SignalWindow
 from agent.voice.dialog import Dialog
@@ -15,6 +16,8 @@ from agent.voice.outage import Outage
 from agent.voice.outranked import Outranked
 from agent.voice.prompts import SILENCE, UNCLEAR, Phrases, Question, choose_prompt
 from agent.voice.waiting import Item, Waiting
+
+_EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
 
 
 @dataclass(slots=True)
@@ -78,6 +81,8 @@ class Conversation:
         """Queue what the event calls for, if anything. Never waits."""
         if isinstance(event, Collision):
             self._gate.on_collision(event)
+        elif isinstance(event, BatteryAlarm) and event.level >= _EMERGENCY_LEVEL and not event.cleared:
+            self._gate.on_emergency(event.t_ns)
         if not self._config.enabled or self._closed:
             return
         prompt = choose_prompt(event, self._phrases, self._config.language)

@@ -53,7 +53,13 @@ class Gate:
     def on_collision(self, collision: Collision) -> None:
         """Open the crash window; a later collision opens it anew."""
         pulse_s = min(max(collision.duration_ms, 0.0) / 1000, _PULSE_LONGEST_S)
-        over_ns = collision.t_ns + round((pulse_s + _BREATH_S) * 1e9)
+        self._open_window(collision.t_ns + round((pulse_s + _BREATH_S) * 1e9))
+
+    def on_emergency(self, t_ns: int) -> None:
+        """Keep lesser speech away as after a crash: whoever is told to get out needs no driving tips."""
+        self._open_window(t_ns)
+
+    def _open_window(self, over_ns: int) -> None:
         self._pulse_over_ns = max(over_ns, self._pulse_over_ns or over_ns)
 
     def opens_ns(self, urgency: int) -> int | None:

@@ -383,7 +383,7 @@ async def test_a_new_config_changes_the_language_and_silences_at_once() -> None:
         r.talk.configure(Voice(language="en"))
         r.talk.on_event(applied(2))
         await r.clock.advance(0.5)
-        assert r.texts("said") == ["The settings were updated to version 2."]
+        assert r.texts("said") == ["The settings were updated."]
         r.talk.configure(Voice(enabled=False))
         r.talk.on_event(harsh(r.clock))
         await r.clock.advance(60)
