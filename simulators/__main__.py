@@ -21,6 +21,10 @@ def main(argv: Sequence[str]) -> int:
         from simulators.demo import main as run_demo  # noqa: PLC0415  # it brings the whole agent and cloud along
 
         return run_demo(argv[1:])
+    if argv[:1] == ["dongle"]:
+        from simulators.dongle import main as run_dongle  # noqa: PLC0415  # the car on the bus needs none of it
+
+        return run_dongle(argv[1:])
     if list(argv) == ["list"]:
         _print_list()
         return 0
@@ -46,7 +50,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m simulators",
-        description="Run the simulated car alone. Also: `list` the scenarios; `demo`: car, agent and cloud.",
+        description="Run the simulated car alone. "
+        "Also: `list` the scenarios; `demo`: car, agent and cloud; `dongle`: an ELM327 adapter.",
     )
     parser.add_argument("--scenario", default="commute", metavar="NAME", help="a name from `list`, or a .toml file")
     parser.add_argument("--seed", type=_seed, default=7, metavar="N")

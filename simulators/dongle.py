@@ -1,53 +1,88 @@
-"""An ELM327 dongle to plug in: the simulated chip on a pty, or on TCP (loopback), with latency and faults."""
+"""An ELM327 dongle to plug in: the simulated adapter on a pty, or on TCP (loopback), with latency and faults.
 
+`python -m simulators dongle --persona NAME [--tcp PORT]` runs one for others to connect to.
+"""
+
+import argparse
 import asyncio
 import os
+import sys
 import tempfile
 import tty
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
-from simulators.ecu import Ecu
-from simulators.elm327 import Elm327Chip, Traits
-
-_COMMAND_MAX: Final = 256
+from agent.core import vss
+from agent.core.errors import InputError
+from simulators.ecu import Ecu, Faults
+from simulators.elm327 import Answers, Elm327Chip, Traits
+from simulators.elm327_line import NEVER_NS, Adapter
+from simulators.personas import PERSONAS, persona
 
 
 class Dongle:
     """One adapter. `port` is what a client opens: a path that survives unplugging (a link to the pty), or a tcp:// URL.
 
     Faults: `mute` says nothing more; `half_lines` sends the first half of each answer and no prompt; `unplug` and
-    `plug` are what they say. latency_s is real time between a command and its answer.
+    `plug` are what they say; persona adds its own. latency_s is real time between a command and its answer.
     """
 
     def __init__(
         self,
-        ecus: Sequence[Ecu],
+        ecus: Sequence[Answers],
         *,
         transport: Literal["pty", "tcp"] = "pty",
+        tcp_port: int = 0,
         latency_s: float = 0.0,
         traits: Traits | None = None,
+        persona_name: str = "",
+        seed: int = 0,
     ) -> None:
         self.port = ""
-        self.mute = False
-        self.half_lines = False
-        self.latency_s = latency_s
-        self.chip = Elm327Chip(ecus, traits)
-        self._ecus = ecus
+        self.adapter = (
+            persona(persona_name).adapter(ecus, latency_s=latency_s, seed=seed)
+            if persona_name
+            else Adapter(ecus, traits, latency_s=latency_s, seed=seed)
+        )
         self._transport = transport
-        self._traits = traits
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._fds: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
-        self._tcp_port = 0
-        self._line = bytearray()
-        self._busy: asyncio.TimerHandle | None = None
+        self._tcp_port = tcp_port
+        self._send: Callable[[bytes], object] = lambda _: None
+        self._start_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def chip(self) -> Elm327Chip:
+        """The chip as it is powered now."""
+        return self.adapter.chip
+
+    @property
+    def mute(self) -> bool:
+        """Whether it says nothing more."""
+        return self.adapter.mute
+
+    @mute.setter
+    def mute(self, mute: bool) -> None:
+        self.adapter.mute = mute
+
+    @property
+    def half_lines(self) -> bool:
+        """Whether its answers end in the middle."""
+        return self.adapter.half_lines
+
+    @half_lines.setter
+    def half_lines(self, half_lines: bool) -> None:
+        self.adapter.half_lines = half_lines
 
     async def start(self) -> None:
         """Plug it in for the first time."""
+        self._start_s = asyncio.get_running_loop().time()
         if self._transport == "pty":
             self._folder = tempfile.TemporaryDirectory(prefix="dongle-")
             self.port = str(Path(self._folder.name) / "ttyOBD")
@@ -56,14 +91,20 @@ class Dongle:
     async def close(self) -> None:
         """Unplug it for good."""
         await self.unplug()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
 
     async def plug(self) -> None:
         """Come up as after power-on."""
-        self.chip = Elm327Chip(self._ecus, self._traits)
-        self._line.clear()
+        self.adapter.power_on()
+        await self._open_port()
+        self._pass_on()
+
+    async def _open_port(self) -> None:
         if self._transport == "pty":
             self._plug_pty()
             return
@@ -73,9 +114,13 @@ class Dongle:
 
     async def unplug(self) -> None:
         """Vanish: the pty is gone, TCP connections are cut."""
-        if self._busy is not None:
-            self._busy.cancel()
-            self._busy = None
+        self.adapter.power_off()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        await self._close_port()
+
+    async def _close_port(self) -> None:
         self._unplug_pty()
         if self._server is not None:
             self._server.close()
@@ -115,33 +160,94 @@ class Dongle:
         writer.close()
 
     def _receive(self, data: bytes, send: Callable[[bytes], object]) -> None:
-        """Characters typed by the client."""
-        if self.mute:
-            return
-        for byte in data:
-            if self._busy is not None:  # too early: the command under way and the rest of this one are lost
-                self._busy.cancel()
-                self._busy = None
-                self._line.clear()
-                send(self.chip.interrupted())
-                return
-            if byte != 0x0D:
-                if len(self._line) < _COMMAND_MAX:
-                    self._line.append(byte)
-                continue
-            line = bytes(self._line)
-            self._line.clear()
-            send(self.chip.echo(line + b"\r"))
-            self._busy = asyncio.get_running_loop().call_later(self.latency_s, self._reply, line, send)
+        """Characters typed by the client, who hears the answers from now on."""
+        self._send = send
+        self.adapter.receive(data, self._now_ns())
+        self._pass_on()
 
-    def _reply(self, line: bytes, send: Callable[[bytes], object]) -> None:
-        self._busy = None
-        answer = self.chip.answer(line)
-        if self.mute:
-            return
-        send(answer[: len(answer) // 2] if self.half_lines else answer)
+    def _pass_on(self) -> None:
+        """Hand on what the adapter has said by now, and come back when it has more to say."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        data = self.adapter.take(self._now_ns())
+        if data:
+            self._send(data)
+        is_open = self._fds is not None or self._server is not None
+        if is_open != self.adapter.plugged and not self._tasks:  # its persona has been pulled out, or put back
+            task = asyncio.ensure_future(self._open_port() if self.adapter.plugged else self._close_port())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if self.adapter.next_ns < NEVER_NS:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._start_s + self.adapter.next_ns / 1e9 + 1e-6, self._pass_on)
+
+    def _now_ns(self) -> int:
+        return round((asyncio.get_running_loop().time() - self._start_s) * 1e9)
 
 
 def _write_fd(fd: int, data: bytes) -> None:
     with suppress(BlockingIOError):  # nobody reads: a real adapter's buffer overflows too
         os.write(fd, data)
+
+
+def main(argv: Sequence[str]) -> int:
+    """`python -m simulators dongle`: one adapter with a parked car behind it, until interrupted."""
+    parser = argparse.ArgumentParser(prog="simulators dongle", description="Run a simulated ELM327 adapter.")
+    parser.add_argument("--persona", default="plain", metavar="NAME", help="one from --list")
+    parser.add_argument("--tcp", type=int, default=None, metavar="PORT", help="listen there on 127.0.0.1; else a pty")
+    parser.add_argument("--latency-ms", type=float, default=20.0, metavar="MS", help="from a command to its answer")
+    parser.add_argument("--seed", type=int, default=7, metavar="N")
+    parser.add_argument("--list", action="store_true", help="print the personas")
+    options = parser.parse_args(argv)
+    if options.list:
+        for one in PERSONAS.values():
+            print(f"{one.name:30} {one.description} ({one.source})")
+        return 0
+    try:
+        ecus = parked_car(persona(options.persona).ecus)
+    except InputError as exc:
+        print(f"simulators: {exc}", file=sys.stderr)
+        return 2
+    dongle = Dongle(
+        ecus,
+        transport="pty" if options.tcp is None else "tcp",
+        tcp_port=options.tcp or 0,
+        latency_s=options.latency_ms / 1000,
+        persona_name=options.persona,
+        seed=options.seed,
+    )
+    try:
+        asyncio.run(_serve_until_interrupted(dongle))
+    except OSError as exc:
+        print(f"simulators: port {options.tcp}: {exc.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parked_car(count: int) -> list[Ecu]:
+    """ECUs of a car that stands with its engine running: the engine's first."""
+    values = {
+        vss.SPEED: 0.0,
+        vss.ENGINE_SPEED: 800.0,
+        vss.THROTTLE: 12.0,
+        vss.COOLANT_TEMPERATURE: 90.0,
+        vss.LOW_VOLTAGE: 13.9,
+        vss.AIR_TEMPERATURE: 21.0,
+        "Vehicle.Private.OBD.IntakeTemp": 30.0,
+        "Vehicle.Private.OBD.BarometricPressure": 101.0,
+        "Vehicle.Private.OBD.RunTime": 300.0,
+        "Vehicle.Powertrain.FuelSystem.RelativeLevel": 40.0,
+    }
+    return [Ecu(lambda: values, faults=Faults(stored=("P0133",)), reply_id=0x7E8 + number) for number in range(count)]
+
+
+async def _serve_until_interrupted(dongle: Dongle) -> None:
+    await dongle.start()
+    print(dongle.port, flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await dongle.close()

@@ -1,17 +1,42 @@
-"""The chip of an ELM327 v1.5-like adapter: characters in, characters out. dongle.py gives it a plug."""
+"""The chip of an ELM327-like adapter: command lines in, answers out. elm327_line.py gives it time and a bad line."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from random import Random
+from typing import Final, Literal, Protocol
 
-from agent.proto.isotp import encode_frames
-from simulators.ecu import Ecu
+from simulators.elm327_bus import show_can, show_legacy
 
-_PROTOCOL: Final = "6"  # ISO 15765-4, 11 bit, 500 kbit/s
 _COMMAND_MAX: Final = 128
+SEARCHING: Final = b"SEARCHING..."
 _SWITCHES: Final = {"E": "echo", "L": "linefeeds", "S": "spaces", "H": "headers"}
-_TAKEN: Final = re.compile(r"AT[012]|CAF[01]|CFC[01]|AL|NL|ST[0-9A-F]{2}|M[01]|R[01]|D|WS|SH[0-9A-F]{3}|CRA.*|PC|LP")
+_TAKEN: Final = re.compile(
+    r"AT[012]|CAF[01]|CFC[01]|AL|NL|ST[0-9A-F]{2}|M[01]|R[01]|D|RD|WS|SH[0-9A-F]{3}|CRA.*|PC|LP|TPA?[0-9A]"
+)
+
+
+class Answers(Protocol):
+    """An ECU as the adapter sees it."""
+
+    reply_id: int
+
+    def answer(self, request: bytes) -> bytes | None:
+        """Return the reply to one request, None for silence."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """What happens to some requests. rate: of all requests, 0 to 1.
+
+    instead: only the text. after: the data, then the text. cut: the first half of the data with the text glued to it.
+    unasked: the text as an answer of its own, before the right one. reset: the text, and all settings are gone.
+    """
+
+    text: str
+    rate: float
+    how: Literal["instead", "after", "cut", "unasked", "reset"] = "instead"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +44,25 @@ class Traits:
     """What makes one adapter differ from the next."""
 
     name: str = "ELM327 v1.5"
-    refused: frozenset[str] = frozenset()  # AT commands answered with "?", without the AT
+    refused: frozenset[str] = frozenset()  # AT commands answered with "?", without the AT; * is any
+    ignored: frozenset[str] = frozenset()  # answered with OK, and nothing changes
+    locked_by: frozenset[str] = frozenset()  # says nothing more after one of these, until it loses power
     echo_sticks: bool = False  # says OK to E0 and goes on echoing
+    echo_start: int = 0  # so many characters at the beginning of the echo are missing
     silent_reset: bool = False  # ATZ answers with a bare prompt
+    bare_settings: bool = False  # does what AT commands say without an OK
     request_bytes_max: int = 7  # shorter: refuses several PIDs in one request
+    pids_max: int = 6  # more are passed over by the ECU
+    protocol: str = "6"  # as in AT SP: 6 and 7 are CAN with 11 and 29 bits, 1 J1850 PWM, 2 VPW, 3 ISO 9141, 5 KWP
+    padding: int | None = None  # the ECU fills its frames up to 8 bytes with this
+    lower_case: bool = False
+    glued_search: bool = False  # SEARCHING... and the data on one line
+    search_s: float = 0.0
+    searches_failed: int = 0  # so many searches end with UNABLE TO CONNECT
+    interleaved: bool = False  # lines of several ECUs mixed
+    shuffled: bool = False  # lines of one message out of order
+    waits: float = 0.0  # rate of requests that the ECU first answers with "wait" (7F .. 78)
+    troubles: Sequence[Trouble] = ()
 
 
 @dataclass
@@ -36,30 +76,50 @@ class _Settings:
 class Elm327Chip:
     """One adapter in front of some ECUs. `answer` takes one command line and returns everything up to the prompt."""
 
-    def __init__(self, ecus: Sequence[Ecu], traits: Traits | None = None) -> None:
+    def __init__(self, ecus: Sequence[Answers], traits: Traits | None = None, *, random: Random | None = None) -> None:
         self.requests: list[bytes] = []  # all that went to the bus, for tests of silence
         self.ignition = True  # off: the bus does not answer
+        self.supply_v = 14.1  # at the plug: an alternator or DC-DC converter at work
+        self.troubles = 0  # how often one of the traits' troubles has struck
+        self.locked = False
         self._ecus = ecus
         self._traits = traits or Traits()
+        self._random = random or Random(0)
         self._settings = _Settings()
         self._last = ""
         self._searched = False
+        self._searches_failed = 0
 
     def echo(self, data: bytes) -> bytes:
         """What comes back while a command is being typed."""
-        return data if self._settings.echo or self._traits.echo_sticks else b""
+        if not (self._settings.echo or self._traits.echo_sticks):
+            return b""
+        return data[self._traits.echo_start :]
 
     def answer(self, line: bytes) -> bytes:
         """Return the answer to one command, prompt included. An empty line repeats the last one (data sheet)."""
         command = re.sub(r"\s", "", line.decode("ascii", "replace").upper()) or self._last
         self._last = command
         lines = self._run(command) if len(command) <= _COMMAND_MAX else ["?"]
-        end = "\r\n" if self._settings.linefeeds else "\r"
-        return ("".join(text + end for text in lines) + end + ">").encode("ascii", "replace")
+        if self.locked:
+            return b""
+        return self._end(lines)
 
     def interrupted(self) -> bytes:
         """What it says to bytes that come before the prompt."""
         return b"STOPPED\r\r>"
+
+    def greeting(self) -> bytes:
+        """What it says when it has power."""
+        return f"\r\r{self._traits.name}\r\r>".encode()
+
+    def search_s(self, line: bytes) -> float:
+        """How long this command will search through the buses first."""
+        return 0.0 if self._searched or line[:2].upper() == b"AT" else self._traits.search_s
+
+    def _end(self, lines: list[str]) -> bytes:
+        end = "\r\n" if self._settings.linefeeds else "\r"
+        return ("".join(text + end for text in lines) + end + ">").encode("ascii", "replace")
 
     def _run(self, command: str) -> list[str]:
         if command.startswith("AT"):
@@ -71,54 +131,103 @@ class Elm327Chip:
         request = bytes.fromhex(command)
         if len(request) > self._traits.request_bytes_max:
             return ["?"]
+        for trouble in self._traits.troubles:
+            if self._random.random() < trouble.rate:
+                return self._trouble(trouble, request)
         return self._ask(request)
 
+    def _trouble(self, trouble: Trouble, request: bytes) -> list[str]:
+        self.troubles += 1
+        if trouble.how == "instead":
+            return [trouble.text]
+        if trouble.how == "reset":
+            self._reset()
+            return [trouble.text]
+        lines = self._ask(request)
+        if trouble.how == "after":
+            return [*lines, trouble.text]
+        if trouble.how == "unasked":
+            return [trouble.text, "", ">" + lines[0], *lines[1:]]
+        kept = lines[: len(lines) // 2 + 1]
+        return [*kept[:-1], kept[-1][: len(kept[-1]) // 2] + trouble.text]
+
+    def _reset(self) -> None:
+        self._settings = _Settings()
+        self._searched = False
+
     def _set(self, command: str) -> list[str]:
-        if command in self._traits.refused:
+        if command in self._traits.locked_by:
+            self.locked = True
+        if command in self._traits.refused or "*" in self._traits.refused:
             return ["?"]
         if command == "Z":
-            self._settings = _Settings()
-            self._searched = False
+            self._reset()
             return [] if self._traits.silent_reset else ["", "", self._traits.name]
-        if command in {"I", "@1"}:
-            return [self._traits.name if command == "I" else "OBDII to RS232 Interpreter"]
-        if command == "RV":
-            return ["12.4V"]
-        if command == "DPN":
-            return [f"A{_PROTOCOL}"]
-        if command == "DP":
-            return ["AUTO, ISO 15765-4 (CAN 11/500)"]
+        told = {
+            "I": self._traits.name,
+            "@1": "OBDII to RS232 Interpreter",
+            "RV": f"{self.supply_v:.1f}V",
+            "DPN": f"A{self._traits.protocol}",
+            "DP": "AUTO, ISO 15765-4 (CAN 11/500)",
+        }
+        if command in told:
+            return [told[command]]
+        done = [] if self._traits.bare_settings else ["OK"]
+        if command in self._traits.ignored:
+            return done
         if len(command) == 2 and command[0] in _SWITCHES and command[1] in "01":
             setattr(self._settings, _SWITCHES[command[0]], command[1] == "1")
-            return ["OK"]
-        if re.fullmatch(r"[ST]PA?[0-9A]", command):
+            return done
+        if re.fullmatch(r"SPA?[0-9A]", command):
             self._searched = False
-            return ["OK"]
-        return ["OK"] if _TAKEN.fullmatch(command) else ["?"]
+            return done
+        return done if _TAKEN.fullmatch(command) else ["?"]
 
     def _ask(self, request: bytes) -> list[str]:
         self.requests.append(request)
-        lines = [] if self._searched else ["SEARCHING..."]
+        search = [] if self._searched else [SEARCHING.decode()]
+        if search and self._searches_failed < self._traits.searches_failed:
+            self._searches_failed += 1
+            return [*search, "UNABLE TO CONNECT"]
         if not self.ignition:
-            return [*lines, "UNABLE TO CONNECT"] if lines else ["NO DATA"]
-        replies = [(ecu.reply_id, reply) for ecu in self._ecus if (reply := ecu.answer(request)) is not None]
+            return [*search, "UNABLE TO CONNECT"] if search else ["NO DATA"]
+        asked = request[: 1 + self._traits.pids_max] if request[0] == 1 else request
+        replies = [(ecu.reply_id, reply) for ecu in self._ecus if (reply := ecu.answer(asked)) is not None]
         self._searched = self._searched or bool(replies)
         if not replies:
-            return [*lines, "NO DATA"]
+            return [*search, "NO DATA"]
+        lines = self._show(request, replies)
+        if search and self._traits.glued_search:
+            return [search[0] + lines[0], *lines[1:]]
+        return [*search, *lines]
+
+    def _show(self, request: bytes, replies: list[tuple[int, bytes]]) -> list[str]:
+        messages: list[list[str]] = []
         for reply_id, reply in replies:
-            lines += self._show(reply_id, reply)
-        return lines
-
-    def _show(self, reply_id: int, reply: bytes) -> list[str]:
+            lines = self._lines(reply_id, reply)
+            if self._traits.shuffled and len(lines) > 2:
+                start = len(lines) - (len(lines) - 1 if self._settings.headers else len(lines) - 2)
+                rest = lines[start:]
+                self._random.shuffle(rest)
+                lines = lines[:start] + rest
+            if self._random.random() < self._traits.waits:
+                lines = self._lines(reply_id, bytes([0x7F, request[0], 0x78])) + lines
+            messages.append(lines)
+        lines = _interleave(messages) if self._traits.interleaved else [line for lines in messages for line in lines]
         blank = " " if self._settings.spaces else ""
-        frames = encode_frames(reply, padding=None)
-        if self._settings.headers:
-            return [f"{reply_id:03X}{blank}{_hex(frame, blank)}" for frame in frames]
-        if len(frames) == 1:
-            return [_hex(reply, blank)]
-        parts = [frames[0][2:], *(frame[1:] for frame in frames[1:])]
-        return [f"{len(reply):03X}"] + [f"{i % 16:X}:{blank}{_hex(part, blank)}" for i, part in enumerate(parts)]
+        lines = [line.replace(" ", blank) for line in lines]
+        return [line.lower() for line in lines] if self._traits.lower_case else lines
+
+    def _lines(self, reply_id: int, reply: bytes) -> list[str]:
+        if self._traits.protocol in {"6", "7"}:
+            return show_can(
+                reply_id if self._traits.protocol == "6" else 0x18DAF110 + reply_id - 0x7E8,
+                reply,
+                headers=self._settings.headers,
+                padding=self._traits.padding,
+            )
+        return show_legacy(reply, self._traits.protocol, source=0x10 + reply_id - 0x7E8, headers=self._settings.headers)
 
 
-def _hex(data: bytes, blank: str) -> str:
-    return "".join(f"{byte:02X}{blank}" for byte in data)
+def _interleave(messages: list[list[str]]) -> list[str]:
+    return [lines[place] for place in range(max(map(len, messages))) for lines in messages if place < len(lines)]

@@ -2,7 +2,10 @@
 
 Made for clones (docs/sources.md 5): nothing is sent before the prompt, a refused setting is no failure, an echo that
 stays is recognised, and a block of text that cannot be the answer to the pending command is dropped as stray instead
-of shifting every later answer by one. Sources: ELM327 data sheet (as widely quoted) and the issue trackers named there.
+of shifting every later answer by one. Wherever the two sides may be out of step (silence, STOPPED, "?", a block nobody
+asked for), a barrier comes before the next request: a command whose answer looks like no other, and a different one
+from the last time. An adapter that has started anew (LV RESET, its name out of the blue, headers gone) is set up again.
+Sources: ELM327 data sheet (as widely quoted) and the issue trackers named there.
 
 Memory: one block of at most BLOCK_MAX bytes (the rest of a longer one is dropped, its answer FAILED), QUEUE_MAX
 requests, and what isotp.Reassembler holds during one block.
@@ -14,17 +17,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from agent.core.errors import SourceLost
 from agent.proto import obd
+from agent.proto.elm327_answers import AnswerReader
 from agent.proto.elm327_lines import (
     EcuMessage,
-    Parsed,
     Status,
     is_data,
     is_error,
+    is_greeting,
     is_searching,
     parse_status,
-    parse_with_headers,
-    parse_without_headers,
     split_lines,
     strip_progress,
 )
@@ -33,9 +36,18 @@ __all__ = ["EcuMessage", "Elm327", "Reply", "Status"]
 
 BLOCK_MAX: Final = 16_384
 QUEUE_MAX: Final = 32
-_TRIES_MAX: Final = 3  # of the first request, which makes the adapter look for the bus
+_TRIES_MAX: Final = 3  # of the first request, of a barrier, of setting up again without an answer since
 _RESET_S: Final = 2.0
 _SEARCH_S: Final = 10.0
+_SETTINGS: Final = ("ATL0", "ATS0", "ATH1", "ATSP0")
+_OK: Final = re.compile(r".*OK")
+_ANSWERS: Final = {
+    "ATDPN": re.compile(r"A?[0-9A-F]"),
+    "ATRV": re.compile(r"[0-9]{1,2}(\.[0-9]+)? ?V?"),
+    "ATIGN": re.compile(r"ON|OFF|OK"),
+}
+_PROBE: Final = b"\x01\x00"
+_IN_STEP: Final = frozenset({Status.OK, Status.NO_DATA, Status.UNABLE_TO_CONNECT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +64,15 @@ class Reply:
 class _Command:
     text: str
     request: bytes = b""  # an OBD request; empty for an AT command
+    role: Literal["set up", "barrier", "request"] = "set up"
 
 
 class Elm327:
     """One adapter from reset to reset. A fresh object per connection.
 
     Starts with its own commands (identify, reset, settings, search for the bus); `state` becomes "ready", or "failed"
-    with `fault` saying why. Any split of the same bytes between two takes gives the same replies.
+    with `fault` saying why: then nothing more is sent, and the connection should be made anew. Replies to commands of
+    its own come between those to requests. Any split of the same bytes between two takes gives the same replies.
     """
 
     def __init__(self) -> None:
@@ -66,24 +80,48 @@ class Elm327:
         self.fault = ""
         self.adapter = ""
         self.protocol = ""  # what AT DPN says: 6 to 9 are CAN
-        self.is_can = False
-        self.strays = 0  # blocks and messages that answered nothing we had asked
-        self.bad = 0  # lines and frames that could not be read
+        self.resets = 0  # how often the adapter had started anew by itself and was set up again
         self.heard = False  # whether the adapter has said anything since the last command
-        self._queue: deque[_Command] = deque(_Command(text) for text in ("ATI", "ATZ", "ATE0"))
+        self._reader = AnswerReader()
+        self._queue: deque[_Command] = deque(map(_Command, ("ATI", "ATZ", "ATE0")))
         self._pending: _Command | None = None
         self._block = bytearray()
         self._overflow = 0
-        self._headers = True
         self._tries = 0
+        self._barriers: list[str] = []  # commands fit for it, as the start has shown
+        self._barrier_turn = 0
+        self._barriers_missed = 0  # in a row
+        self._names_owed = 0  # barriers given up that may yet bring the adapter's name
+        self._resets_in_row = 0  # without an answer since
+
+    @property
+    def is_can(self) -> bool:
+        """Whether the car's bus is CAN: then several PIDs fit one request."""
+        return self._reader.is_can
+
+    @property
+    def strays(self) -> int:
+        """Blocks and messages that answered nothing we had asked."""
+        return self._reader.strays
+
+    @property
+    def bad(self) -> int:
+        """Lines and frames that could not be read."""
+        return self._reader.bad
 
     def request(self, data: bytes) -> None:
-        """Queue one OBD request; only when ready. Raises RequestRefused for anything but a read."""
-        if self.state != "ready":
-            raise ValueError(f"the adapter is {self.state}")
-        if len(self._queue) >= QUEUE_MAX:
-            raise ValueError(f"{QUEUE_MAX} requests are waiting already")
-        self._queue.append(_Command(obd.check_request(data).hex().upper(), data))
+        """Queue one OBD request; only when ready. Raises RequestRefused for anything but a read.
+
+        Raises SourceLost once the dialogue has failed.
+        """
+        self._enqueue(_Command(obd.check_request(data).hex().upper(), data, "request"))
+
+    def ask_adapter(self, text: Literal["ATRV", "ATIGN"]) -> None:
+        """Queue a question to the adapter itself: the voltage at its plug ("12.4V"), the ignition pin ("ON", "OFF").
+
+        The reply's text holds the answer where its status is OK. Raises as request does.
+        """
+        self._enqueue(_Command(text, role="request"))
 
     def take(self) -> bytes:
         """The next command's bytes; empty while one is pending or none is left."""
@@ -114,16 +152,30 @@ class Elm327:
     def give_up(self) -> list[Reply]:
         """End the pending command without its prompt, with what has come so far. The next one may be sent.
 
-        Its answer may still come. So the next command is one whose answer looks like no other (the adapter's name):
-        whatever comes before that is stray.
+        Its answer may still come: a barrier is next, and until one is answered no request.
         """
         command = self._pending
         if command is None:
             return []
-        replies = self._finish(command, self._lines(command))
-        if command.text not in {"ATI", "ATZ"}:
-            self._queue.appendleft(_Command("ATI"))
-        return replies
+        reply = self._judge(command, self._lines(command))
+        self._end_command()
+        if command.role == "barrier":
+            self._names_owed += command.text == "ATI"
+            self._miss_barrier()
+        else:
+            self._go_on(command, reply)
+            if command.text not in {"ATI", "ATZ"}:
+                self._put_barrier()
+        return [reply]
+
+    def _enqueue(self, command: _Command) -> None:
+        if self.state == "failed":
+            raise SourceLost(f"{self.adapter or 'adapter'}: {self.fault}")
+        if self.state != "ready":
+            raise ValueError(f"the adapter is {self.state}")
+        if sum(waiting.role == "request" for waiting in self._queue) >= QUEUE_MAX:
+            raise ValueError(f"{QUEUE_MAX} requests are waiting already")
+        self._queue.append(command)
 
     def _collect(self, chunk: bytes) -> None:
         self.heard = True
@@ -136,28 +188,54 @@ class Elm327:
         self._block.clear()
         self._overflow = 0
 
+    def _end_command(self) -> None:
+        self._pending = None
+        self._reset_block()
+
     def _end_block(self) -> list[Reply]:
         self.heard = True
         command = self._pending
-        lines = [] if command is None else self._lines(command)
+        lines = self._lines(command)
         if command is None or not (self._overflow or self._can_answer(command, lines)):
-            self.strays += 1
-            self._reset_block()
-            return []
-        return self._finish(command, lines)
-
-    def _finish(self, command: _Command, lines: list[str]) -> list[Reply]:
+            return self._end_stray(lines)
         reply = self._judge(command, lines)
-        self._pending = None
-        self._reset_block()
-        if self.state == "starting":
-            self._advance(reply)
+        self._end_command()
+        if command.role == "barrier":
+            if reply.status is Status.OK:
+                self._barriers_missed = 0
+            else:
+                self._miss_barrier()
+            return [reply]
+        self._go_on(command, reply)
+        if command.role == "request" and self._has_started_anew(lines):
+            self._set_up_again()
+        elif command.role == "request" and reply.status not in _IN_STEP:
+            self._put_barrier()
         return [reply]
 
-    def _lines(self, command: _Command) -> list[str]:
+    def _end_stray(self, lines: list[str]) -> list[Reply]:
+        """A block that answers nothing pending: late, unasked for, or the adapter has started anew."""
+        command = self._pending
+        self._reader.strays += 1
+        self._reset_block()
+        if self.state != "ready" or not lines:
+            return []
+        if any(map(is_greeting, lines)) and self._names_owed:
+            self._names_owed -= 1
+        elif self._has_started_anew(lines):
+            if command is not None and command.role != "request":
+                return []
+            self._end_command()
+            self._set_up_again()
+            return [] if command is None else [Reply(command.text, Status.STOPPED, text=tuple(lines))]
+        elif command is None:
+            self._put_barrier()
+        return []
+
+    def _lines(self, command: _Command | None) -> list[str]:
         """The block's lines without echo and progress notes."""
         lines = split_lines(bytes(self._block))
-        if lines and lines[0].replace(" ", "").startswith(command.text):
+        if command and lines and lines[0].replace(" ", "").startswith(command.text):
             lines[0] = lines[0].replace(" ", "")[len(command.text) :]
         return [line for line in map(strip_progress, lines) if line]
 
@@ -166,74 +244,102 @@ class Elm327:
         if command.text == "ATZ":
             return True  # clones may say nothing at all after a reset
         if not lines:
-            return False
-        if "?" in lines:
+            return command.role == "set up" and command.text in _SETTINGS
+        if "?" in lines or (not command.request and "STOPPED" in lines):
             return True
         if command.request:
-            return any(map(is_error, lines)) or self._has_answer(command.request, lines)
+            return self._reader.may_answer(lines, command.request)
+        if command.role == "barrier" and command.text == "ATI" and "ATI" in self._barriers:
+            return self.adapter in lines
         if command.text == "ATI":
             return not any(is_data(line) or is_error(line) or line == "OK" for line in lines)
-        if command.text == "ATDPN":
-            return any(re.fullmatch(r"A?[0-9A-F]", line) for line in lines)
-        return any(line.endswith("OK") for line in lines)
-
-    def _has_answer(self, request: bytes, lines: list[str]) -> bool:
-        """Whether data lines hold an answer, or are too spoilt to tell."""
-        data = [line for line in lines if is_data(line)]
-        parsed = self._parse(data)
-        return parsed.bad > 0 or any(obd.is_answer(m.data, request) for m in parsed.messages)
-
-    def _parse(self, data_lines: Sequence[str]) -> Parsed:
-        return parse_with_headers(data_lines) if self._headers else parse_without_headers(data_lines)
+        return any(_ANSWERS.get(command.text, _OK).fullmatch(line) for line in lines)
 
     def _judge(self, command: _Command, lines: list[str]) -> Reply:
         if self._overflow:
-            self.bad += 1
+            self._reader.bad += 1
             return Reply(command.text, Status.FAILED, text=("block too long",))
         if not command.request:
-            status = Status.REFUSED if "?" in lines else Status.OK if lines else Status.FAILED
-            return Reply(command.text, status, text=tuple(lines))
+            return Reply(command.text, self._judge_setting(command, lines), text=tuple(lines))
         notes = tuple(line for line in lines if not is_data(line))
-        messages = self._answers([line for line in lines if is_data(line)], command.request)
+        if command.role == "set up":
+            self._reader.learn(lines, command.request)
+        messages = self._reader.read(lines, command.request)
         return Reply(command.text, Status.OK if messages else parse_status(notes), messages, notes)
 
-    def _answers(self, data_lines: list[str], request: bytes) -> tuple[EcuMessage, ...]:
-        """Messages that answer the request; others are strays, and "wait" counts only where nothing followed it."""
-        parsed = self._parse(data_lines)
-        self.bad += parsed.bad
-        self.is_can = self.is_can or parsed.is_can
-        answers = [m for m in parsed.messages if obd.is_answer(m.data, request)]
-        self.strays += len(parsed.messages) - len(answers)
-        final = [m for m in answers if m.data[0] != 0x7F or m.data[2] != obd.RESPONSE_PENDING]
-        return tuple(final or answers)
+    def _judge_setting(self, command: _Command, lines: list[str]) -> Status:
+        if "?" in lines or "STOPPED" in lines:
+            return Status.REFUSED if "?" in lines else Status.STOPPED
+        if command.text == "ATZ":
+            return Status.OK if lines else Status.FAILED
+        return Status.OK if lines and self._can_answer(command, lines) else Status.FAILED
 
-    def _advance(self, reply: Reply) -> None:
-        """Go on with the start: identify, reset, settings, look for the bus."""
-        command = reply.command
-        if command in {"ATI", "ATZ"}:
+    def _has_started_anew(self, lines: Sequence[str]) -> bool:
+        """Whether the adapter has lost its settings: it says so, or it shows no headers any more."""
+        if any(is_greeting(line) or line == self.adapter for line in lines):
+            return True
+        return self._reader.has_lost_headers(lines)
+
+    def _put_barrier(self) -> None:
+        if self.state == "failed" or (self._queue and self._queue[0].role == "barrier"):
+            return
+        known = self._barriers or ["ATI"]
+        self._queue.appendleft(_Command(known[self._barrier_turn % len(known)], role="barrier"))
+        self._barrier_turn += 1
+
+    def _miss_barrier(self) -> None:
+        self._barriers_missed += 1
+        if self._barriers_missed > _TRIES_MAX:
+            self._fail("out of step: it answers, but not what is asked")
+        else:
+            self._put_barrier()
+
+    def _set_up_again(self) -> None:
+        self.resets += 1
+        self._resets_in_row += 1
+        if self._resets_in_row > _TRIES_MAX:
+            self._fail("keeps losing its settings")
+            return
+        self._tries = 0
+        self._queue.appendleft(_Command("ATE0"))
+
+    def _fail(self, fault: str) -> None:
+        self.state = "failed"
+        self.fault = fault
+        self._queue.clear()
+
+    def _go_on(self, command: _Command, reply: Reply) -> None:
+        """What follows from a command's end. The start: identify, reset, settings, look for the bus."""
+        if command.role == "request":
+            self._resets_in_row = 0 if reply.status is Status.OK else self._resets_in_row
+        elif reply.command in {"ATI", "ATZ"}:
             self.adapter = next((line for line in reply.text if line not in {"?", "OK"}), self.adapter)
-        elif command == "ATE0":
-            self._queue.extend(_Command(text) for text in ("ATL0", "ATS0", "ATH1", "ATSP0"))
-        elif command == "ATH1":
-            self._headers = reply.status is Status.OK
-        elif command == "ATSP0":
+            self._learn_barrier("ATI", fit=reply.command == "ATI" and self.adapter in reply.text)
+        elif reply.command == "ATE0":
+            self._queue.extendleft(map(_Command, reversed(_SETTINGS)))
+            self._learn_barrier("ATE0", fit=reply.text[-1:] == ("OK",))
+        elif reply.command == "ATSP0":
             self._look_for_bus()
-        elif command == "ATDPN":
+        elif reply.command == "ATDPN":
+            self._learn_barrier("ATDPN", fit=reply.status is Status.OK)
             self.protocol = reply.text[-1].removeprefix("A") if reply.status is Status.OK else ""
-            self.is_can = self.is_can or self.protocol in {"6", "7", "8", "9"}
+            self._reader.is_can = self._reader.is_can or self.protocol in {"6", "7", "8", "9"}
             self.state = "ready"
-        elif command == "0100":
+        elif reply.command == "0100":
             self._judge_search(reply)
+
+    def _learn_barrier(self, text: str, *, fit: bool) -> None:
+        if fit and text not in self._barriers:
+            self._barriers.append(text)
 
     def _judge_search(self, reply: Reply) -> None:
         if reply.status is Status.OK:
-            self._queue.append(_Command("ATDPN"))
+            self._queue.appendleft(_Command("ATDPN"))
         elif self._tries < _TRIES_MAX and reply.status is not Status.UNABLE_TO_CONNECT:
             self._look_for_bus()
         else:
-            self.state = "failed"
-            self.fault = f"no ECU answers ({', '.join(reply.text) or 'silence'})"
+            self._fail(f"no ECU answers ({', '.join(reply.text) or 'silence'})")
 
     def _look_for_bus(self) -> None:
         self._tries += 1
-        self._queue.append(_Command("0100", b"\x01\x00"))
+        self._queue.appendleft(_Command("0100", _PROBE))

@@ -14,11 +14,15 @@ _ERRORS: Final = re.compile(
     r"|LV RESET|ACT ALERT|LP ALERT|ERR\d\d"
 )
 _PROGRESS: Final = re.compile(r"SEARCHING[. ]*|BUS INIT: ?[. ]*(?:OK)?(?!ERROR)")
+_GREETING: Final = re.compile(r"(ELM|OBDLINK|STN) ?\d|OBD ?II|^LV RESET|^ERR94")  # all settings lost
 _CAN: Final = re.compile(r"(7E[89A-F]|18DAF1[0-9A-F]{2})((?:[0-9A-F]{2}){1,8})")
 _LEGACY: Final = re.compile(r"(?:4[18]|8[0-9A-F])(?:6B|F1)([0-9A-F]{2})((?:[0-9A-F]{2}){1,11})[0-9A-F]{2}")
 _HEX: Final = re.compile(r"(?:[0-9A-F]{2})+")
 _LENGTH: Final = re.compile(r"[0-9A-F]{3}")
-_SEGMENT: Final = re.compile(r"([0-9A-F]):((?:[0-9A-F]{2})+)")
+_SEGMENT: Final = re.compile(r"([0-9A-F]):((?:[0-9A-F]{2}){1,7})")
+_FRAME_SIZE: Final = 8  # of CAN
+_FIRST_SIZE: Final = 6  # data bytes in the first frame of several
+_SEGMENT_SIZE: Final = 7
 
 
 class Status(Enum):
@@ -78,6 +82,11 @@ def is_error(line: str) -> bool:
     return _ERRORS.search(line) is not None
 
 
+def is_greeting(line: str) -> bool:
+    """Whether an adapter says this when it starts anew: its name, or that its supply was low."""
+    return _GREETING.search(line) is not None
+
+
 def parse_status(notes: Sequence[str]) -> Status:
     """How a request ended that brought no message."""
     text = " ".join(notes)
@@ -90,53 +99,130 @@ def parse_status(notes: Sequence[str]) -> Status:
     return Status.REFUSED if "?" in notes else Status.FAILED
 
 
-def parse_with_headers(lines: Sequence[str]) -> Parsed:
+def parse_with_headers(lines: Sequence[str], *, can_only: bool = False) -> Parsed:
     """Lines after AT H1: CAN with 11 or 29 bits (ISO-TP inside), or three header bytes, data and checksum.
 
-    The adapter has checked the checksum of the older buses already. A block holds whole messages: what has no end in
-    it is bad.
+    The line to the adapter has no checksum of its own, so whatever a frame tells about itself is held against it: the
+    length of a CAN frame (as long as its message needs, or 8 bytes), the checksum of an older bus, which shows in the
+    line. A block holds whole messages: what has no end in it is bad.
     """
-    reassembler = Reassembler()
+    frames: dict[int, list[bytes]] = {}
     found: list[EcuMessage] = []
-    bad, is_can = 0, False
+    bad = 0
     for line in lines:
         packed = line.replace(" ", "")
         if can := _CAN.fullmatch(packed):
-            sender = int(can[1], 16)
-            try:
-                message = reassembler.feed(sender, bytes.fromhex(can[2]), 0).message
-            except ProtocolError:
-                bad += 1
-                continue
-            if message is not None:
-                found.append(EcuMessage(sender, message))
-                is_can = True
-        elif legacy := _LEGACY.fullmatch(packed):
+            frames.setdefault(int(can[1], 16), []).append(bytes.fromhex(can[2]))
+        elif not can_only and (legacy := _LEGACY.fullmatch(packed)) and _is_sound(bytes.fromhex(packed)):
             found.append(EcuMessage(int(legacy[1], 16), bytes.fromhex(legacy[2])))
         else:
             bad += 1
-    bad += len(reassembler) + reassembler.ignored + reassembler.aborted
+    is_can = False
+    for sender, parts in frames.items():
+        messages, spoilt = _assemble(sender, parts)
+        bad += spoilt
+        is_can = is_can or bool(messages)
+        found += (EcuMessage(sender, message) for message in messages)
     return Parsed(tuple(found), bad, is_can)
 
 
 def parse_without_headers(lines: Sequence[str]) -> Parsed:
-    """Lines of an adapter that refuses AT H1: one line a message, or a length and numbered segments."""
+    """Lines of an adapter that shows no headers: one line a message, or a length and numbered segments.
+
+    Nothing tells the segments of two ECUs apart. So where one message's segments do not add up, none of the others'
+    is believed either.
+    """
     found: list[EcuMessage] = []
-    size, data, expected, bad = 0, bytearray(), 0, 0
+    segmented: list[tuple[int, list[tuple[int, bytes]]]] = []
+    bad = 0
     for line in lines:
         packed = line.replace(" ", "")
-        segment = _SEGMENT.fullmatch(packed)
         if _LENGTH.fullmatch(packed):
-            bad += size != 0
-            size, data, expected = int(packed, 16), bytearray(), 0
-        elif segment and size and int(segment[1], 16) == expected:
-            data += bytes.fromhex(segment[2])
-            expected = (expected + 1) % 16
-            if len(data) >= size:
-                found.append(EcuMessage(0, bytes(data[:size])))
-                size = 0
+            segmented.append((int(packed, 16), []))
+        elif (segment := _SEGMENT.fullmatch(packed)) and segmented:
+            segmented[-1][1].append((int(segment[1], 16), bytes.fromhex(segment[2])))
         elif _HEX.fullmatch(packed):
             found.append(EcuMessage(0, bytes.fromhex(packed)))
         else:
             bad += 1
-    return Parsed(tuple(found), bad + (size != 0))
+    joined = [_join(size, parts) for size, parts in segmented]
+    whole = [EcuMessage(0, message) for message in joined if message is not None]
+    if len(whole) < len(joined):
+        return Parsed(tuple(found), bad + len(joined))
+    return Parsed(tuple(found + whole), bad)
+
+
+def j1850_crc(data: bytes) -> int:
+    """The last byte of a SAE J1850 message (polynomial 1D, all ones at the start, inverted at the end)."""
+    crc = 0xFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x1D if crc & 0x80 else 0)) & 0xFF
+    return crc ^ 0xFF
+
+
+def _is_sound(line: bytes) -> bool:
+    """Whether the checksum at the end of an older bus's line fits, and the length where the format byte has one."""
+    if line[1] != 0xF1:  # ISO 9141 adds up, J1850 divides: the header is the same
+        return line[-1] in {sum(line[:-1]) & 0xFF, j1850_crc(line[:-1])}
+    length = line[0] & 0x3F
+    return line[-1] == sum(line[:-1]) & 0xFF and length in {0, len(line) - 4}
+
+
+def _assemble(sender: int, frames: list[bytes]) -> tuple[list[bytes], int]:
+    """Whole messages out of one ECU's frames of one block, and how many frames were spoilt."""
+    reassembler = Reassembler()
+    found: list[bytes] = []
+    bad = 0
+    for data in _in_order(frames):
+        try:
+            message = reassembler.feed(sender, data, 0).message
+        except ProtocolError:
+            bad += 1
+            continue
+        if message is None:
+            continue
+        if len(data) in {_FRAME_SIZE, _last_size(len(message))}:
+            found.append(message)
+        else:
+            bad += 1
+    return found, bad + len(reassembler) + reassembler.ignored + reassembler.aborted
+
+
+def _join(size: int, segments: list[tuple[int, bytes]]) -> bytes | None:
+    """One message out of its numbered segments; None where they do not add up to it."""
+    if len(segments) <= 16:
+        segments = sorted(segments)
+    numbers = [number for number, _ in segments]
+    parts = [part for _, part in segments]
+    if numbers != [n & 0x0F for n in range(len(parts))] or len(parts) < 2:
+        return None
+    left = size - _FIRST_SIZE - _SEGMENT_SIZE * (len(parts) - 2)
+    sizes = [_FIRST_SIZE] + [_SEGMENT_SIZE] * (len(parts) - 2)
+    if [len(part) for part in parts[:-1]] != sizes or not 1 <= left <= _SEGMENT_SIZE:
+        return None
+    return b"".join(parts)[:size] if len(parts[-1]) in {left, _SEGMENT_SIZE} else None
+
+
+def _last_size(message_size: int) -> int:
+    """Bytes of the last frame of a message that is not filled up."""
+    return 1 + message_size if message_size < _FRAME_SIZE else 2 + (message_size - 7) % 7
+
+
+def _in_order(frames: list[bytes]) -> list[bytes]:
+    """The frames with the consecutive ones sorted where that is beyond doubt: one message, its numbers all there.
+
+    Radio links mix up lines. The count starts anew after 15, so longer messages must come in order.
+    """
+    kinds = [frame[0] >> 4 for frame in frames]
+    count = kinds.count(2)
+    if kinds.count(1) != 1 or not 2 <= count <= 15:
+        return frames
+    rest = sorted((frame for frame, kind in zip(frames, kinds, strict=True) if kind == 2), key=lambda frame: frame[0])
+    if [frame[0] & 0x0F for frame in rest] != list(range(1, count + 1)):
+        return frames
+    begin = kinds.index(1)
+    others = [(place, frame) for place, (frame, kind) in enumerate(zip(frames, kinds, strict=True)) if kind != 2]
+    before = [frame for place, frame in others if place <= begin]
+    return before + rest + [frame for place, frame in others if place > begin]

@@ -104,15 +104,18 @@ def test_several_ecus_and_several_frames() -> None:
         "7E8101449020" + "14C5244\r" + "7E903490200\r" + "7E82154455354434152\r7E82230303030303037\r\r>",
     )
     assert reply.status is Status.OK
-    assert reply.messages[0] == EcuMessage(0x7E9, bytes.fromhex("490200"))
-    assert obd.parse_vin(reply.messages[1].data) == "LRDTESTCAR0000007"
+    vin, other = reply.messages
+    assert other == EcuMessage(0x7E9, bytes.fromhex("490200"))
+    assert obd.parse_vin(vin.data) == "LRDTESTCAR0000007"
 
 
 def test_29_bit_identifiers_and_older_buses() -> None:
     dialogue, _ = start()
     [can] = ask(dialogue, SPEED, "18DAF110 03 41 0D 32\r\r>")
-    [kwp] = ask(dialogue, SPEED, "83F110410D3254\r\r>")
-    [vpw] = ask(dialogue, SPEED, "486B10410D3244\r\r>")
+    kwp_dialogue, _ = start({**ANSWERS, "0100": "86F1104100BE3EA8137F\r\r>", "ATDPN": "A5\r\r>"})
+    [kwp] = ask(kwp_dialogue, SPEED, "83F110410D3204\r\r>")
+    vpw_dialogue, _ = start({**ANSWERS, "0100": "486B104100BE3EB811FA\r\r>", "ATDPN": "A2\r\r>"})
+    [vpw] = ask(vpw_dialogue, SPEED, "486B10410D32BA\r\r>")
     assert can.messages == (EcuMessage(0x18DAF110, bytes.fromhex("410d32")),)
     assert kwp.messages == vpw.messages == (EcuMessage(0x10, bytes.fromhex("410d32")),)
 

@@ -1,0 +1,79 @@
+"""Which of an ELM327 adapter's lines answer a request. Knows whether this adapter shows headers."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from agent.proto import obd
+from agent.proto.elm327_lines import (
+    EcuMessage,
+    Parsed,
+    is_data,
+    is_error,
+    parse_with_headers,
+    parse_without_headers,
+)
+from agent.proto.obd_lengths import data_lengths
+
+_ANSWERS: Final = frozenset({0x41, 0x42, 0x43, 0x47, 0x49, 0x4A})  # first bytes, where no header comes before
+
+
+class AnswerReader:
+    """Takes the data lines of a block apart. bad: lines and frames that could not be read; strays: other answers."""
+
+    def __init__(self) -> None:
+        self.headers = True
+        self.is_can = False
+        self.bad = 0
+        self.strays = 0
+        self._settled = False  # whether the bus is known: then no other bus's lines are believed
+
+    def learn(self, lines: Sequence[str], request: bytes) -> None:
+        """See from the answer to the first request whether headers are shown: clones say OK to AT H1 and show none."""
+        data = _data_lines(lines)
+        for parsed, headers in ((parse_with_headers(data), True), (parse_without_headers(data), False)):
+            if any(obd.is_answer(message.data, request) for message in parsed.messages):
+                self.headers = headers
+                self.is_can = parsed.is_can
+                self._settled = True
+                return
+
+    def may_answer(self, lines: Sequence[str], request: bytes) -> bool:
+        """Whether the lines tell of trouble, hold an answer, or are too spoilt to tell."""
+        if any(map(is_error, lines)):
+            return True
+        parsed = self._parse(_data_lines(lines))
+        return parsed.bad > 0 or any(self._is_answer(message.data, request) for message in parsed.messages)
+
+    def read(self, lines: Sequence[str], request: bytes) -> tuple[EcuMessage, ...]:
+        """Messages that answer the request; others are strays, and "wait" counts only where nothing followed it."""
+        parsed = self._parse(_data_lines(lines))
+        self.bad += parsed.bad
+        self.is_can = self.is_can or parsed.is_can
+        answers = [m for m in parsed.messages if self._is_answer(m.data, request)]
+        self.strays += len(parsed.messages) - len(answers)
+        final = [m for m in answers if m.data[0] != 0x7F or m.data[2] != obd.RESPONSE_PENDING]
+        return tuple(final or answers)
+
+    def has_lost_headers(self, lines: Sequence[str]) -> bool:
+        """Whether the lines hold an answer without the headers that were there before: the settings are gone."""
+        data = _data_lines(lines)
+        if not self.headers or parse_with_headers(data).messages:
+            return False
+        return any(message.data[0] in _ANSWERS for message in parse_without_headers(data).messages)
+
+    def _parse(self, data_lines: Sequence[str]) -> Parsed:
+        if not self.headers:
+            return parse_without_headers(data_lines)
+        return parse_with_headers(data_lines, can_only=self._settled and self.is_can)
+
+    def _is_answer(self, message: bytes, request: bytes) -> bool:
+        if not obd.is_answer(message, request):
+            return False
+        if self.headers or len(request) != 2 or request[0] != obd.CURRENT_DATA or message[0] == 0x7F:
+            return True
+        lengths = data_lengths(request[1])  # without headers nothing else tells that a character was lost
+        return not lengths or len(message) - 2 in lengths
+
+
+def _data_lines(lines: Sequence[str]) -> list[str]:
+    return [line for line in lines if is_data(line)]
