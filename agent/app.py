@@ -229,6 +229,7 @@ class _App:
 
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)
+        self._hardware.on_window(window)
         if self._watch:
             self._watch.on_window(window)
 

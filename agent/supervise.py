@@ -1,9 +1,9 @@
 """Keeps one source open: expected losses are retried with backoff and told, once each way."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
-from agent.core.errors import EndOfSource, SourceLost
+from agent.core.errors import EndOfSource, SourceLost, SourceSilenced
 from agent.core.events import Event, SourceChanged
 from agent.core.ports import Clock, Source
 
@@ -43,8 +43,9 @@ async def keep_reading(
         except EndOfSource:
             return
         except SourceLost as exc:
-            if not lost:
-                emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state="lost", detail=str(exc)))
+            if not lost or isinstance(exc, SourceSilenced):
+                state: Literal["lost", "silenced"] = "silenced" if isinstance(exc, SourceSilenced) else "lost"
+                emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state=state, detail=str(exc)))
             lost = True
         finally:
             await source.close()

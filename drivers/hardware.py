@@ -1,10 +1,13 @@
 """The car's hardware, as config says."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent.core.config import Config
+from agent.core.config import Config, Dongle
 from agent.core.paths import MODELS
 from agent.core.ports import Clock, FrameSource, Hardware, Notify, SampleSource
+from agent.core.signals import SignalWindow
+from agent.proto.schedule import Poll
 from drivers.can_source import open_can_source
 from drivers.elm327_serial import Elm327Source
 from drivers.gnss_serial import GnssSource
@@ -14,15 +17,23 @@ from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
 from drivers.systemd import tell_systemd
+from drivers.vehicle_cache import FileVehicleCache
 
 
-def open_hardware(config: Config, clock: Clock, *, notify: Notify = lambda _: None) -> Hardware:
-    """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable."""
+def open_hardware(
+    config: Config, clock: Clock, *, notify: Notify = lambda _: None, polls: Sequence[Poll] = ()
+) -> Hardware:
+    """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
+
+    polls: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the dongle. Buses are read through sockets that never send, either way.
+    """
     frames: list[FrameSource] = [open_can_source(bus, clock) for bus in config.buses]
     samples: list[SampleSource] = []
-    if config.dongle:
-        backend = PythonObdSource if config.dongle.backend == "python-obd" else Elm327Source
-        samples.append(backend(config.dongle, clock))
+    on_window: Callable[[SignalWindow], None] = _ignore
+    if config.dongle and not config.listen_only:
+        dongle = _open_dongle(config, config.dongle, clock, polls)
+        samples.append(dongle)
+        on_window = dongle.observe
     if config.gnss:
         samples.append(GnssSource(config.gnss, clock))
     anomaly = config.detect.anomaly
@@ -34,5 +45,17 @@ def open_hardware(config: Config, clock: Clock, *, notify: Notify = lambda _: No
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(MODELS / f"{anomaly.model}.toml", anomaly.deadline_s) if anomaly.enabled else None,
         notify=notify,
+        on_window=on_window,
         service=tell_systemd,
     )
+
+
+def _open_dongle(config: Config, dongle: Dongle, clock: Clock, polls: Sequence[Poll]) -> Elm327Source | PythonObdSource:
+    if dongle.backend == "python-obd":
+        return PythonObdSource(dongle, clock)
+    cache = FileVehicleCache(Path(config.store.directory))
+    return Elm327Source(dongle, clock, polls=polls, cache=cache)
+
+
+def _ignore(_: SignalWindow) -> None:
+    """Nobody listens."""

@@ -21,14 +21,19 @@ from agent.core.config import Dongle, load_toml
 from agent.core.errors import InputError, SourceLost
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock
-from agent.core.signals import Quality, Samples, SignalSpec
+from agent.core.signals import Quality, Samples, SignalSpec, SignalWindow
 from agent.proto import obd as j1979
+from agent.proto.guard import Guard, SilentNow
+from agent.proto.ignition import SIGNS
 from drivers.elm327_serial import signal_specs
 
 T = TypeVar("T")
 
 _CONNECT_S_MAX: Final = 60.0
 _ROUND_S_MAX: Final = 30.0
+_LOOK_PERIOD_S: Final = 1.0
+_RENEW_NS: Final = 300_000_000
+_IGNITION_PIDS: Final = (0x0C, 0x0D)
 
 
 class PythonObdSource:
@@ -44,6 +49,7 @@ class PythonObdSource:
         table = table or load_toml(OBD_PIDS, j1979.PidTable)
         self._table = [spec for spec in table.pids if spec.service == j1979.CURRENT_DATA]
         self.specs: Sequence[SignalSpec] = signal_specs(self._table, dongle.period_s)
+        self.guard = Guard()
         self._connection: Any = None
         self._next_round_ns = 0
         self._counts: Counter[str] = Counter(requests=0, replies=0, no_data=0, bad=0)
@@ -52,6 +58,7 @@ class PythonObdSource:
         """Connect. Raises SourceLost where adapter or car are away, InputError where the library is not installed."""
         await self.close()
         library = _import_library()
+        await self._wait_for_guard()
         with self._clock.hold():
             self._connection = await self._run(_CONNECT_S_MAX, self._connect, library)
         self._next_round_ns = self._clock.monotonic_ns()
@@ -70,6 +77,7 @@ class PythonObdSource:
         now_ns = self._clock.monotonic_ns()
         if now_ns < self._next_round_ns:
             await self._clock.sleep((self._next_round_ns - now_ns) / 1e9)
+        await self._wait_for_guard()
         self._next_round_ns = max(self._next_round_ns, now_ns) + round(self._dongle.period_s * 1e9)
         with self._clock.hold():
             data = await self._run(_ROUND_S_MAX, self._query_all, self._connection)
@@ -77,9 +85,34 @@ class PythonObdSource:
             raise SourceLost(f"{self._dongle.port}: no answer from the car")
         return self._samples(data)
 
+    def observe(self, window: SignalWindow) -> None:
+        """Hear what other sources say of the ignition."""
+        for path in SIGNS:
+            series = window.new(path)
+            if len(series):
+                self.guard.ignition.observe(path, float(series.value[-1]), int(series.t_ns[-1]))
+
     def counters(self) -> Mapping[str, int]:
         """Requests, replies, no_data and bad."""
         return dict(self._counts)
+
+    async def _wait_for_guard(self) -> None:
+        """Wait while the car sleeps; the adapter itself may be asked for the voltage.
+
+        The library's own search for the bus, on connecting, goes out with the first request that may.
+        """
+        while not self.guard.may_ask(self._clock.monotonic_ns()):
+            await self._clock.sleep(_LOOK_PERIOD_S)
+            if self._connection is not None:
+                with self._clock.hold():
+                    await self._run(_ROUND_S_MAX, self._measure, self._connection)
+
+    def _measure(self, connection: Any) -> None:
+        """Read the supply (AT RV): nothing of it reaches the bus."""
+        t_ns = self._clock.monotonic_ns()
+        response = connection.query(_import_library().commands.ELM_VOLTAGE)
+        if response.value is not None:
+            self.guard.ignition.observe_adapter([f"{response.value.magnitude:.1f}V"], t_ns)
 
     async def _run(self, timeout_s: float, work: Callable[..., T], *arguments: Any) -> T:
         """Run in a thread. Raises SourceLost where it takes too long; that thread dies with the process at the latest.
@@ -108,7 +141,15 @@ class PythonObdSource:
         wanted = {spec.pid for spec in self._table}
         commands = [c for c in connection.supported_commands if c.mode == j1979.CURRENT_DATA and c.pid in wanted]
         data: dict[int, bytes] = {}
-        for command in sorted(commands, key=lambda c: int(c.pid)):
+        for command in sorted(commands, key=lambda c: (int(c.pid) not in _IGNITION_PIDS, int(c.pid))):
+            lease_ns = self.guard.ignition.on_until_ns
+            if lease_ns is None or self._clock.monotonic_ns() >= lease_ns - _RENEW_NS:
+                self._measure(connection)
+            t_ns = self._clock.monotonic_ns()
+            try:
+                self.guard.admit(bytes([j1979.CURRENT_DATA, int(command.pid)]), t_ns)
+            except SilentNow:
+                break  # the rest of the round is left out
             self._counts["requests"] += 1
             response = connection.query(command)
             if not response.messages:
@@ -120,7 +161,13 @@ class PythonObdSource:
                 continue
             self._counts["replies"] += 1
             data[int(command.pid)] = body[2:]
+            self._observe(int(command.pid), body[2:], t_ns)
         return data
+
+    def _observe(self, pid: int, data: bytes, t_ns: int) -> None:
+        for spec in self._table:
+            if spec.pid == pid and len(data) >= spec.byte_count:
+                self.guard.ignition.observe(spec.path, spec.value(data), t_ns)
 
     def _samples(self, data: Mapping[int, bytes]) -> Samples:
         found = [

@@ -5,21 +5,26 @@ import logging
 import signal
 from pathlib import Path
 
+import msgspec
+
 from agent import app
 from agent.core.config import load_config
 from agent.core.ports import Notice
+from agent.decode.profile import load_profile
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 
 _log = logging.getLogger("outrider")
 
 
-async def run_daemon(path: Path) -> int:
-    """Run until SIGTERM or SIGINT. Returns 0 after an ordered stop."""
+async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
+    """Run until SIGTERM or SIGINT. Returns 0 after an ordered stop. listen_only can only add to what config says."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     config = load_config(path)
+    if listen_only:
+        config = msgspec.structs.replace(config, listen_only=True)
     clock = SystemClock()
-    hardware = open_hardware(config, clock, notify=_log_notice)
+    hardware = open_hardware(config, clock, notify=_log_notice, polls=load_profile(config.profile).polls)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

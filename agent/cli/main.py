@@ -50,11 +50,12 @@ def _config_option(parser: argparse.ArgumentParser) -> None:
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     _config_option(parser)
+    parser.add_argument("--listen-only", action="store_true", help="open nothing that could transmit to the car")
 
     def run(args: argparse.Namespace) -> int:
         from agent.cli.daemon import run_daemon
 
-        return asyncio.run(run_daemon(args.config))
+        return asyncio.run(run_daemon(args.config, listen_only=args.listen_only))
 
     parser.set_defaults(run=run)
 

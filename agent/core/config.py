@@ -192,6 +192,7 @@ class Config(Section, frozen=True, kw_only=True):
     buses: list[Bus] = msgspec.field(default_factory=list)
     dongle: Dongle | None = None
     gnss: Gnss | None = None
+    listen_only: bool = False  # opens nothing that could transmit
     detect: Detect = Detect()
     voice: Voice = Voice()
     store: Store = Store()

@@ -26,6 +26,10 @@ class SourceLost(AgentError):
     """A bus, dongle or sensor went away. Expected: the app opens it again with backoff."""
 
 
+class SourceSilenced(SourceLost):
+    """A source was stopped for the car's sake: it woke again and again. Opened again like a lost one."""
+
+
 class EndOfSource(AgentError):
     """A recording or a scenario has come to its end. The app stops in order."""
 

@@ -52,10 +52,10 @@ class AgentStopped(Event, frozen=True, kw_only=True, tag="agent_stopped"):
 
 
 class SourceChanged(Event, frozen=True, kw_only=True, tag="source_changed"):
-    """A bus, dongle or sensor was lost, or came back."""
+    """A bus, dongle or sensor was lost, was silenced for the car's sake (a wake loop), or came back."""
 
     source: str
-    state: Literal["lost", "restored"]
+    state: Literal["lost", "silenced", "restored"]
     detail: str = ""
 
 

@@ -148,6 +148,18 @@ class Inference(Protocol):
         ...
 
 
+class VehicleCache(Protocol):
+    """What was learnt about a vehicle on an earlier connection; bounded, and only a shortcut: it may forget."""
+
+    def load(self, vin: str) -> frozenset[int] | None:
+        """PIDs of service 01 that the car supports; None where it is not known."""
+        ...
+
+    def save(self, vin: str, pids: frozenset[int]) -> None:
+        """Remember them; a disk that refuses is no error."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message from the insurer: receipts and config."""
@@ -205,4 +217,5 @@ class Hardware:
     inference: Inference | None = None
     notify: Notify = lambda _: None
     probe: Probe | None = None  # None in the car
+    on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -32,6 +32,8 @@ CELL_VOLTAGE_MAX: Final = f"{_PACK}.CellVoltage.Max"  # V
 CELL_VOLTAGE_MIN: Final = f"{_PACK}.CellVoltage.Min"  # V
 LOW_VOLTAGE: Final = "Vehicle.LowVoltageBattery.CurrentVoltage"  # V
 
+LOW_VOLTAGE_STATE: Final = "Vehicle.LowVoltageSystemState"  # 0 UNDEFINED, 1 LOCK, 2 OFF, 3 ACC, 4 ON, 5 START
+
 LATITUDE: Final = "Vehicle.CurrentLocation.Latitude"  # degrees
 LONGITUDE: Final = "Vehicle.CurrentLocation.Longitude"  # degrees
 ALTITUDE: Final = "Vehicle.CurrentLocation.Altitude"  # m

@@ -11,6 +11,7 @@ from msgspec import Meta
 from agent.core.config import Name, Section, load_toml
 from agent.core.errors import ConfigError
 from agent.core.paths import VEHICLES
+from agent.proto.schedule import Poll
 
 _GATE: Final = re.compile(r"^\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
 
@@ -53,6 +54,7 @@ class Profile(Section, frozen=True, kw_only=True):
 
     Where `signals` is empty every signal of the DBC files is decoded, under MESSAGE.SIGNAL and in the DBC's unit.
     `dbc` names files of firmware_config/dbc; `obd` decodes OBD-II responses (7E8-7EF and 18DAF1xx).
+    `polls` says what the diagnostics port is asked for; empty: what the car supports, at sensible rates.
     """
 
     name: Name
@@ -60,6 +62,7 @@ class Profile(Section, frozen=True, kw_only=True):
     dbc: list[Name] = msgspec.field(default_factory=list)
     obd: bool = False
     signals: list[Mapping] = msgspec.field(default_factory=list)
+    polls: Annotated[list[Poll], Meta(max_length=256)] = msgspec.field(default_factory=list)
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -32,7 +32,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
     keys: dict[str, frozenset[str]] = {str(kind.__struct_config__.tag): frozenset() for kind in get_args(AnyEvent)}
     del keys["battery_alarm"]  # says nothing without naming the alarm
     variants = ("harsh_driving.acceleration", "harsh_driving.braking", "harsh_driving.cornering")
-    states = ("source_changed.lost", "source_changed.restored", "model_changed.down", "model_changed.restored")
+    states = ["source_changed.lost", "source_changed.silenced", "source_changed.restored"]
+    states += ["model_changed.down", "model_changed.restored"]
     for key in (*variants, *states, "model_changed.refused", "collision.stationary", "battery_alarm.cleared"):
         keys[key] = frozenset()
     for alarm, facts in _ALARM_FACTS.items():

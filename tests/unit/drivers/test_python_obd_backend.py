@@ -17,6 +17,9 @@ def command(mode: int, pid: int) -> Any:
     return SimpleNamespace(mode=mode, pid=pid)
 
 
+COMMANDS = SimpleNamespace(ELM_VOLTAGE="ATRV")
+
+
 class Client:
     """Stands in for the library, which is not always installed and takes seconds to connect."""
 
@@ -37,6 +40,8 @@ class Client:
         return "Car Connected" if self.connected else "Not Connected"
 
     def query(self, asked: Any) -> Any:
+        if asked == "ATRV":
+            return SimpleNamespace(value=SimpleNamespace(magnitude=14.1))
         self.asked.append((asked.mode, asked.pid))
         data = self.answers[asked.pid]
         return SimpleNamespace(messages=[SimpleNamespace(data=data)] if data else [])
@@ -48,7 +53,7 @@ class Client:
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> type[Client]:
     status = SimpleNamespace(CAR_CONNECTED="Car Connected")
-    monkeypatch.setitem(sys.modules, "obd", SimpleNamespace(OBD=Client, OBDStatus=status))
+    monkeypatch.setitem(sys.modules, "obd", SimpleNamespace(OBD=Client, OBDStatus=status, commands=COMMANDS))
     return Client
 
 
@@ -62,7 +67,7 @@ async def test_raw_answers_are_decoded_by_our_table_and_only_live_data_is_asked_
     assert set(samples.quality) == {Quality.VALID}
     assert set(samples.t_ns) == {5}
     assert client.port == "socket://127.0.0.1:35000"
-    assert client.asked == [(1, 0x05), (1, 0x0C), (1, 0x0D), (1, 0x11)]
+    assert client.asked == [(1, 0x0C), (1, 0x0D), (1, 0x05), (1, 0x11)]
     assert source.counters() == {"requests": 4, "replies": 2, "no_data": 1, "bad": 1}
     await source.close()
     assert client.port == ""

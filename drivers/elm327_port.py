@@ -1,0 +1,166 @@
+"""An ELM327 adapter behind the guard: the one way out to the car for the serial driver."""
+
+import asyncio
+import re
+from collections import Counter
+from typing import Final
+
+from agent.core.config import Dongle
+from agent.core.errors import SourceLost
+from agent.core.ports import Clock
+from agent.proto.elm327 import Elm327, Reply, Status
+from agent.proto.guard import Guard, SilentNow
+from drivers.byte_line import ByteLine, open_line
+
+_COMMAND_S_MAX: Final = 30.0  # of an adapter that keeps talking without ever coming to its prompt
+_TIMEOUTS_MAX: Final = 3  # in a row: half-dead counts as dead
+_SIGN_COMMANDS: Final = (b"ATRV\r", b"ATIGN\r")
+_SIGN_MISSES_MAX: Final = 3
+_SIGN_ANSWER: Final = re.compile(r"(?:\?|OK|\d ?V|\bON|\bOFF)\s*>")
+_SIGN_TEXT_MAX: Final = 1024
+
+
+class GuardedAdapter:
+    """Line, dialogue and guard of one adapter. Counts into `counts`; the guard outlives every connection.
+
+    The clock is held during each exchange. The deadline on bytes runs on real time (see byte_line).
+    """
+
+    def __init__(self, dongle: Dongle, clock: Clock, guard: Guard, counts: Counter[str]) -> None:
+        self.dialogue = Elm327()
+        self._dongle = dongle
+        self._clock = clock
+        self._guard = guard
+        self._counts = counts
+        self._line: ByteLine | None = None
+        self._timeouts_in_row = 0
+        self._signs: dict[bytes, int] = {}  # commands that tell of the ignition, and how often in vain
+
+    @property
+    def measures(self) -> bool:
+        """Whether it can tell voltage or ignition by itself."""
+        return bool(self._signs)
+
+    async def open(self) -> None:
+        """Open the line; nothing is sent yet. Raises SourceLost."""
+        self.close()
+        self._line = await open_line(
+            self._dongle.port, baudrate=self._dongle.baudrate, timeout_s=self._dongle.deadline_s
+        )
+        self.dialogue = Elm327()
+        self._timeouts_in_row = 0
+        self._signs = dict.fromkeys(_SIGN_COMMANDS, 0)
+
+    def close(self) -> None:
+        """Let go of the line; safe to call twice."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+            self._counts["bad"] += self.dialogue.bad
+            self._counts["stray"] += self.dialogue.strays
+
+    def live(self, name: str) -> int:
+        """Bad or stray lines so far, those of this connection included."""
+        of_dialogue = {"bad": self.dialogue.bad, "stray": self.dialogue.strays} if self._line is not None else {}
+        return self._counts[name] + of_dialogue.get(name, 0)
+
+    async def start(self) -> Reply:
+        """Reset, settings, search for the bus; the answer to 01 00. Raises SourceLost."""
+        first = Reply("", Status.NO_DATA)
+        while self.dialogue.state == "starting":
+            reply = await self.talk()
+            first = reply if reply.command == "0100" else first
+        if self.dialogue.state == "failed":
+            raise SourceLost(f"{self._dongle.port}: {self.dialogue.adapter}: {self.dialogue.fault}")
+        return first
+
+    async def exchange(self, request: bytes) -> Reply:
+        """Send one request; an interrupted one is sent once more."""
+        for _ in range(2):
+            self.dialogue.request(request)
+            self._counts["requests"] += 1
+            reply = await self.talk()
+            while reply.command != request.hex().upper():
+                reply = await self.talk()
+            self._counts["replies"] += reply.status is Status.OK
+            self._counts["no_data"] += reply.status is Status.NO_DATA
+            self._counts["refused"] += reply.status is Status.REFUSED
+            self._counts["failed"] += reply.status is Status.FAILED
+            if reply.status is not Status.STOPPED:
+                break
+        return reply
+
+    async def talk(self) -> Reply:
+        """Send the dialogue's next command and wait for how it ended. Raises SourceLost on silence."""
+        await self._send(self.dialogue.take())
+        with self._clock.hold():
+            end_s = asyncio.get_running_loop().time() + _COMMAND_S_MAX
+            while asyncio.get_running_loop().time() < end_s:
+                data = await self._receive(self._dongle.deadline_s + self.dialogue.allowance_s)
+                replies = self.dialogue.feed(data) if data else self._time_out()
+                if replies:
+                    self._timeouts_in_row = 0 if data else self._timeouts_in_row
+                    return replies[0]
+        raise SourceLost(f"{self._dongle.port}: talks without coming to an end")
+
+    async def look(self) -> None:
+        """Ask the adapter itself about voltage and ignition pin; what it does not know is not asked again."""
+        for command in tuple(self._signs):
+            t_ns = self._clock.monotonic_ns()
+            lines = await self._command(command)
+            if self._guard.ignition.observe_adapter(lines, t_ns):
+                self._signs[command] = 0
+                continue
+            self._signs[command] += 1
+            if "?" in lines or "OK" in lines or self._signs[command] >= _SIGN_MISSES_MAX:
+                del self._signs[command]
+
+    async def _command(self, command: bytes) -> list[str]:
+        """What the adapter says to a command of its own, apart from the dialogue; no answer is an empty list.
+
+        Leftovers and their prompts are read over: it is over at an answer that can be read, or at silence.
+        """
+        await self._send(command)
+        text = ""
+        with self._clock.hold():
+            while len(text) < _SIGN_TEXT_MAX:
+                data = await self._receive(self._dongle.deadline_s)
+                if not data:
+                    break
+                text += data.decode("ascii", "replace")
+                if _SIGN_ANSWER.search(text):
+                    break
+        if not text:
+            raise SourceLost(f"{self._dongle.port}: silent for {self._dongle.deadline_s} s")
+        return [line for line in re.split(r"[\r\n>]+", text) if line]
+
+    async def _send(self, line: bytes) -> None:
+        """The only way out: past the guard. Waits where the rate asks for it. Raises SourceLost."""
+        while line:
+            try:
+                admitted = self._guard.admit_line(line, self._clock.monotonic_ns())
+            except SilentNow as exc:
+                if exc.until_ns is None:
+                    raise SourceLost(f"{self._dongle.port}: {exc}") from exc
+                await self._clock.sleep((exc.until_ns - self._clock.monotonic_ns()) / 1e9)
+                continue
+            self._open_line().write(admitted)
+            return
+        self._open_line()
+
+    async def _receive(self, timeout_s: float) -> bytes:
+        return await self._open_line().read(timeout_s)
+
+    def _open_line(self) -> ByteLine:
+        if self._line is None:
+            raise SourceLost(f"{self._dongle.port}: not open")
+        return self._line
+
+    def _time_out(self) -> list[Reply]:
+        self._counts["timeouts"] += 1
+        self._timeouts_in_row += 1
+        if not self.dialogue.heard:
+            raise SourceLost(f"{self._dongle.port}: silent for {self._dongle.deadline_s} s")
+        if self._timeouts_in_row >= _TIMEOUTS_MAX:
+            raise SourceLost(f"{self._dongle.port}: answers without an end (wrong baud rate?)")
+        return self.dialogue.give_up()
