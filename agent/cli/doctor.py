@@ -1,25 +1,41 @@
 """`outrider doctor`: says in plain words what keeps this box from working."""
 
-import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 
 from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
+from agent.core.keys import parse_ed25519, parse_x25519, read_key
 from agent.core.paths import DBC
 from agent.core.ports import FrameSource, SampleSource
 from agent.core.signals import SignalCatalog
 from agent.decode.profile import load_profile
 from agent.decode.table import build_table
+from agent.link.dial import dial
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 from drivers.keystore import FileKeystore
 
 Finding = tuple[bool, str]
+
+_TRUSTED: Final[dict[str, Callable[[bytes], object]]] = {
+    "insurer_encryption_key": parse_x25519,
+    "insurer_receipt_key": parse_ed25519,
+    "owner_encryption_key": parse_x25519,
+    "operator_key": parse_ed25519,
+}
+_NEEDED: Final = frozenset({"insurer_encryption_key", "insurer_receipt_key"})
+_WITHOUT: Final = {
+    "insurer_encryption_key": "events cannot be sealed, the agent does not start",
+    "insurer_receipt_key": "no receipt can be checked, records stay for ever",
+    "owner_encryption_key": "the owner cannot read his own records",
+    "operator_key": "no pushed config is taken",
+}
 
 
 async def examine(config_path: Path) -> int:
@@ -47,11 +63,28 @@ def _examine_files(config: Config) -> Iterator[Finding]:
         yield True, f"device key {config.device.key}"
     except AgentError as exc:
         yield False, f"device key: {exc}"
+    yield from _examine_trust(config)
     store = Path(config.store.directory)
     writable = store.is_dir() and os.access(store, os.W_OK)
     yield writable, f"store {store}" if writable else f"store {store}: not a writable folder"
     voice = shutil.which("espeak-ng") is not None or not config.voice.enabled
     yield voice, "voice" if voice else "voice: espeak-ng is not installed; phrases stay text"
+
+
+def _examine_trust(config: Config) -> Iterator[Finding]:
+    """Every key that is named must be readable; without the insurer's first one nothing can be sealed."""
+    for name, parse in _TRUSTED.items():
+        path = getattr(config.trust, name)
+        if not path:
+            yield name not in _NEEDED, f"trust.{name}: none; {_WITHOUT[name]}"
+            continue
+        try:
+            read_key(Path(path), parse)
+            yield True, f"trust.{name} {path}"
+        except AgentError as exc:
+            yield False, f"trust.{name}: {exc}"
+    if not config.consent.purposes:
+        yield False, "consent: the owner agreed to nothing, so nothing is sealed or sent"
 
 
 async def _examine_sources(config: Config) -> list[Finding]:
@@ -78,9 +111,7 @@ async def _examine_link(config: Config) -> Finding:
     if not link.host:
         return False, "link: no insurer's broker is configured; events stay on disk"
     try:
-        async with asyncio.timeout(link.ack_timeout_s):
-            _, writer = await asyncio.open_connection(link.host, link.port)
-    except (OSError, TimeoutError) as exc:
-        return False, f"link: {link.host}:{link.port} cannot be reached: {exc or 'timed out'}"
-    writer.close()
-    return True, f"link: {link.host}:{link.port} answers"
+        (await dial(link, timeout_s=link.ack_timeout_s)).close()
+    except AgentError as exc:
+        return False, f"link: {exc}"
+    return True, f"link: {link.host}:{link.port} answers" + (", certificates accepted" if link.ca else "")
