@@ -19,7 +19,7 @@ from typing import Any, Final
 from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, StoreError
+from agent.core.errors import BundleRejected, ConfigError, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.manifest import load_manifest
@@ -198,6 +198,11 @@ class _App:
             "quality": dict(counts.quality),
             "events": dict(self._events),
             "withheld": dict(self._egress.withheld),
+            "store": {
+                "sealed": self._recorder.sealed,
+                "dropped": self._recorder.dropped,
+                "shed": sum(self._recorder.shed.values()),
+            },
             "voice": dict(self._conversation.counters()),
             "sources": self._source_counters(),
             "link": dict(self._uplink.counters()) if self._uplink else {},
@@ -254,12 +259,15 @@ class _App:
         )
 
     def _make_uplink(self) -> Uplink:
+        key = self._config.trust.insurer_receipt_key
+        if not key:
+            raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
         return Uplink(
             self._config.link,
             self._recorder.outbox,
             device=self._config.device.id,
             groups=self._config.device.groups,
-            receipt_key=raw_bytes(read_key(Path(self._config.trust.insurer_receipt_key), parse_ed25519)),
+            receipt_key=raw_bytes(read_key(Path(key), parse_ed25519)),
             notify=self._hardware.notify,
             clock=self._clock,
             on_bundle=self._on_bundle,

@@ -46,5 +46,5 @@ async def _limit_stop(stop: asyncio.Event, deadline: asyncio.Timeout, limit_s: f
 def _log_notice(notice: Notice) -> None:
     if notice.topic == "event":
         _log.info("event %s", notice.text)
-    elif notice.topic in ("source", "sync", "said", "asked", "heard", "config"):
+    elif notice.topic in ("source", "said", "asked", "heard", "config"):  # the link logs for itself
         _log.info("%s: %s", notice.topic, notice.text)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from rich.console import Console
-
 from agent import app
 from agent.cli.speeds import SpeedProbe
 from agent.core.config import Config, Consent, Device, Store, Voice
@@ -30,7 +28,6 @@ _DRAIN_S: Final = 120.0
 
 async def replay(files: Sequence[Path], *, profile: str, dbc: Sequence[str], as_json: bool) -> int:
     """Exit code 0 where every sealed event was received and verified, else 1. Raises InputError."""
-    console = Console(highlight=False)
     start_ns = find_start_wall_ns(files)
     clock = ManualClock() if start_ns is None else ManualClock(wall_start_ns=start_ns)
     source = ReplaySource(files, clock, window_s=_WINDOW_S)
@@ -41,7 +38,7 @@ async def replay(files: Sequence[Path], *, profile: str, dbc: Sequence[str], as_
         if seen.topic == "event" and seen.event is not None:
             events.append(seen)
             if not as_json:
-                console.print(f"{seen.event.t_ns / 1e9:10.2f} s  {describe(seen.event)}", markup=False)
+                print(f"{seen.event.t_ns / 1e9:10.2f} s  {describe(seen.event)}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="outrider-replay-") as folder:
         async with Cloud(Path(folder) / "cloud") as cloud:
@@ -63,7 +60,7 @@ async def replay(files: Sequence[Path], *, profile: str, dbc: Sequence[str], as_
     if as_json:
         print(json.dumps(report))
     else:
-        _print_report(console, report)
+        _print_report(report)
     return 0 if received == summary.sealed else 1
 
 
@@ -109,7 +106,7 @@ def _report(
     }
 
 
-def _print_report(console: Console, report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     for key, value in report.items():
         shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-        console.print(f"{key:<18} {shown}", markup=False)
+        print(f"{key:<18} {shown}")
