@@ -3,16 +3,20 @@
 import argparse
 import asyncio
 import json
+import math
 import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agent.core.config import Link, load_toml
+import msgspec
+
+from agent.core.config import Link, Name, load_toml
 from agent.core.errors import AgentError, InputError
 from agent.core.keys import public_pem
 from drivers.keystore import create_ed25519, open_ed25519
@@ -22,9 +26,10 @@ from fleet.receiver.intake import Intake, Outcome
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.service import serve
 from fleet.receiver.store import ReceiverStore
-from fleet.reports import Report, find_report
+from fleet.reports import Report, find_report, newest_ns
 
 _POLL_S: Final = 0.2
+_DAYS_MAX: Final = 36_500
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,10 +88,10 @@ def _add_register(parser: argparse.ArgumentParser) -> None:
 def _add_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, help="TOML with [detect] and [voice] tables only")
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--vehicle", action="append", default=[], metavar="ID")
-    target.add_argument("--group", action="append", default=[], metavar="NAME")
+    target.add_argument("--vehicle", type=_name, action="append", default=[], metavar="ID")
+    target.add_argument("--group", type=_name, action="append", default=[], metavar="NAME")
     parser.add_argument("--version", type=int, default=None, help="default: seconds since 1970; must grow")
-    parser.add_argument("--valid-days", type=float, default=30.0)
+    parser.add_argument("--valid-days", type=_days, default=30.0)
     parser.add_argument("--key", type=Path, required=True, help="the operator's private key")
     parser.add_argument("--link", type=Path, required=True, help="TOML: the keys of a [link] table")
     parser.add_argument("--database", type=Path, help="the receiver's database: wait there for the vehicles' answers")
@@ -111,10 +116,33 @@ async def _push(args: argparse.Namespace) -> int:
         vehicles=args.vehicle,
         groups=args.group,
     )
-    blob = await push(load_toml(args.link, Link), manifest, open_ed25519(args.key), said=print)
+    link, key = load_toml(args.link, Link), open_ed25519(args.key)
     if args.database is None:
+        await push(link, manifest, key, said=print)
         return 0
-    return await _await_answers(partial(_look, args.database, bundle, blob), args.vehicle, wait_s=args.wait)
+    with _reading(args.database):
+        since_ns = newest_ns(args.database)
+    blob = await push(link, manifest, key, said=print)
+    look = partial(_look, args.database, bundle, blob, since_ns)
+    return await _await_answers(look, args.vehicle, wait_s=args.wait)
+
+
+def _name(text: str) -> str:
+    """A vehicle's or group's name: it becomes a part of a topic."""
+    try:
+        return msgspec.convert(text, Name, strict=True)
+    except msgspec.ValidationError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: letters, digits and . _ - only, 64 at most") from exc
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not abs(days) <= _DAYS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days up to {_DAYS_MAX}")
+    return days
 
 
 async def _await_answers(look: Callable[[str], Report | None], vehicles: Sequence[str], *, wait_s: float) -> int:
@@ -138,9 +166,15 @@ async def _await_answers(look: Callable[[str], Report | None], vehicles: Sequenc
     return 1 if refused or open_for else 0
 
 
-def _look(database: Path, bundle: str, blob: bytes, vehicle: str) -> Report | None:
+def _look(database: Path, bundle: str, blob: bytes, since_ns: int, vehicle: str) -> Report | None:
+    with _reading(database):
+        return find_report(database, bundle, blob, vehicle=vehicle, since_ns=since_ns)
+
+
+@contextmanager
+def _reading(database: Path) -> Iterator[None]:
     try:
-        return find_report(database, bundle, blob, vehicle=vehicle)
+        yield
     except sqlite3.Error as exc:
         raise InputError(f"{database}: {exc}") from exc
 

@@ -4,6 +4,7 @@ Writes gather in one transaction until `commit`: a receipt lets the car delete, 
 and records that were taken but not receipted are sent again.
 """
 
+import os
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -67,8 +68,12 @@ class ReceiverStore:
     """One SQLite file. Every method raises StoreError where the disk refuses."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises InputError where a newer version made it."""
+        """Open or make the file, mode 0600: what the cars sealed lies here opened.
+
+        Raises InputError where a newer version made it.
+        """
         with _disk():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None)
         try:
             with _disk():
