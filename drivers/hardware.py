@@ -25,7 +25,8 @@ def open_hardware(
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
-    polls: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the dongle. Buses are read through sockets that never send, either way.
+    polls: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the dongle.
+    Buses are read through sockets that never send, either way.
     """
     frames: list[FrameSource] = [open_can_source(bus, clock) for bus in config.buses]
     samples: list[SampleSource] = []

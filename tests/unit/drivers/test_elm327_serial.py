@@ -7,8 +7,9 @@ import pytest
 
 from agent.core import vss
 from agent.core.config import Dongle as DongleConfig
-from agent.core.errors import SourceLost
+from agent.core.errors import SourceLost, SourceSilenced
 from agent.core.signals import Quality, Samples
+from agent.proto.schedule import Poll
 from drivers.elm327_serial import Elm327Source
 from simulators.clock import ManualClock
 from simulators.dongle import Dongle
@@ -227,3 +228,85 @@ async def test_only_reads_reach_the_bus() -> None:
         await source.open()
         await read_many(source, clock, 20)
         assert {request[0] for request in dongle.chip.requests} == {1, 2, 3, 7, 9, 0x0A}
+
+
+async def test_the_supported_pids_are_remembered_by_vin() -> None:
+    class Memory:
+        known: dict[str, frozenset[int]]
+
+        def load(self, vin: str) -> frozenset[int] | None:
+            return self.known.get(vin)
+
+        def save(self, vin: str, pids: frozenset[int]) -> None:
+            self.known[vin] = pids
+
+    memory = Memory()
+    memory.known = {}
+    async with plugged() as (dongle, first, clock):
+        for cached in (0, 1):
+            source = Elm327Source(first._dongle, clock, cache=memory)
+            dongle.chip.requests.clear()
+            await source.open()
+            assert (b"\x01\x20" in dongle.chip.requests) == (not cached)
+            assert source.counters().get("from_cache", 0) == cached
+            facts = source.vehicle_facts()
+            assert facts is not None
+            assert facts.supported_pids == memory.known["LRDTESTCAR0000007"]
+            await source.close()
+
+
+async def test_a_profile_says_what_is_asked_for_and_how_often() -> None:
+    async with plugged() as (dongle, plain, clock):
+        polls = [Poll(pid=0x0D, period_s=0.2, priority=0), Poll(pid=0x05, period_s=1.0), Poll(pid=0x77)]
+        source = Elm327Source(plain._dongle, clock, polls=polls)
+        await source.open()
+        dongle.chip.requests.clear()
+        seen = await read_many(source, clock, 10)
+        assert set(seen) == {vss.SPEED, vss.COOLANT_TEMPERATURE}
+        assert dongle.chip.requests[:3] == [b"\x01\x0d\x05", b"\x01\x0d", b"\x01\x0d"]
+        await source.close()
+
+
+async def test_nothing_is_asked_while_the_car_sleeps_and_polling_goes_on_when_it_wakes() -> None:
+    values = dict(VALUES)
+    async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
+        await source.open()
+        await read(source, clock)
+        values |= {vss.ENGINE_SPEED: 0.0, vss.SPEED: 0.0}
+        dongle.chip.supply_v = 12.4
+        task = asyncio.create_task(gather(source))
+        await clock.advance(1.0)
+        count = len(dongle.chip.requests)
+        await clock.advance(600)
+        assert len(dongle.chip.requests) == count
+        values |= {vss.ENGINE_SPEED: 900.0}
+        dongle.chip.supply_v = 14.2
+        await clock.advance(4)
+        assert len(dongle.chip.requests) > count
+        task.cancel()
+
+
+async def test_a_wake_loop_silences_the_source() -> None:
+    values = {**VALUES, vss.ENGINE_SPEED: 0.0, vss.SPEED: 0.0}
+    async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
+        await source.open()
+        task = asyncio.create_task(gather(source))
+        for _ in range(6):
+            dongle.chip.supply_v = 12.4
+            await clock.advance(30)
+            dongle.chip.supply_v = 14.2
+            await clock.advance(30)
+        with pytest.raises(SourceSilenced, match="wakes again and again"):
+            await task
+        reopening = asyncio.create_task(source.open())
+        count = len(dongle.chip.requests)
+        await clock.advance(1800)
+        assert len(dongle.chip.requests) == count
+        assert not reopening.done()
+        reopening.cancel()
+        assert source.counters()["guard_wake_loops"] == 1
+
+
+async def gather(source: Elm327Source) -> None:
+    while True:
+        await source.read_batch()
