@@ -15,16 +15,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+import numpy as np
+
 from agent.core.config import Bus
 from agent.core.errors import SourceLost
 from agent.core.frames import FrameBatch
 from agent.core.ports import Clock
-from drivers.socketcan_frames import count_errors, parse_frames, stamp
+from drivers.socketcan_frames import parse_frames, stamp
 from drivers.socketcan_receive import Received, Receiver
 from drivers.socketcan_socket import explain, is_up, open_socket, read_drops
 
 _LOG: Final = logging.getLogger(__name__)
 _DOWN_MAX_NS: Final = 1_000_000_000
+_DRIFT_NS: Final = 1_000_000  # less is drift between the clocks, and two readings of them
 _CLOCK_READINGS: Final = 3
 _CLOCK_GAP_NS: Final = 50_000
 
@@ -47,7 +50,8 @@ class SocketCanSource:
         self.name = f"{bus.interface}:{bus.channel}"
         self._config = bus
         self._clock = clock
-        self._index = index
+        self._bus = np.full(bus.batch_max, index, np.uint8)
+        self._bus.setflags(write=False)  # every batch shows a piece of it
         self._connect = connect or (lambda bus: open_socket(bus, can_ids))
         self._socket: socket.socket | None = None
         self._receiver: Receiver | None = None
@@ -146,21 +150,23 @@ class SocketCanSource:
 
     def _make_batch(self, received: Received) -> FrameBatch:
         offset_ns = self._read_offset()
+        stepped = abs(offset_ns - self._offset_ns) > _DRIFT_NS
         t_ns = stamp(
             received.wall_ns,
             now_ns=self._clock.monotonic_ns(),
             since_ns=self._since_ns,
             latest_ns=self._latest_ns,
-            offsets_ns=(self._offset_ns, offset_ns),
+            offsets_ns=(offset_ns, self._offset_ns) if stepped else (offset_ns,),
         )
-        batch = parse_frames(received, t_ns, bus=self._index)
+        batch, errors = parse_frames(received, t_ns, self._bus)
         if len(batch):
             self._offset_ns = offset_ns
             self._latest_ns = int(batch.t_ns[-1])
         self._count_drops(received.drops)
         self._counts["frames"] += len(batch)
         self._counts["malformed"] += len(t_ns) - len(batch)
-        self._counts.update({name: count for name, count in count_errors(batch).items() if count})
+        if errors:
+            self._counts.update(errors)
         return batch
 
     def _note_refusal(self, reason: str) -> None:

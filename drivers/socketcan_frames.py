@@ -31,10 +31,17 @@ _FLAGS: Final = np.array(
     [0, ERROR_FRAME, REMOTE, ERROR_FRAME, EXTENDED, ERROR_FRAME, EXTENDED | REMOTE, ERROR_FRAME], "u1"
 )
 _ID_MASK: Final = np.where(_FLAGS & (EXTENDED | ERROR_FRAME), EXTENDED_MASK, STANDARD_MASK).astype(np.uint32)
+_LENGTH_MAX: Final = np.where(_FLAGS & REMOTE, 0, 8).astype(np.uint8)
+_KIND_SHIFT: Final = np.uint32(29)
+_CLASSIC_SIZE: Final = np.uint8(8)
 _WORD_MASK: Final = np.frombuffer(b"".join((b"\xff" * n).ljust(8, b"\0") for n in range(9)), np.uint64)
 _FD_FLAGS: Final = np.array([FD, FD | BIT_RATE_SWITCH, FD | ERROR_STATE, FD | BIT_RATE_SWITCH | ERROR_STATE], "u1")
 _OWN_FLAGS: Final = socket.MSG_DONTROUTE | socket.MSG_CONFIRM  # another socket of this box; this very socket
 _SLACK_NS: Final = 2_000_000  # two clocks cannot be read at once
+
+# Few and the same NumPy functions: between two looks the caches go to others, and the first call of each costs most.
+_or: Final = np.bitwise_or.reduce
+_and: Final = np.bitwise_and.reduce
 
 _ERROR_CLASSES: Final = {
     "error_tx_timeout": 0x001,
@@ -51,27 +58,39 @@ _CONTROLLER: Final = 0x004
 _OVERFLOW: Final = 0x01  # in data[1] of a controller error: the chip had no room for a received frame
 
 
-def parse_frames(received: Received, t_ns: npt.NDArray[np.int64], *, bus: int = 0) -> FrameBatch:
+def parse_frames(
+    received: Received, t_ns: npt.NDArray[np.int64], bus: npt.NDArray[np.uint8]
+) -> tuple[FrameBatch, Mapping[str, int]]:
     """Columns of the frames (struct can_frame, struct canfd_frame), each with its t_ns; other sizes are left out.
 
-    An error frame's can_id is its error class.
+    bus uint8[>= n] gives the column of that name. An error frame's can_id is its error class; how many there are of
+    each class comes second.
     """
-    size = received.size
-    good = ((size == FRAME_BYTES) | (size == FD_FRAME_BYTES)) & (received.flags & socket.MSG_TRUNC == 0)
-    rows = slice(None) if good.all() else good
-    raw, is_fd = received.frames[rows], size[rows] == FD_FRAME_BYTES
-    raw_id = raw["id"]
-    kind = raw_id >> np.uint32(29)
-    flags = _FLAGS[kind]
-    length = np.minimum(raw["length"], np.uint8(8))
-    length[flags & REMOTE != 0] = 0
-    words = np.zeros((len(raw), DATA_SIZE // 8), np.uint64)
-    words[:, 0] = raw["word"] & _WORD_MASK[length]
+    is_fd = None
+    if _or(received.size) != FRAME_BYTES or _and(received.size) != FRAME_BYTES:
+        is_fd = received.size == FD_FRAME_BYTES
+        good = (is_fd & (received.flags & socket.MSG_TRUNC == 0)) | (received.size == FRAME_BYTES)
+        received, t_ns, is_fd = _choose(received, good), t_ns[good], is_fd[good]
+    can_id, has_errors = received.id.copy(), False
+    count = len(can_id)
+    if _or(can_id) <= STANDARD_MASK:
+        flags = np.zeros(count, np.uint8)
+        length = np.minimum(received.length, _CLASSIC_SIZE)
+    else:
+        kind = can_id >> _KIND_SHIFT
+        flags = _FLAGS.take(kind)
+        has_errors = bool(_or(flags) & ERROR_FRAME)
+        length = np.minimum(received.length, _LENGTH_MAX.take(kind))
+        can_id &= _ID_MASK.take(kind)
+    words = np.zeros((count, DATA_SIZE // 8), np.uint64)
+    np.bitwise_and(received.word, _WORD_MASK.take(length), out=words[:, 0])
     data = words.view(np.uint8)
-    if is_fd.any():
-        _parse_fd(raw, np.flatnonzero(is_fd), flags, length, data)
-    flags[received.flags[rows] & _OWN_FLAGS != 0] |= OWN
-    return FrameBatch(t_ns[rows], np.full(len(raw), bus, np.uint8), raw_id & _ID_MASK[kind], flags, length, data)
+    if is_fd is not None:
+        _parse_fd(received.frames, np.flatnonzero(is_fd), flags, length, data)
+    if _or(received.flags) & _OWN_FLAGS:
+        flags[received.flags & _OWN_FLAGS != 0] |= OWN
+    batch = FrameBatch(t_ns, bus[:count], can_id, flags, length, data)
+    return batch, count_errors(batch) if has_errors else {}
 
 
 def stamp(
@@ -80,27 +99,39 @@ def stamp(
     """Kernel stamps int64[n] (wall clock, ns since 1970) -> monotonic times in latest_ns..now_ns, not decreasing.
 
     since_ns: when the queue was last seen empty; latest_ns: time of the frame before. offsets_ns: monotonic minus wall
-    time, now and at the last reading; they differ if the wall clock was set in between. Of the times these allow the
+    time, now and, if the wall clock was set in between, at the last reading. Of the times these allow the
     latest that lies within since_ns..now_ns is taken, or else now_ns: so a step of the wall clock moves a frame at most
     to the moment of its reading.
     """
-    t_ns = np.full(len(wall_ns), now_ns, np.int64)
-    for offset_ns in sorted(set(offsets_ns)):
-        guess_ns = wall_ns + offset_ns
-        possible = (guess_ns >= since_ns - _SLACK_NS) & (guess_ns <= now_ns + _SLACK_NS)
-        np.copyto(t_ns, guess_ns, where=possible)
-    return np.clip(np.maximum.accumulate(t_ns), latest_ns, max(now_ns, latest_ns)) if len(t_ns) else t_ns
+    if not len(wall_ns):
+        return np.empty(0, np.int64)
+    earliest_ns, last_ns = since_ns - _SLACK_NS, now_ns + _SLACK_NS
+    t_ns = wall_ns + offsets_ns[0]
+    in_order = np.maximum.accumulate(t_ns)
+    if len(offsets_ns) > 1 or t_ns[0] < earliest_ns or in_order[-1] > last_ns:
+        t_ns.fill(now_ns)
+        for offset_ns in sorted(offsets_ns):
+            guess_ns = wall_ns + offset_ns
+            np.copyto(t_ns, guess_ns, where=(guess_ns >= earliest_ns) & (guess_ns <= last_ns))
+        in_order = np.maximum.accumulate(t_ns)
+    if in_order[0] < latest_ns or in_order[-1] > now_ns:
+        np.clip(in_order, latest_ns, max(now_ns, latest_ns), out=in_order)
+    return in_order
 
 
 def count_errors(batch: FrameBatch) -> Mapping[str, int]:
-    """How many error frames name each class (one may name several), and how often the controller itself overflowed."""
+    """How many error frames name each class, where any does, and how often the controller itself had no room."""
     rows = batch.flags & ERROR_FRAME != 0
-    if not rows.any():
-        return {}
     classes = batch.can_id[rows]
     counts = {name: int(np.count_nonzero(classes & bit)) for name, bit in _ERROR_CLASSES.items()}
     overflowed = (classes & _CONTROLLER != 0) & (batch.data[rows, 1] & _OVERFLOW != 0)
-    return {"error_frames": len(classes), **counts, "controller_overflows": int(np.count_nonzero(overflowed))}
+    counts |= {"error_frames": len(classes), "controller_overflows": int(np.count_nonzero(overflowed))}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _choose(received: Received, rows: npt.NDArray[np.bool_]) -> Received:
+    names = ("frames", "id", "length", "word", "size", "flags", "wall_ns")
+    return received._replace(**{name: getattr(received, name)[rows] for name in names})
 
 
 def _parse_fd(

@@ -31,38 +31,38 @@ SO_RXQ_OVFL: Final = 40
 _HEADER: Final = np.dtype(
     {
         "names": ["vectors", "vector_count", "control", "control_size", "flags", "size"],
-        "formats": ["=u8", "=u8", "=u8", "=u8", "=i4", "=u4"],
+        "formats": ["=u8", "=u8", "=u8", "=u8", "=u4", "=u4"],
         "offsets": [16, 24, 32, 40, 48, 56],
         "itemsize": 64,
     }
 )
-# The kernel writes the time stamp first and adds the drops once there are any; without stamps the drops come first.
-CONTROL: Final = np.dtype(
-    {
-        "names": ["level", "kind", "seconds", "nanoseconds", "drops_only", "kind_2", "drops"],
-        "formats": ["=i4", "=i4", "=i8", "=i8", "=u4", "=i4", "=u4"],
-        "offsets": [8, 12, 16, 24, 16, 44, 48],
-        "itemsize": 64,
-    }
-)
+# Two control messages a datagram, as 64-bit words: the time stamp (size; level and type; seconds; nanoseconds) and,
+# once there are any, the drops (size; level and type; count). Without stamps the drops come first.
+CONTROL_WORDS: Final = 8
+_LAST: Final = struct.Struct("=8xQI20xQI12x")  # level and type, count; level and type, count
+_STAMP: Final = np.array([socket.SOL_SOCKET, SO_TIMESTAMPNS], np.int32).view(np.uint64).item()
+_OVERFLOW: Final = np.array([socket.SOL_SOCKET, SO_RXQ_OVFL], np.int32).view(np.uint64).item()
 _TIMESPEC: Final = struct.Struct("=qq")
 _DROPS: Final = struct.Struct("=I")
-_STAMP_SIZE: Final = 32  # CMSG_SPACE of a timespec
-_DROPS_SIZE: Final = 20  # CMSG_LEN of a u32
+_CONTROL_SIZE: Final = CONTROL_WORDS * 8
 _REFUSED: Final = (errno.ENOSYS, errno.EPERM)  # an old kernel, a seccomp filter
 
 
 class Received(NamedTuple):
     """n datagrams in order. The columns are views: the next receive writes over them.
 
-    frames FRAME[n]; size uint32[n] bytes; flags int32[n] MSG_ flags; wall_ns int64[n] the kernel's stamp in ns since
-    1970, 0 if none; drops: what the socket has dropped since it was made modulo 2^32, None if not told; full: the limit
-    was reached, there may be more; error: what the socket reported once, in between.
+    frames FRAME[n], and its columns id uint32[n], length uint8[n], word uint64[n]; size uint32[n] bytes; flags
+    uint32[n] MSG_ flags; wall_ns int64[n] the kernel's stamp in ns since 1970, 0 if none; drops: what the socket has
+    dropped since it was made modulo 2^32, None if not told; full: the limit was reached, there may be more; error:
+    what the socket reported once, in between.
     """
 
     frames: npt.NDArray[np.void]
+    id: npt.NDArray[np.uint32]
+    length: npt.NDArray[np.uint8]
+    word: npt.NDArray[np.uint64]
     size: npt.NDArray[np.uint32]
-    flags: npt.NDArray[np.int32]
+    flags: npt.NDArray[np.uint32]
     wall_ns: npt.NDArray[np.int64]
     drops: int | None = None
     full: bool = False
@@ -77,17 +77,21 @@ class Receiver:
         self._socket = sock
         self._count_max = count_max
         self._drops: int | None = None
-        self._wall_ns = np.zeros(count_max, np.int64)
+        self._single_wall_ns = np.zeros(count_max, np.int64)
         self._frames = np.zeros(count_max, FRAME)
+        self._id, self._length, self._word = (self._frames[name] for name in ("id", "length", "word"))
         self._bytes = self._frames.view(np.uint8).data
-        self._control = np.zeros(count_max, CONTROL)
+        self._control = np.zeros((count_max, CONTROL_WORDS), np.int64)
         self._vectors = np.zeros((count_max, 2), np.uint64)
         self._vectors[:, 0] = _addresses(self._frames)
         self._vectors[:, 1] = FD_FRAME_BYTES
-        self._headers = np.zeros(count_max, _HEADER)
-        self._headers["vectors"] = _addresses(self._vectors)
-        self._headers["vector_count"] = 1
-        self._headers["control"] = _addresses(self._control)
+        headers = np.zeros(count_max, _HEADER)
+        headers["vectors"] = _addresses(self._vectors)
+        headers["vector_count"] = 1
+        headers["control"] = _addresses(self._control)
+        headers["control_size"] = _CONTROL_SIZE
+        self._address = headers.ctypes.data
+        self._size, self._flags, self._control_size = headers["size"], headers["flags"], headers["control_size"]
 
     def receive(self) -> Received:
         """Take what is there without waiting, at most count_max. Raises nothing: see Received.error."""
@@ -95,82 +99,82 @@ class Receiver:
         self._drops = None
         while count < self._count_max:
             try:
-                count += self._fill(count)
-            except BlockingIOError:
-                break
+                filled = self._fill(count)
             except OSError as exc:
                 if error is not None:
                     break
                 error = exc  # told once: what was queued behind it can still be read
-        headers = self._headers[:count]
+                continue
+            count += filled
+            if not self.refused or not filled:  # recvmmsg stops where the queue ends: what came since can wait
+                break
+        wall_ns = self._single_wall_ns[:count]
+        if count and not self.refused:
+            control = self._control[:count]
+            wall_ns, self._drops = parse_control(control)
+            control.fill(0)
+            self._control_size[:count] = _CONTROL_SIZE  # the kernel left in it what it used
         return Received(
             self._frames[:count],
-            headers["size"],
-            headers["flags"],
-            self._wall_ns[:count],
+            self._id[:count],
+            self._length[:count],
+            self._word[:count],
+            self._size[:count],
+            self._flags[:count],
+            wall_ns,
             self._drops,
             count == self._count_max,
             error,
         )
 
     def _fill(self, start: int) -> int:
+        """Fill rows from start on; returns how many, 0 if there is nothing to read. Raises OSError."""
         if not self.refused:
             try:
-                return self._fill_many(start)
+                return recvmmsg(self._socket.fileno(), self._address, self._count_max)
             except OSError as exc:
                 if exc.errno not in _REFUSED:
                     raise
                 self.refused = os.strerror(exc.errno)
-        self._fill_one(start)
+        try:
+            self._fill_one(start)
+        except BlockingIOError:
+            return 0
         return 1
-
-    def _fill_many(self, start: int) -> int:
-        headers = self._headers[start:]
-        headers["control_size"] = CONTROL.itemsize
-        count = recvmmsg(self._socket.fileno(), headers.ctypes.data, len(headers))
-        rows = slice(start, start + count)
-        self._wall_ns[rows], drops = parse_control(self._control[rows], headers["control_size"][:count])
-        self._drops = self._drops if drops is None else drops
-        return count
 
     def _fill_one(self, row: int) -> None:
         place = self._bytes[row * FD_FRAME_BYTES : (row + 1) * FD_FRAME_BYTES]
-        size, ancillary, flags, _ = self._socket.recvmsg_into([place], CONTROL.itemsize, socket.MSG_DONTWAIT)
-        self._headers["size"][row] = size
-        self._headers["flags"][row] = flags
-        self._wall_ns[row], drops = parse_ancillary(ancillary)
+        size, ancillary, flags, _ = self._socket.recvmsg_into([place], _CONTROL_SIZE, socket.MSG_DONTWAIT)
+        self._size[row] = size
+        self._flags[row] = flags
+        self._single_wall_ns[row], drops = parse_ancillary(ancillary)
         self._drops = self._drops if drops is None else drops
 
 
 def recvmmsg(descriptor: int, headers: int, count: int) -> int:
-    """Fill up to count struct mmsghdr at an address without waiting. Raises OSError."""
+    """Fill up to count struct mmsghdr at an address without waiting; returns how many. Raises OSError."""
     if _RECVMMSG is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     received: int = _RECVMMSG(descriptor, headers, count, socket.MSG_DONTWAIT, None)
     if received < 0:
         code = ctypes.get_errno()
+        if code == errno.EAGAIN:
+            return 0
         raise OSError(code, os.strerror(code))
     return received
 
 
-def parse_control(
-    control: npt.NDArray[np.void], size: npt.NDArray[np.uint64]
-) -> tuple[npt.NDArray[np.int64], int | None]:
-    """(stamps in ns since 1970, 0 if none; newest count of drops, None if not told) from n control buffers.
+def parse_control(control: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int | None]:
+    """(stamps in ns since 1970, 0 if none; newest count of drops, None if not told) from int64[n, CONTROL_WORDS].
 
-    size uint64[n]: bytes the kernel wrote to each. parse_ancillary for whole columns.
+    n > 0; the buffers were zero before; a socket stamps all its datagrams or none. parse_ancillary for whole columns.
     """
-    ours = control["level"] == socket.SOL_SOCKET
-    stamped = ours & (control["kind"] == SO_TIMESTAMPNS) & (size >= _STAMP_SIZE)
-    wall_ns = np.where(stamped, control["seconds"] * 1_000_000_000 + control["nanoseconds"], 0)
-    drops = None
-    if len(control):  # the count only grows, so the last one says it all
-        last, last_size = control[-1], int(size[-1])
-        if stamped[-1] and last_size >= _STAMP_SIZE + _DROPS_SIZE and last["kind_2"] == SO_RXQ_OVFL:
-            drops = int(last["drops"])
-        elif ours[-1] and last_size >= _DROPS_SIZE and last["kind"] == SO_RXQ_OVFL:
-            drops = int(last["drops_only"])
-    return wall_ns, drops
+    kind, drops, kind_2, drops_2 = _LAST.unpack(control[-1])  # drops only grow, so the last count says it all
+    if kind == _STAMP:
+        wall_ns = control[:, 2] * 1_000_000_000
+        wall_ns += control[:, 3]
+        return wall_ns, drops_2 if kind_2 == _OVERFLOW else None
+    return np.zeros(len(control), np.int64), drops if kind == _OVERFLOW else None
 
 
 def parse_ancillary(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int | None]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.frames import BIT_RATE_SWITCH, ERROR_FRAME, ERROR_STATE, EXTENDED, FD, OWN, REMOTE, FrameBatch
-from drivers.socketcan_frames import count_errors, parse_frames, stamp
+from drivers.socketcan_frames import parse_frames, stamp
 from drivers.socketcan_receive import FRAME, Received
 
 MS = 1_000_000
@@ -29,12 +29,14 @@ def received(*datagrams: bytes, flags: int = 0) -> Received:
     """Rows as the kernel leaves them: what it did not write is what was there before."""
     rows = np.frombuffer(b"".join(d[:72].ljust(72, b"\xa5") for d in datagrams), FRAME)
     size = np.array([min(len(d), 72) for d in datagrams], np.uint32)
-    cut = np.array([socket.MSG_TRUNC if len(d) > 72 else 0 for d in datagrams], np.int32)
-    return Received(rows, size, cut | np.int32(flags), np.zeros(len(rows), np.int64))
+    cut = np.array([socket.MSG_TRUNC if len(d) > 72 else 0 for d in datagrams], np.uint32)
+    times = np.zeros(len(rows), np.int64)
+    return Received(rows, rows["id"], rows["length"], rows["word"], size, cut | np.uint32(flags), times)
 
 
 def parse(*datagrams: bytes, flags: int = 0) -> FrameBatch:
-    return parse_frames(received(*datagrams, flags=flags), np.arange(len(datagrams), dtype=np.int64), bus=2)
+    t_ns = np.arange(len(datagrams), dtype=np.int64)
+    return parse_frames(received(*datagrams, flags=flags), t_ns, np.full(100, 2, np.uint8))[0]
 
 
 def test_every_kind_of_frame_is_parsed() -> None:
@@ -102,7 +104,7 @@ def test_any_datagrams_give_columns_that_hold_together(datagrams: list[bytes]) -
 
 
 def test_errors_are_counted_by_class() -> None:
-    batch = parse(
+    errors = received(
         frame(0x2000_0000 | 0x040, bytes(8)),
         frame(0x2000_0000 | 0x00C, b"\0\x01" + bytes(6)),
         frame(0x2000_0000 | 0x004, b"\0\x10" + bytes(6)),
@@ -110,7 +112,7 @@ def test_errors_are_counted_by_class() -> None:
         frame(0x2000_0000 | 0x020, bytes(8)),
         frame(0x2000_0000 | 0x1FF, bytes(8)),
     )
-    assert count_errors(batch) == {
+    assert parse_frames(errors, np.zeros(6, np.int64), np.zeros(6, np.uint8))[1] == {
         "error_frames": 5,
         "error_tx_timeout": 1,
         "error_lost_arbitration": 1,
@@ -123,7 +125,7 @@ def test_errors_are_counted_by_class() -> None:
         "restarted": 1,
         "controller_overflows": 1,
     }
-    assert not count_errors(parse(frame(1, b"")))
+    assert not parse_frames(received(frame(0x9234_5678, b"")), np.zeros(1, np.int64), np.zeros(1, np.uint8))[1]
 
 
 def test_kernel_stamps_become_monotonic() -> None:
