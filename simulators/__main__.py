@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from agent.core import vss
 from agent.core.errors import AgentError
+from simulators.arguments import pace
 from simulators.can import INTERFACES, CarBus
 from simulators.clock import ManualClock
 from simulators.drive import CarDrive
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=_seed, default=7, metavar="N")
     parser.add_argument("--interface", default="virtual", choices=INTERFACES, help="python-can interface to send on")
     parser.add_argument("--channel", default=None, metavar="C", help="such as vcan0 or 239.74.163.2")
-    parser.add_argument("--pace", type=_pace, default=1.0, metavar="X", help="1 is real time, 0 as fast as possible")
+    parser.add_argument("--pace", type=pace, default=1.0, metavar="X", help="1 is real time, 0 as fast as possible")
     return parser
 
 
@@ -65,16 +66,6 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
     return int(text)
-
-
-def _pace(text: str) -> float:
-    try:
-        pace = float(text)
-    except ValueError:
-        pace = -1.0
-    if not 0 <= pace <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pace: a number from 0 to 1000")
-    return pace
 
 
 def _print_list() -> None:

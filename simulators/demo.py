@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import hashlib
+import io
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +34,7 @@ from drivers.onnx_worker import OnnxWorker
 from drivers.speaker import EspeakSpeaker
 from fleet.bundle import make_manifest
 from fleet.push import push
+from simulators.arguments import pace
 from simulators.clock import ManualClock
 from simulators.cloud import BrokerKind, Cloud
 from simulators.drive import CarDrive
@@ -84,7 +87,10 @@ class Outcome:
 def main(argv: Sequence[str]) -> int:
     """Exit code 0 where no event was lost, 1 where one was, 2 where the demo cannot run as asked."""
     options = _parse(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter shows "?"
     console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: broker and keys do not outlive the demo
     try:
         outcome = asyncio.run(run_demo(options, console))
     except AgentError as exc:
@@ -281,7 +287,7 @@ def _parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same events (default 7)")
     parser.add_argument("--scenario", default="commute", help="a name from `python -m simulators list`, or a file")
     parser.add_argument("--language", choices=("zh", "en"), default="zh")
-    parser.add_argument("--pace", type=float, default=1.0, help="1 is real time, 0 as fast as possible")
+    parser.add_argument("--pace", type=pace, default=1.0, help="1 is real time, 0 as fast as possible")
     parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
     args = parser.parse_args(argv)
     return Options(

@@ -1,7 +1,12 @@
 """The whole house on one simulated drive."""
 
 import io
+import os
 import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -52,3 +57,49 @@ def test_an_unknown_scenario_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
     error = capsys.readouterr().err
     assert "nowhere" in error
     assert error.count("\n") == 1
+
+
+def test_terminated_it_takes_its_broker_and_its_keys_along(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "simulators", "demo", "--headless"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+    )
+    assert demo.stdout is not None
+    with demo.stdout:
+        assert demo.stdout.readline()
+        assert [*tmp_path.glob("outrider-demo-*")]
+        demo.send_signal(signal.SIGTERM)
+        assert demo.wait(30) == 130
+    assert not [*tmp_path.glob("outrider-demo-*")]
+    assert not [line for line in _commands() if str(tmp_path) in line]
+
+
+def test_a_terminal_that_knows_no_chinese_gets_question_marks() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "simulators", "demo", "--headless", "--pace", "0", "--broker", "embedded"],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"?" in shown.stdout
+    assert b" 0 lost" in shown.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("pace", ["nan", "-1", "fast"])
+def test_a_pace_that_is_none_is_refused(pace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--headless", "--pace", pace])
+    assert ended.value.code == 2
+    assert "is no pace" in capsys.readouterr().err
+
+
+def _commands() -> list[str]:
+    """Command lines of all processes."""
+    commands = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            commands.append(path.read_bytes().decode("utf-8", "replace"))
+        except OSError:  # gone meanwhile
+            continue
+    return commands
