@@ -8,6 +8,7 @@ The task tree, and the order of stopping (innermost first):
 """
 
 import asyncio
+import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,7 @@ from agent.supervise import keep_reading
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
 
+_LOG: Final = logging.getLogger(__name__)
 _SOURCE_WAIT_LONGEST_S: Final = 4.0  # a replugged dongle is back within 5 s
 _STATUS_PERIOD_S: Final = 1.0
 
@@ -95,6 +97,7 @@ class _App:
             emit=self._emit,
         )
         self._watch = self._make_watch()
+        self._receipt_key = _read_receipt_key(self._config)
         self._uplink: Uplink | None = None
 
     async def open(self) -> None:
@@ -177,9 +180,12 @@ class _App:
             await self._clock.sleep(_STATUS_PERIOD_S)
             t_ns = self._clock.monotonic_ns()
             self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=self._pipeline.latest()))
+            try:
+                waiting = await self._recorder.outbox.pending()
+                write_status(path, self._status(t_ns) | {"waiting": waiting})
+            except StoreError as exc:  # a full or failing disk: the recorder says so, and tries again
+                _LOG.debug("no status: %s", exc)
             # Alive means that the loop turns and the outbox's thread answers, not that a timer fired.
-            waiting = await self._recorder.outbox.pending()
-            write_status(path, self._status(t_ns) | {"waiting": waiting})
             self._hardware.service("alive")
 
     def _status(self, t_ns: int) -> dict[str, Any]:
@@ -196,6 +202,9 @@ class _App:
             "bad": counts.bad,
             "samples": counts.samples,
             "quality": dict(counts.quality),
+            "failed": counts.failed,
+            "failed_checks": self._pipeline.failed_checks(),
+            "signals": self._pipeline.quality(t_ns),
             "events": dict(self._events),
             "withheld": dict(self._egress.withheld),
             "store": {
@@ -259,15 +268,12 @@ class _App:
         )
 
     def _make_uplink(self) -> Uplink:
-        key = self._config.trust.insurer_receipt_key
-        if not key:
-            raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
         return Uplink(
             self._config.link,
             self._recorder.outbox,
             device=self._config.device.id,
             groups=self._config.device.groups,
-            receipt_key=raw_bytes(read_key(Path(key), parse_ed25519)),
+            receipt_key=self._receipt_key,
             notify=self._hardware.notify,
             clock=self._clock,
             on_bundle=self._on_bundle,
@@ -298,6 +304,14 @@ class _App:
 async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
     """A box without sources waits for its owner to configure some; it does not end."""
     await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())
+
+
+def _read_receipt_key(config: Config) -> bytes:
+    if not config.link.host:
+        return b""
+    if not config.trust.insurer_receipt_key:
+        raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
+    return raw_bytes(read_key(Path(config.trust.insurer_receipt_key), parse_ed25519))
 
 
 def _find_dbc(name: str) -> Path:

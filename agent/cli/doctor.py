@@ -99,7 +99,7 @@ async def _examine_source(source: FrameSource | SampleSource) -> Finding:
     try:
         await source.open()
     except AgentError as exc:
-        return False, f"{source.name}: {exc}"
+        return False, str(exc) if source.name in str(exc) else f"{source.name}: {exc}"
     else:
         return True, f"{source.name}: opens"
     finally:

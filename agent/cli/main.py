@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +31,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _reader_left()
     except BaseExceptionGroup as group:
-        if group.split(BrokenPipeError)[1] is not None:
-            raise
+        return _explain_group(group)
+
+
+def _explain_group(group: BaseExceptionGroup[BaseException]) -> int:
+    """Expected errors may come out of the task tree together; anything else among them is a bug and goes on up."""
+    if group.split(BrokenPipeError)[1] is None:
         return _reader_left()
+    if group.split((AgentError, BrokenPipeError))[1] is not None:
+        raise group
+    for exc in dict.fromkeys(str(leaf) for leaf in _leaves(group)):
+        print(f"outrider: {exc}", file=sys.stderr)
+    return 2
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for exc in group.exceptions:
+        if isinstance(exc, BaseExceptionGroup):
+            yield from _leaves(exc)
+        else:
+            yield exc
 
 
 def _reader_left() -> int:

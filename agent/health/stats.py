@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agent.core.errors import StoreError
+
 STATUS_FILE: Final = "status.json"
 
 
@@ -15,7 +17,10 @@ def status_path(store_directory: str) -> Path:
 
 
 def write_status(path: Path, status: Mapping[str, Any]) -> None:
-    """Replace the file in one step, so that a reader never sees half of it. Raises OSError."""
+    """Replace the file in one step, so that a reader never sees half of it. Raises StoreError."""
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(status, indent=1, sort_keys=True), encoding="utf-8")
-    fresh.replace(path)
+    try:
+        fresh.write_text(json.dumps(status, indent=1, sort_keys=True), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as exc:
+        raise StoreError(f"{path}: {exc.strerror}") from exc

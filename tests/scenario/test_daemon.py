@@ -74,3 +74,28 @@ def test_a_bad_config_is_one_line_and_exit_code_2(config: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.strip().endswith("unknown key stores")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_does_not_end_the_agent(config: Path, tmp_path: Path) -> None:
+    """The status file cannot be written any more; what waits for the disk is kept and the watchdog is fed."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "status.new").mkdir()  # a folder where the file should go: every write of it fails
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        address = str(tmp_path / "notify")
+        systemd.bind(address)
+        environment = {**os.environ, "NOTIFY_SOCKET": address}
+        command = [sys.executable, "-m", "agent", "run", "--config", str(config)]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as agent:
+            wait_for_state(systemd, b"WATCHDOG=1")
+            agent.send_signal(signal.SIGTERM)
+            _, errors = agent.communicate(timeout=5)
+    assert agent.returncode == 0, errors
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    command = [sys.executable, "-m", "agent", "run", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "data" in done.stderr
