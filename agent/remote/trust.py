@@ -21,7 +21,7 @@ BUNDLE_CONTEXT: Final = b"outrider/config"
 """External data of the signature: an operator's key that signs other things cannot be borrowed for this."""
 BUNDLE_SIZE_MAX: Final = 65_536
 PUSHABLE: Final = frozenset({"detect", "voice"})
-"""What an operator may change from afar. Identity, trust, storage, buses and the link stay with who holds the box."""
+"""What an operator may change from afar, detect.anomaly apart. Identity, trust, storage, buses and the link stay with who holds the box."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +71,9 @@ def accept_bundle(
         config = overlay_config(base, manifest.config, tables=PUSHABLE, name=manifest.id)
     except ConfigError as exc:
         raise BundleRejected(f"config refused: {exc}") from exc
+    if config.detect.anomaly != base.detect.anomaly:
+        # Read at the start only, and a name without a model would keep the next start from coming up.
+        raise BundleRejected("config refused: detect.anomaly: may not be pushed, a model comes with the software")
     return AcceptedBundle(
         manifest.id,
         manifest.version,
