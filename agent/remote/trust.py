@@ -21,8 +21,8 @@ BUNDLE_CONTEXT: Final = b"outrider/config"
 """External data of the signature: an operator's key that signs other things cannot be borrowed for this."""
 BUNDLE_SIZE_MAX: Final = 65_536
 PUSHABLE: Final = frozenset({"detect", "voice"})
-"""What an operator may change from afar, detect.anomaly apart. Identity, trust, storage, buses and the link stay with who
-holds the box."""
+"""What an operator may change from afar, detect.anomaly apart. Identity, trust, storage, buses and the link stay with
+who holds the box."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
