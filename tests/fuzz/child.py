@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-import atheris  # type: ignore[import-untyped]  # has none, and is not everywhere
+import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # optional
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Six real frames of the 2016 edition (facts from public sources, masked): values worked out by others.
 
-Sums, extremes and rounding are theirs; the first one's checksum is wrong on purpose, and one has 65.535 V for an extreme,
-which is the marker for "invalid".
+Sums, extremes and rounding are theirs. The first one's checksum is wrong on purpose, and the last one has 65.535 V for
+its extremes, which is the marker for "invalid".
 """
 
 import json
@@ -13,6 +13,7 @@ import pytest
 from agent.core.errors import ProtocolError
 from agent.proto import gbt32960 as gbt
 from agent.proto.gbt32960 import Quality, Reading, edition2016
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -30,7 +31,7 @@ def is_close(reading: Reading, expected: float, tolerance: float = 1e-9) -> bool
     return reading.value is not None and abs(reading.value - expected) <= tolerance
 
 
-def test_five_are_good_and_one_is_refused(packets: list[dict[str, Any]]) -> None:
+def test_five_are_good_and_one_is_refused(packets: list[dict[str, Any]], figures: Figures) -> None:
     refused = []
     for packet in packets:
         data = bytes.fromhex(packet["hex"])
@@ -43,10 +44,12 @@ def test_five_are_good_and_one_is_refused(packets: list[dict[str, Any]]) -> None
         message = gbt.parse_message(frame)
         assert gbt.encode_frame(frame) == data
         assert gbt.encode_message(message) == frame.data
+    figures("gbt32960_frames", "frames written back byte for byte", len(packets) - len(refused), "5 of 6")
+    figures("gbt32960_frames", "frames refused for their checksum", len(refused), "1 of 6")
     assert (len(packets), len(refused)) == (6, 1)
 
 
-def test_values_are_what_others_made_of_them(packets: list[dict[str, Any]]) -> None:
+def test_values_are_what_others_made_of_them(packets: list[dict[str, Any]], figures: Figures) -> None:
     compared = 0
     for packet in packets:
         expected = packet["expected"]
@@ -62,6 +65,7 @@ def test_values_are_what_others_made_of_them(packets: list[dict[str, Any]]) -> N
         assert [types[type(body)] for body in message.bodies] == [unit[0] for unit in expected["units"]]  # type: ignore[index]
         for body, (_, values) in zip(message.bodies, expected["units"], strict=True):
             compared += compare(body, values)
+    figures("gbt32960_frames", "values equal to the expected ones", compared, "all 132")
     assert compared == 132
 
 

@@ -18,6 +18,7 @@ from agent.core.frames import EXTENDED
 from agent.proto.j1939 import PGN_DM1, Message, Transport, parse_identifier
 from agent.proto.j1939_dm import Fault, Lamp, LampState, parse_diagnosis
 from simulators.replay import open_recording
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -55,23 +56,27 @@ def frames_of(path: Path) -> Iterator[tuple[int, bool]]:
 
 
 @pytest.mark.parametrize("name", [TRUCK, OTHER])
-def test_identifiers_are_what_canmatrix_makes_of_them(shared_data: Path, name: str) -> None:
+def test_identifiers_are_what_canmatrix_makes_of_them(shared_data: Path, name: str, figures: Figures) -> None:
     canmatrix = pytest.importorskip("canmatrix", reason="the extra mf4 is not installed")
     frames = list(frames_of(shared_data / "canedge_mf4" / "j1939" / name))
     assert len(frames) == {TRUCK: 57_849, OTHER: 9_600}[name]
-    for can_id in {can_id for can_id, extended in frames if extended}:
+    can_ids = {can_id for can_id, extended in frames if extended}
+    figures("canedge_mf4", f"{name[:8]}: J1939 identifiers equal to canmatrix's", len(can_ids), f"all {len(can_ids)}")
+    for can_id in can_ids:
         theirs = canmatrix.ArbitrationId(id=can_id, extended=True)
         priority, pgn, source, destination = parse_identifier(can_id)
         assert (priority, pgn, source) == (theirs.j1939_priority, theirs.pgn, theirs.j1939_source)
         assert destination == (theirs.j1939_ps if theirs.j1939_pf < 240 else 0xFF)
 
 
-def test_long_messages_are_those_of_can_j1939(truck: tuple[list[Message], Transport]) -> None:
+def test_long_messages_are_those_of_can_j1939(truck: tuple[list[Message], Transport], figures: Figures) -> None:
     messages, transport = truck
     long = [message for message in messages if len(message.data) > 8]
     digest = hashlib.sha256()
     for message in long:
         digest.update(message.pgn.to_bytes(3, "big") + bytes([message.source]) + message.data)
+    figures("canedge_mf4", "J1939 messages, as many as can-j1939's", len(messages), PEER_MESSAGES)
+    figures("canedge_mf4", "of them longer than a frame, equal to can-j1939's", len(long), PEER_LONG)
     assert (len(messages), len(long), digest.hexdigest()) == (PEER_MESSAGES, PEER_LONG, PEER_DIGEST)
     assert Counter(message.pgn for message in long) == {PGN_DM1: 127, EC1: 25}
     assert (transport.ignored, transport.aborted, transport.expired, len(transport)) == (0, 0, 0, 0)
@@ -88,7 +93,7 @@ def test_dm1_is_that_of_can_j1939(truck: tuple[list[Message], Transport]) -> Non
 
 
 def test_signals_of_our_messages_are_what_asammdf_decodes(
-    shared_data: Path, truck: tuple[list[Message], Transport]
+    shared_data: Path, truck: tuple[list[Message], Transport], figures: Figures
 ) -> None:
     asammdf = pytest.importorskip("asammdf", reason="the extra mf4 is not installed")
     folder = shared_data / "canedge_mf4"
@@ -97,6 +102,7 @@ def test_signals_of_our_messages_are_what_asammdf_decodes(
         speed = [float(value) for value in decoded.get("EngineSpeed").samples]
         wheel = [float(value) for value in decoded.get("WheelBasedVehicleSpeed").samples]
     ours = {pgn: [message.data for message in truck[0] if message.pgn == pgn] for pgn in (EEC1, CCVS1)}
+    figures("canedge_mf4", "J1939 signal values equal to asammdf's", len(speed) + len(wheel), "all of two signals")
     assert len(speed) > 12_000
     assert [int.from_bytes(data[3:5], "little") * 0.125 for data in ours[EEC1]] == pytest.approx(speed)
     assert [int.from_bytes(data[1:3], "little") / 256 for data in ours[CCVS1]] == pytest.approx(wheel)

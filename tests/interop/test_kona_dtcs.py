@@ -18,6 +18,7 @@ from agent.proto.isotp import Reassembler
 from agent.proto.obd import encode_dtc, parse_dtc
 from agent.proto.uds import Advice, DtcStatus
 from simulators.replay import open_recording
+from tests.interop.figures import Figures
 
 pytestmark = pytest.mark.interop
 
@@ -34,11 +35,12 @@ SCANS = {"before": (16, 5), "after": (13, 4)}  # codes listed, those of them tha
 
 
 @pytest.mark.parametrize("when", SCANS)
-def test_the_list_of_a_scan_is_exact(shared_data: Path, when: str) -> None:
+def test_the_list_of_a_scan_is_exact(shared_data: Path, when: str, figures: Figures) -> None:
     [path] = (shared_data / "kona_ev_can" / "bench_kona").glob(f"*{when}-clearing.txt")
     text = path.read_text(encoding="utf-8-sig")
     announced = sum(int(count) for count in re.findall(r"^DTCs: (\d+)$", text, re.MULTILINE))
     listed = LISTED.findall(text)
+    figures("kona_ev_can", f"DTCs of the scan {when} clearing, each exact", len(listed), announced)
     assert (announced, len(listed)) == (SCANS[when][0], SCANS[when][0])
     expected, sent = [], []
     for code, failure, raw, status in listed:
@@ -66,7 +68,7 @@ def messages(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield can_id, message
 
 
-def test_a_scan_on_the_wire(shared_data: Path) -> None:
+def test_a_scan_on_the_wire(shared_data: Path, figures: Figures) -> None:
     """Every answer to 19 02 on the diagnostics CAN of a 2021 Kona, taken apart by hand for the comparison."""
     request = uds.encode_read_dtcs(0x08)
     codes: dict[int, set[str]] = {}
@@ -83,6 +85,9 @@ def test_a_scan_on_the_wire(shared_data: Path) -> None:
         codes.setdefault(can_id, set()).update(f"{dtc.text} {dtc.status:02X}" for dtc in uds.parse_dtcs(answer))
     # 78: wait; 12, 11 and 31: never; 22 and 7F: in another state of the car.
     assert refusals == {Advice.WAIT: 12, Advice.NEVER: 25, Advice.LATER: 3}
+    figures(
+        "kona_ev_can", "UDS answers about DTCs on the wire, refusals among them", answers + sum(refusals.values()), 83
+    )
     assert answers == 43
     assert {can_id: found for can_id, found in codes.items() if found} == {
         0x72D: {"B1603-00 08"}, 0x77E: {"B2801-00 08"}, 0x7AD: {"B1603-00 08"}, 0x7BB: {"B1238-13 09"},
@@ -102,7 +107,7 @@ def test_a_pending_answer_comes_after_all(shared_data: Path) -> None:
     assert told[-2:] == [b"\x7f\x19\x78", b"\x59\x02\x09"]
 
 
-def test_data_identifiers_are_what_cantools_decodes(shared_data: Path) -> None:
+def test_data_identifiers_are_what_cantools_decodes(shared_data: Path, figures: Figures) -> None:
     folder = shared_data / "canedge_mf4"
     database = cantools.database.load_file(folder / "tp_uds.dbc")
     assert isinstance(database, cantools.database.Database)
@@ -120,4 +125,5 @@ def test_data_identifiers_are_what_cantools_decodes(shared_data: Path) -> None:
         assert isinstance(theirs, dict)
         assert data[at] * scale + offset == theirs[name]
         compared[can_id] += 1
+    figures("canedge_mf4", "UDS data identifiers equal to cantools'", compared.total(), "all 270")
     assert compared == {0x7BB: 150, 0x7EC: 120}
