@@ -1,8 +1,12 @@
 """The outbox on disk: SQLite in WAL mode. Synchronous; lives in the outbox's one thread.
 
 synchronous=FULL: SQLite then fsyncs the WAL at every commit, so that "committed" survives a power cut. What makes this
-affordable on an SD card is not fewer syncs per commit but fewer commits: the recorder commits in groups. Only
-forgetting runs with NORMAL: a lost deletion costs one duplicate, which the receiver expects.
+affordable on an SD card is not fewer syncs per commit but fewer commits: the recorder commits in groups.
+
+After a failed sync the kernel calls the pages clean although they never reached the medium, and a later sync that
+succeeds says nothing about them. A commit behind such a hole in the WAL would be gone after a power cut. So after any
+refusal, and at the start, the WAL is first checkpointed away before anything is called durable again; and deletions are
+synced like everything else, because the sync that fails for them could be one whose result SQLite does not report.
 """
 
 import sqlite3
@@ -41,6 +45,7 @@ class Database:
         """Open or make; count up the boot. Raises StoreError, or InputError where a newer version made the file."""
         self._device = device
         self._size_max_bytes = size_max_bytes
+        self._doubtful = True  # whether the WAL may have a hole
         self.moved_aside: Path | None = None
         with _disk():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,18 +100,13 @@ class Database:
         for one of the same name before an SD card was replaced.
         """
         deleted = refused = 0
-        with _disk():
-            self._db.execute("PRAGMA synchronous = NORMAL")
-            try:
-                with self._change() as state:
-                    for part in ranges:
-                        last = self._find(Position(part.boot, part.last))
-                        if last is not None and digest_of(last[1]) == part.digest:
-                            deleted += self._delete(part, state)
-                        else:
-                            refused += 1
-            finally:
-                self._db.execute("PRAGMA synchronous = FULL")
+        with _disk(), self._change() as state:
+            for part in ranges:
+                last = self._find(Position(part.boot, part.last))
+                if last is not None and digest_of(last[1]) == part.digest:
+                    deleted += self._delete(part, state)
+                else:
+                    refused += 1
         return deleted, refused
 
     def pending(self) -> int:
@@ -116,9 +116,8 @@ class Database:
 
     def close(self) -> None:
         """Checkpoint and close."""
-        with _disk():
+        with _disk(), self._lock:
             self._db.close()
-            self._lock.close()
 
     def _open_or_replace(self, path: Path) -> sqlite3.Connection:
         try:
@@ -144,8 +143,10 @@ class Database:
     @contextmanager
     def _change(self) -> Iterator[_State]:
         """One transaction over records and state."""
-        self._db.execute("BEGIN IMMEDIATE")
+        if self._doubtful:
+            self._settle()
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             state = self._state()
             yield state
             self._db.execute(
@@ -154,9 +155,17 @@ class Database:
             )
             self._db.execute("COMMIT")
         except BaseException:
+            self._doubtful = True
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+    def _settle(self) -> None:
+        """Carry everything from the WAL into the file, written and synced anew."""
+        busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if busy:
+            raise StoreError("outbox: somebody reads it without end")
+        self._doubtful = False
 
     def _shed(self, state: _State) -> Counter[Priority]:
         """Make room: the lowest priority first, its oldest first, crash records never."""

@@ -1,0 +1,67 @@
+"""`python -m tests.torture store --trials N`: kill the store's writer, break its disk, count what is lost.
+
+Prints a table by kind of fault. The exit code is 1 where anything was lost, invented or out of order.
+"""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.torture.trial import KINDS, Kind, Result, run_trial
+
+_MEMORY: Final = Path("/dev/shm")  # the faults are ours; the machine's own disk only slows them
+
+
+def main() -> int:
+    """Spread the trials evenly over the kinds of faults."""
+    parser = argparse.ArgumentParser(prog="torture", description="Nothing committed may be lost.")
+    parser.add_argument("what", choices=["store"])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    logging.disable()  # a refusing disk is news to the agent, not here
+    totals: dict[Kind, list[Result]] = defaultdict(list)
+    for number in range(arguments.trials):
+        kind = KINDS[number % len(KINDS)]
+        seed = arguments.seed + number // len(KINDS)
+        with tempfile.TemporaryDirectory(prefix="torture-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+            result = run_trial(kind, seed, Path(folder))
+        totals[kind].append(result)
+        for problem in result.problems:
+            sys.stderr.write(f"{kind} seed {seed}: {problem}\n")
+        if result.lost or result.invented:
+            sys.stderr.write(f"{kind} seed {seed}: {result.lost} lost, {result.invented} invented\n")
+    return _report(totals)
+
+
+def _report(totals: dict[Kind, list[Result]]) -> int:
+    table = Table("fault", "trials", "refusals", "committed", "critical", "lost", "invented", "other")
+    for kind, results in totals.items():
+        table.add_row(kind, *map(str, _row(results)))
+    Console().print(table)
+    trials, _, committed, _, lost, invented, problems = _row([r for results in totals.values() for r in results])
+    sys.stdout.write(f"{trials} trials: {committed} committed, {lost} lost, {invented} invented\n")
+    return int(bool(lost or invented or problems))
+
+
+def _row(results: list[Result]) -> tuple[int, ...]:
+    return (
+        len(results),
+        sum(r.failures for r in results),
+        sum(r.committed for r in results),
+        sum(r.critical for r in results),
+        sum(r.lost for r in results),
+        sum(r.invented for r in results),
+        sum(len(r.problems) for r in results),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
