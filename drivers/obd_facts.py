@@ -1,5 +1,6 @@
 """What a car says about itself once: supported PIDs, VIN, software, trouble codes and the frozen frame of the first."""
 
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,7 +101,9 @@ class FactReader:
             frozen = await self._frozen(pid)
             for spec in self._table:
                 if frozen is not None and spec.pid == pid and len(frozen) >= spec.byte_count:
-                    values[spec.path] = spec.value(frozen)
+                    value = spec.value(frozen)
+                    if not math.isnan(value):  # the answer itself says that this car does not have it
+                        values[spec.path] = value
         return obd.parse_dtc(data[:2]), values
 
     async def _frozen(self, pid: int) -> bytes | None:

@@ -7,6 +7,7 @@ not taken over.
 
 import asyncio
 import importlib
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -175,6 +176,7 @@ class PythonObdSource:
             for number, spec in enumerate(self._table)
             if len(data.get(spec.pid, b"")) >= spec.byte_count
         ]
+        found = [row for row in found if not math.isnan(row[1])]  # the answer says that this car does not have it
         quality = [Quality.VALID if s.minimum <= v <= s.maximum else Quality.IMPLAUSIBLE for _, v, s in found]
         return Samples(
             np.full(len(found), self._clock.monotonic_ns(), np.int64),
