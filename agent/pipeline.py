@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.config import Detect
+from agent.core.config import Detect, load_toml
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
+from agent.core.paths import QUALITY
 from agent.core.ports import Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
 from agent.decode.profile import Profile
-from agent.decode.table import build_table
+from agent.decode.quality import Ledger, Plausibility, QualityRules
+from agent.decode.table import build_checker, build_table
 from agent.detect import make_detectors
 
 
@@ -28,6 +30,7 @@ class PipelineCounts:
     decoded: int = 0
     unknown: int = 0
     bad: int = 0
+    failed: int = 0  # frames whose counter or checksum was wrong: they never become signals
     samples: int = 0
     quality: Counter[str] = field(default_factory=Counter)
 
@@ -49,11 +52,18 @@ class Pipeline:
         self.counts = PipelineCounts()
         self._catalog = SignalCatalog()
         self._table = build_table(profile, dbc_paths, self._catalog)
+        self._checker = build_checker(profile, dbc_paths)
+        known = len(self._catalog)
         self._numbers = {
             source.name: np.array([self._catalog.add(spec) for spec in source.specs], np.int32)
             for source in sample_sources
         }
+        self._sources = {
+            int(number): name for name, numbers in self._numbers.items() for number in numbers if number >= known
+        }
         self._history = History(self._catalog)
+        self._plausibility = Plausibility(self._catalog, load_toml(QUALITY, QualityRules), profile.quality)
+        self._ledger = Ledger(self._catalog)
         self._detectors = make_detectors(limits)
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._on_events = on_events
@@ -64,8 +74,11 @@ class Pipeline:
 
     def on_frames(self, batch: FrameBatch) -> None:
         """One batch from a bus."""
-        decoded = decode_batch(self._table, batch)
         self.counts.frames += len(batch)
+        if self._checker is not None:
+            batch = self._checker.filter(batch)
+            self.counts.failed = self._checker.failed()
+        decoded = decode_batch(self._table, batch)
         self.counts.decoded += decoded.decoded
         self.counts.unknown += decoded.unknown
         self.counts.bad += decoded.bad
@@ -93,6 +106,14 @@ class Pipeline:
         values = ((spec.path, self._window.latest(spec.path)) for spec in self._catalog.specs)
         return {path: value for path, value in values if value is not None}
 
+    def quality(self, t_ns: int) -> dict[str, dict[str, int | float | str]]:
+        """Every path's account: values of each quality, and the newest one's quality, age and source."""
+        return self._ledger.report(t_ns, self._sources)
+
+    def failed_checks(self) -> dict[str, int]:
+        """Frames with a wrong checksum or a counter that stood still, and frames that counters say are missing."""
+        return {} if self._checker is None else {name: count for name, count in self._checker.counts.items() if count}
+
     def _rows(self, paths: Sequence[str]) -> npt.NDArray[np.intp]:
         found = (self._catalog.index(path) for path in paths)
         return np.array([number for number in found if number is not None], np.intp)
@@ -103,7 +124,9 @@ class Pipeline:
         self._newest_ns = max(self._newest_ns, int(t_ns[-1]))
         if len(samples) == 0:
             return
+        samples = self._plausibility.judge(samples)
         self._count(samples.quality)
+        self._ledger.add(samples)
         self._history.extend(samples)
         window = self._window = self._history.window(samples, int(t_ns[-1]))
         arrived = np.zeros(len(self._catalog), np.bool_)

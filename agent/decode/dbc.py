@@ -4,6 +4,8 @@ A multiplexer selects by its raw value, as the DBC format has it (cantools takes
 scaled multiplexers).
 """
 
+import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,11 @@ from agent.core.errors import InputError
 from agent.core.frames import DATA_SIZE, EXTENDED_KEY
 from agent.core.signals import SignalCatalog, SignalSpec
 from agent.decode import profile as profiles
+from agent.decode.checks import Check
+from agent.decode.dbc_repair import repair
 from agent.decode.layout import Field, Graph, Part, add_message
+
+_log = logging.getLogger("outrider")
 
 Outputs = dict[str, list[Field]]  # signal name -> values wanted from it
 
@@ -27,14 +33,32 @@ def load_dbc(path: Path) -> Database:
     Overlapping signals are accepted (strict off): databases from the field have them, and reading is harmless.
     """
     try:
-        database = cantools.database.load_file(path, strict=False)
+        database: object = cantools.database.load_file(path, strict=False)
     except OSError as exc:
         raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except (Error, UnicodeDecodeError, ValueError) as exc:
-        raise InputError(f"{path}: not a usable DBC: {' '.join(str(exc).split())}") from exc
+    except (Error, UnicodeDecodeError, ValueError, KeyError) as exc:
+        database = _load_repaired(path, exc)
     if not isinstance(database, Database):
         raise InputError(f"{path}: describes diagnostics, not frames")
     return database
+
+
+def _load_repaired(path: Path, refusal: Exception) -> object:
+    """Try again without harmless faults, and tell each of them. Raises InputError naming the line."""
+    if path.suffix.lower() == ".dbc":
+        text, warnings = repair(path.read_text(encoding="cp1252", errors="replace").replace("\r\n", "\n"))
+        if warnings:
+            try:
+                database: object = cantools.database.load_string(text, "dbc", strict=False)
+            except (Error, ValueError, KeyError) as exc:
+                refusal = exc
+            else:
+                for warning in warnings:
+                    _log.warning("%s: %s", path, warning)
+                return database
+    reason = " ".join(str(refusal).split())
+    line = re.search(r"at line (\d+)", reason)
+    raise InputError(f"{path}{f':{line[1]}' if line else ''}: not a usable DBC: {reason}") from refusal
 
 
 def add_all_messages(graph: Graph, databases: Mapping[Path, Database], catalog: SignalCatalog) -> None:
@@ -87,6 +111,25 @@ def add_mapped_messages(
         wanted.setdefault(mapping.message, {}).setdefault(mapping.signal, []).append(output)
     for name, outputs in wanted.items():
         _add(graph, *found[name], outputs)
+
+
+def find_check(databases: Mapping[Path, Database], wanted: profiles.MessageCheck) -> Check:
+    """Where a message's counter and checksum lie. Raises InputError."""
+    path, message = _find_message(databases, wanted.message)
+
+    def place(name: str | None, use: str) -> Field | None:
+        return None if name is None else _geometry(message, _find_signal(path, message, name, f"its {use}"))
+
+    return Check(
+        message.name,
+        message.frame_id | (EXTENDED_KEY if message.is_extended_frame else 0),
+        message.length,
+        place(wanted.counter, "counter"),
+        wanted.modulus,
+        place(wanted.checksum, "checksum"),
+        wanted.algorithm,
+        wanted.data_id,
+    )
 
 
 def _add(graph: Graph, path: Path, message: Message, outputs: Outputs) -> None:

@@ -11,6 +11,7 @@ from msgspec import Meta
 from agent.core.config import Name, Section, load_toml
 from agent.core.errors import ConfigError
 from agent.core.paths import VEHICLES
+from agent.decode.quality import QualityRules
 from agent.proto.schedule import Poll
 
 _GATE: Final = re.compile(r"^\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
@@ -49,11 +50,32 @@ class Mapping(Section, frozen=True, kw_only=True):
             raise ValueError(f"{self.path}: minimum {self.minimum} is not below maximum {self.maximum}")
 
 
+class MessageCheck(Section, frozen=True, kw_only=True):
+    """Counter and checksum of one DBC message: the signals that hold them, and the algorithm by name (checks.py).
+
+    The counter runs from 0 to modulus - 1; a frame that repeats it fails. data_id: the AUTOSAR end-to-end byte.
+    """
+
+    message: Text
+    counter: Text | None = None
+    modulus: Annotated[int, Meta(ge=2, le=65_536)] = 16
+    checksum: Text | None = None
+    algorithm: str = ""
+    data_id: Annotated[int, Meta(ge=0, le=255)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.counter is None and self.checksum is None:
+            raise ValueError(f"{self.message}: neither counter nor checksum")
+        if (self.checksum is None) != (not self.algorithm):
+            raise ValueError(f"{self.message}: a checksum and its algorithm go together")
+
+
 class Profile(Section, frozen=True, kw_only=True):
     """What one kind of vehicle says on its buses.
 
     Where `signals` is empty every signal of the DBC files is decoded, under MESSAGE.SIGNAL and in the DBC's unit.
     `dbc` names files of firmware_config/dbc; `obd` decodes OBD-II responses (7E8-7EF and 18DAF1xx).
+    `checks` are counters and checksums that gate whole frames; `quality` adds to firmware_config/quality.toml.
     `polls` says what the diagnostics port is asked for; empty: what the car supports, at sensible rates.
     """
 
@@ -62,6 +84,8 @@ class Profile(Section, frozen=True, kw_only=True):
     dbc: list[Name] = msgspec.field(default_factory=list)
     obd: bool = False
     signals: list[Mapping] = msgspec.field(default_factory=list)
+    checks: Annotated[list[MessageCheck], Meta(max_length=256)] = msgspec.field(default_factory=list)
+    quality: QualityRules = QualityRules()
     polls: Annotated[list[Poll], Meta(max_length=256)] = msgspec.field(default_factory=list)
 
 

@@ -6,15 +6,25 @@ from pathlib import Path
 from agent.core.config import load_toml
 from agent.core.paths import DBC, OBD_PIDS
 from agent.core.signals import SignalCatalog
+from agent.decode.checks import FrameChecker
 from agent.decode.columns import SignalTable
 from agent.decode.compiler import compile_graph
-from agent.decode.dbc import add_all_messages, add_mapped_messages, load_dbc
+from agent.decode.dbc import add_all_messages, add_mapped_messages, find_check, load_dbc
 from agent.decode.layout import Graph
 from agent.decode.obd_frames import add_obd
 from agent.decode.profile import Profile
 from agent.proto.obd import PidTable
 
-__all__ = ["SignalTable", "build_table"]
+__all__ = ["SignalTable", "build_checker", "build_table"]
+
+
+def build_checker(profile: Profile, dbc_paths: Sequence[Path]) -> FrameChecker | None:
+    """Build the counters and checksums of a profile; None where it has none. Raises InputError."""
+    if not profile.checks:
+        return None
+    paths = [*(DBC / name for name in profile.dbc), *dbc_paths]
+    databases = {path: load_dbc(path) for path in dict.fromkeys(paths)}
+    return FrameChecker([find_check(databases, check) for check in profile.checks])
 
 
 def build_table(profile: Profile, dbc_paths: Sequence[Path], catalog: SignalCatalog) -> SignalTable:

@@ -101,7 +101,7 @@ def test_unusable_dbc(tmp_path: Path) -> None:
     broken = tmp_path / "broken.dbc"
     broken.write_text("BO_ nonsense", encoding="ascii")
     profile = Profile(name="x")
-    with pytest.raises(InputError, match=r"broken\.dbc: not a usable DBC"):
+    with pytest.raises(InputError, match=r"broken\.dbc:1: not a usable DBC"):
         build_table(profile, [broken], SignalCatalog())
     with pytest.raises(InputError, match=r"absent\.dbc: cannot be read"):
         build_table(profile, [tmp_path / "absent.dbc"], SignalCatalog())

@@ -13,8 +13,8 @@ def test_it_remembers_the_last_vehicles_and_never_their_vins(tmp_path: Path) -> 
         cache.save(vin, frozenset({0x0C, number}))
     assert cache.load(vins[0]) is None
     again = FileVehicleCache(tmp_path)
-    assert again.load(vins[-1]) == {0x0C, VEHICLES_MAX + 2}
-    assert again.load(vins[3]) == {0x0C, 3}
+    assert again.load(vins[-1]) == frozenset({0x0C, VEHICLES_MAX + 2})
+    assert again.load(vins[3]) == frozenset({0x0C, 3})
     text = (tmp_path / "vehicles.json").read_text(encoding="ascii")
     assert "LRDTEST" not in text
     assert text.count("[") == VEHICLES_MAX
@@ -26,7 +26,7 @@ def test_a_spoilt_file_counts_as_empty(tmp_path: Path, text: str) -> None:
     cache = FileVehicleCache(tmp_path)
     assert cache.load("LRDTESTCAR0000007") is None
     cache.save("LRDTESTCAR0000007", frozenset({1}))
-    assert cache.load("LRDTESTCAR0000007") == {1}
+    assert cache.load("LRDTESTCAR0000007") == frozenset({1})
 
 
 def test_a_directory_that_is_not_there_is_no_error(tmp_path: Path) -> None:
