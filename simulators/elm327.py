@@ -32,11 +32,12 @@ class Trouble:
 
     instead: only the text. after: the data, then the text. cut: the first half of the data with the text glued to it.
     unasked: the text as an answer of its own, before the right one. reset: the text, and all settings are gone.
+    forget: they are gone without a word, and the answer comes as usual.
     """
 
     text: str
     rate: float
-    how: Literal["instead", "after", "cut", "unasked", "reset"] = "instead"
+    how: Literal["instead", "after", "cut", "unasked", "reset", "forget"] = "instead"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,11 @@ class Elm327Chip:
         if trouble.how == "reset":
             self._reset()
             return [trouble.text]
+        if trouble.how == "forget":
+            self._settings = _Settings()
         lines = self._ask(request)
+        if trouble.how == "forget":
+            return lines
         if trouble.how == "after":
             return [*lines, trouble.text]
         if trouble.how == "unasked":

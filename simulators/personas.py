@@ -271,6 +271,12 @@ _ALL: Final = (
         traits=_says("LV RESET", 0.005, how="reset"),
     ),
     Persona(
+        name="forgets-settings",
+        description="all settings are gone without a word",
+        source=_COMMON,
+        traits=_says("", 0.01, how="forget"),
+    ),
+    Persona(
         name="err94",
         description="ERR94: all settings are gone",
         source="ELM327 data sheet, ERRxx",
@@ -289,20 +295,20 @@ _ALL: Final = (
         faults=_at_times(Episode(kind="asleep", lasts_s=(3.0, 6.0))),
     ),
     Persona(name="nulls", description="0x00 in the stream", source="ELM327 data sheet", faults=LineFaults(nulls=0.02)),
-    Persona(name="byte-loss", description="loses characters", source=_COMMON, faults=LineFaults(lost=0.0005)),
+    Persona(name="byte-loss", description="loses characters", source=_COMMON, faults=LineFaults(lost=0.003)),
     Persona(
         name="byte-loss-no-headers",
         description="loses characters, shows no headers",
         source=_COMMON,
         traits=Traits(refused=_HEADERS_OFF),
-        faults=LineFaults(lost=0.0005),
+        faults=LineFaults(lost=0.003),
     ),
     Persona(
         name="byte-loss-padded",
         description="loses characters of frames with 8 bytes",
         source=_COMMON,
         traits=Traits(padding=0x55),
-        faults=LineFaults(lost=0.0005),
+        faults=LineFaults(lost=0.003),
     ),
     Persona(
         name="byte-loss-up",
@@ -310,12 +316,12 @@ _ALL: Final = (
         source=_COMMON,
         faults=LineFaults(lost_up=0.001),
     ),
-    Persona(name="doubled", description="doubles characters", source=_COMMON, faults=LineFaults(doubled=0.0005)),
+    Persona(name="doubled", description="doubles characters", source=_COMMON, faults=LineFaults(doubled=0.003)),
     Persona(
         name="garbled",
         description="single characters are others",
         source="ELMduino #100",
-        faults=LineFaults(garbage=0.0005),
+        faults=LineFaults(garbage=0.003),
     ),
     Persona(
         name="wrong-baud",

@@ -204,7 +204,7 @@ class Soak:
             if not self._adapter.plugged:
                 return None
             if data:
-                replies = dialogue.feed(data)
+                replies = self._feed(dialogue, data)
             else:
                 self._timeouts_in_row += 1
                 if not dialogue.heard or self._timeouts_in_row >= _TIMEOUTS_MAX:
@@ -214,6 +214,9 @@ class Soak:
                 self._timeouts_in_row = 0 if data else self._timeouts_in_row
                 return replies[0]
         return None
+
+    def _feed(self, dialogue: Elm327, data: bytes) -> list[Reply]:
+        return dialogue.feed(data)
 
     def _read(self, timeout_s: float) -> bytes:
         end_ns = self._t_ns + round(timeout_s * _S)

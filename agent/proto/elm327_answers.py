@@ -6,6 +6,7 @@ from typing import Final
 from agent.proto import obd
 from agent.proto.elm327_lines import (
     EcuMessage,
+    Filling,
     Parsed,
     is_data,
     is_error,
@@ -25,12 +26,14 @@ class AnswerReader:
         self.is_can = False
         self.bad = 0
         self.strays = 0
+        self._filling = Filling()
         self._settled = False  # whether the bus is known: then no other bus's lines are believed
 
     def learn(self, lines: Sequence[str], request: bytes) -> None:
         """See from the answer to the first request whether headers are shown: clones say OK to AT H1 and show none."""
         data = _data_lines(lines)
-        for parsed, headers in ((parse_with_headers(data), True), (parse_without_headers(data), False)):
+        with_headers, without = parse_with_headers(data), parse_without_headers(data)
+        for parsed, headers in ((with_headers, True), (without, False)):
             if any(obd.is_answer(message.data, request) for message in parsed.messages):
                 self.headers = headers
                 self.is_can = parsed.is_can
@@ -41,12 +44,12 @@ class AnswerReader:
         """Whether the lines tell of trouble, hold an answer, or are too spoilt to tell."""
         if any(map(is_error, lines)):
             return True
-        parsed = self._parse(_data_lines(lines))
-        return parsed.bad > 0 or any(self._is_answer(message.data, request) for message in parsed.messages)
+        parsed = self._parse(_data_lines(lines), Filling(dict(self._filling.scores)))
+        return parsed.bad > 0 or any(obd.is_answer(message.data, request) for message in parsed.messages)
 
     def read(self, lines: Sequence[str], request: bytes) -> tuple[EcuMessage, ...]:
         """Messages that answer the request; others are strays, and "wait" counts only where nothing followed it."""
-        parsed = self._parse(_data_lines(lines))
+        parsed = self._parse(_data_lines(lines), self._filling)
         self.bad += parsed.bad
         self.is_can = self.is_can or parsed.is_can
         answers = [m for m in parsed.messages if self._is_answer(m.data, request)]
@@ -61,10 +64,10 @@ class AnswerReader:
             return False
         return any(message.data[0] in _ANSWERS for message in parse_without_headers(data).messages)
 
-    def _parse(self, data_lines: Sequence[str]) -> Parsed:
+    def _parse(self, data_lines: Sequence[str], filling: Filling) -> Parsed:
         if not self.headers:
-            return parse_without_headers(data_lines)
-        return parse_with_headers(data_lines, can_only=self._settled and self.is_can)
+            return parse_without_headers(data_lines, filling)
+        return parse_with_headers(data_lines, filling, can_only=self._settled and self.is_can)
 
     def _is_answer(self, message: bytes, request: bytes) -> bool:
         if not obd.is_answer(message, request):

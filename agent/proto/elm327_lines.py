@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
@@ -23,6 +23,7 @@ _SEGMENT: Final = re.compile(r"([0-9A-F]):((?:[0-9A-F]{2}){1,7})")
 _FRAME_SIZE: Final = 8  # of CAN
 _FIRST_SIZE: Final = 6  # data bytes in the first frame of several
 _SEGMENT_SIZE: Final = 7
+_SCORE_MAX: Final = 3
 
 
 class Status(Enum):
@@ -45,6 +46,27 @@ class EcuMessage:
 
     sender: int
     data: bytes
+
+
+@dataclass(slots=True)
+class Filling:
+    """Which ECUs fill their frames up to 8 bytes, learnt from what they send: the other length is a damaged line then.
+
+    A line can be damaged to look like the other kind, so it takes a majority, and a mistake wears off.
+    """
+
+    scores: dict[int, int] = field(default_factory=dict)  # by sender: above 0 fills up, below does not
+
+    def admits(self, sender: int, size: int, needed: int, full: int) -> bool:
+        """Whether a sender's frame of this size is sound, where its data needs `needed` bytes of `full`."""
+        if size not in {needed, full}:
+            return False
+        if needed == full:
+            return True
+        score = self.scores.get(sender, 0)
+        vote = 1 if size == full else -1
+        self.scores[sender] = max(-_SCORE_MAX, min(_SCORE_MAX, score + vote))
+        return score * vote >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +121,12 @@ def parse_status(notes: Sequence[str]) -> Status:
     return Status.REFUSED if "?" in notes else Status.FAILED
 
 
-def parse_with_headers(lines: Sequence[str], *, can_only: bool = False) -> Parsed:
+def parse_with_headers(lines: Sequence[str], filling: Filling | None = None, *, can_only: bool = False) -> Parsed:
     """Lines after AT H1: CAN with 11 or 29 bits (ISO-TP inside), or three header bytes, data and checksum.
 
     The line to the adapter has no checksum of its own, so whatever a frame tells about itself is held against it: the
-    length of a CAN frame (as long as its message needs, or 8 bytes), the checksum of an older bus, which shows in the
-    line. A block holds whole messages: what has no end in it is bad.
+    length of a CAN frame (as long as its message needs, or 8 bytes: see Filling), the checksum of an older bus, which
+    shows in the line. A block holds whole messages: what has no end in it is bad.
     """
     frames: dict[int, list[bytes]] = {}
     found: list[EcuMessage] = []
@@ -119,37 +141,39 @@ def parse_with_headers(lines: Sequence[str], *, can_only: bool = False) -> Parse
             bad += 1
     is_can = False
     for sender, parts in frames.items():
-        messages, spoilt = _assemble(sender, parts)
+        messages, spoilt = _assemble(sender, parts, filling or Filling())
         bad += spoilt
         is_can = is_can or bool(messages)
         found += (EcuMessage(sender, message) for message in messages)
     return Parsed(tuple(found), bad, is_can)
 
 
-def parse_without_headers(lines: Sequence[str]) -> Parsed:
+def parse_without_headers(lines: Sequence[str], filling: Filling | None = None) -> Parsed:
     """Lines of an adapter that shows no headers: one line a message, or a length and numbered segments.
 
     Nothing tells the segments of two ECUs apart. So where one message's segments do not add up, none of the others'
     is believed either.
     """
-    found: list[EcuMessage] = []
-    segmented: list[tuple[int, list[tuple[int, bytes]]]] = []
-    bad = 0
-    for line in lines:
+    found: dict[int, bytes] = {}  # by the line it begins on
+    segmented: dict[int, tuple[int, list[tuple[int, bytes]]]] = {}
+    begin, bad = -1, 0
+    for place, line in enumerate(lines):
         packed = line.replace(" ", "")
         if _LENGTH.fullmatch(packed):
-            segmented.append((int(packed, 16), []))
-        elif (segment := _SEGMENT.fullmatch(packed)) and segmented:
-            segmented[-1][1].append((int(segment[1], 16), bytes.fromhex(segment[2])))
+            begin = place
+            segmented[begin] = (int(packed, 16), [])
+        elif (segment := _SEGMENT.fullmatch(packed)) and begin >= 0:
+            segmented[begin][1].append((int(segment[1], 16), bytes.fromhex(segment[2])))
         elif _HEX.fullmatch(packed):
-            found.append(EcuMessage(0, bytes.fromhex(packed)))
+            found[place] = bytes.fromhex(packed)
         else:
             bad += 1
-    joined = [_join(size, parts) for size, parts in segmented]
-    whole = [EcuMessage(0, message) for message in joined if message is not None]
-    if len(whole) < len(joined):
-        return Parsed(tuple(found), bad + len(joined))
-    return Parsed(tuple(found + whole), bad)
+    joined = {place: _join(size, parts, filling or Filling()) for place, (size, parts) in segmented.items()}
+    if None in joined.values():
+        bad += len(joined)
+    else:
+        found |= {place: message for place, message in joined.items() if message is not None}
+    return Parsed(tuple(EcuMessage(0, found[place]) for place in sorted(found)), bad)
 
 
 def j1850_crc(data: bytes) -> int:
@@ -170,7 +194,7 @@ def _is_sound(line: bytes) -> bool:
     return line[-1] == sum(line[:-1]) & 0xFF and length in {0, len(line) - 4}
 
 
-def _assemble(sender: int, frames: list[bytes]) -> tuple[list[bytes], int]:
+def _assemble(sender: int, frames: list[bytes], filling: Filling) -> tuple[list[bytes], int]:
     """Whole messages out of one ECU's frames of one block, and how many frames were spoilt."""
     reassembler = Reassembler()
     found: list[bytes] = []
@@ -183,14 +207,14 @@ def _assemble(sender: int, frames: list[bytes]) -> tuple[list[bytes], int]:
             continue
         if message is None:
             continue
-        if len(data) in {_FRAME_SIZE, _last_size(len(message))}:
+        if filling.admits(sender, len(data), _last_size(len(message)), _FRAME_SIZE):
             found.append(message)
         else:
             bad += 1
     return found, bad + len(reassembler) + reassembler.ignored + reassembler.aborted
 
 
-def _join(size: int, segments: list[tuple[int, bytes]]) -> bytes | None:
+def _join(size: int, segments: list[tuple[int, bytes]], filling: Filling) -> bytes | None:
     """One message out of its numbered segments; None where they do not add up to it."""
     if len(segments) <= 16:
         segments = sorted(segments)
@@ -202,7 +226,7 @@ def _join(size: int, segments: list[tuple[int, bytes]]) -> bytes | None:
     sizes = [_FIRST_SIZE] + [_SEGMENT_SIZE] * (len(parts) - 2)
     if [len(part) for part in parts[:-1]] != sizes or not 1 <= left <= _SEGMENT_SIZE:
         return None
-    return b"".join(parts)[:size] if len(parts[-1]) in {left, _SEGMENT_SIZE} else None
+    return b"".join(parts)[:size] if filling.admits(0, len(parts[-1]), left, _SEGMENT_SIZE) else None
 
 
 def _last_size(message_size: int) -> int:

@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -7,6 +9,8 @@ from agent.proto import elm327, obd
 from agent.proto.elm327 import Elm327, Reply
 from simulators.ecu import Ecu, Faults
 from simulators.elm327 import Elm327Chip, Traits
+from simulators.personas import PERSONAS, Persona
+from tests.soak_elm327 import Soak
 
 VALUES = dict.fromkeys(("Vehicle.Speed", "Vehicle.Powertrain.CombustionEngine.Speed"), 20.0)
 REQUESTS = [
@@ -69,6 +73,37 @@ def test_any_split_gives_the_same_conversation(traits: Traits, data: st.DataObje
     assert obd.parse_vin(by_command["0902"].messages[0].data) == "LRDTESTCAR0000007"
 
 
+class SplitSoak(Soak):
+    """Hears what the adapter says at one instant in pieces."""
+
+    def __init__(self, who: Persona, seed: int, split: Splitter) -> None:
+        super().__init__(who, seed)
+        self.replies: list[Reply] = []
+        self._split = split
+
+    def _feed(self, dialogue: Elm327, data: bytes) -> list[Reply]:
+        replies = [reply for part in self._split(data) for reply in dialogue.feed(part)]
+        self.replies += replies
+        return replies
+
+
+@pytest.mark.parametrize("name", PERSONAS)
+@settings(deadline=None, max_examples=3)
+@given(seed=st.integers(0, 1000), cuts=st.randoms(use_true_random=False))
+def test_any_split_credits_the_same_answers_with_every_persona(name: str, seed: int, cuts: Random) -> None:
+    def cut(data: bytes) -> list[bytes]:
+        places = sorted(cuts.randint(0, len(data)) for _ in range(cuts.randint(0, 5)))
+        return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+    results = []
+    for split in (lambda data: [data], cut, lambda data: [bytes([byte]) for byte in data]):
+        soak = SplitSoak(PERSONAS[name], seed, split)
+        figures = soak.run(25)
+        results.append((soak.replies, figures))
+        assert figures.wrong == figures.stale == figures.spoilt == figures.wedges == 0
+    assert results[0] == results[1] == results[2]
+
+
 @settings(deadline=None)
 @given(ADAPTER_TALK, st.data())
 def test_any_bytes_split_anyhow_give_the_same_and_never_raise(noise: bytes, data: st.DataObject) -> None:
@@ -92,7 +127,9 @@ def test_no_noise_is_ever_credited_to_a_pid_that_was_not_asked_for(noises: list[
     dialogue._queue.clear()
     for index, noise in enumerate(noises):
         request = REQUESTS[index % len(REQUESTS)]
-        if len(dialogue._queue) < elm327.QUEUE_MAX:
+        if dialogue.fault:
+            return
+        if sum(command.role == "request" for command in dialogue._queue) < elm327.QUEUE_MAX:
             dialogue.request(request)
         dialogue.take()
         for reply in dialogue.feed(noise) or dialogue.give_up():

@@ -2,8 +2,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from agent.core.errors import SourceLost
 from agent.proto import elm327, obd
 from agent.proto.elm327 import EcuMessage, Elm327, Reply, Status
+from agent.proto.elm327_lines import Filling, parse_with_headers, parse_without_headers
 
 SPEED = obd.encode_request(1, [0x0D])
 BITMAP = "7E8064100BE3EA813"
@@ -235,3 +237,148 @@ def test_only_reads_are_asked_for_and_only_when_ready() -> None:
         dialogue.request(b"\x04")
     with pytest.raises(ValueError, match="starting"):
         Elm327().request(SPEED)
+
+
+def test_an_adapter_that_says_it_started_anew_is_set_up_again() -> None:
+    dialogue, _ = start()
+    [stopped] = ask(dialogue, SPEED, "\r\rELM327 v1.5\r\r>")
+    assert stopped.status is Status.STOPPED
+    sent = []
+    while command := dialogue.take().decode().rstrip("\r"):
+        sent.append(command)
+        dialogue.feed(ANSWERS[command].encode())
+    assert sent == ["ATE0", "ATL0", "ATS0", "ATH1", "ATSP0", "0100", "ATDPN"]
+    assert (dialogue.state, dialogue.resets) == ("ready", 1)
+    [reply] = ask(dialogue, SPEED, "7E803410D32\r\r>")
+    assert reply.status is Status.OK
+
+
+@pytest.mark.parametrize("answer", ["LV RESET\r\r>", "ERR94\r\r>", "010D\r\n41 0D 32 \r\n\r\n>"])
+def test_lost_settings_are_set_again(answer: str) -> None:
+    dialogue, _ = start()
+    [reply] = ask(dialogue, SPEED, answer)
+    assert reply.messages == ()
+    assert dialogue.take() == b"ATE0\r"
+
+
+def test_an_adapter_that_keeps_starting_anew_is_given_up() -> None:
+    dialogue, _ = start()
+    dialogue.request(SPEED)
+    for _ in range(100):
+        if dialogue.state == "failed":
+            break
+        command = dialogue.take().decode().rstrip("\r")
+        dialogue.feed(ANSWERS.get(command, "LV RESET\r\r>").encode())
+        if not dialogue._queue and dialogue.state == "ready":
+            dialogue.request(SPEED)
+    assert dialogue.fault == "keeps losing its settings"
+    with pytest.raises(SourceLost, match="keeps losing"):
+        dialogue.request(SPEED)
+
+
+def test_no_request_goes_out_before_a_barrier_was_answered() -> None:
+    dialogue, _ = start()
+    dialogue.request(SPEED)
+    dialogue.request(SPEED)
+    dialogue.take()
+    dialogue.give_up()
+    sent = []
+    while dialogue.state == "ready":
+        sent.append(dialogue.take())
+        dialogue.give_up()
+    assert sent == [b"ATI\r", b"ATE0\r", b"ATDPN\r", b"ATI\r"]  # never one whose late answer passes for the next's
+    assert "out of step" in dialogue.fault
+    assert dialogue.take() == b""
+
+
+@pytest.mark.parametrize("answer", ["STOPPED\r\r>", "?\r\r>", "7E803410\r\r>", "ACT ALERT\r\r>"])
+def test_a_barrier_comes_after_whatever_may_put_us_out_of_step(answer: str) -> None:
+    dialogue, _ = start()
+    ask(dialogue, SPEED, answer)
+    assert dialogue.take() == b"ATI\r"
+
+
+def test_a_name_that_a_barrier_still_owed_is_no_restart() -> None:
+    dialogue, _ = start()
+    dialogue.request(SPEED)
+    dialogue.take()
+    dialogue.give_up()
+    assert dialogue.take() == b"ATI\r"
+    dialogue.give_up()
+    assert dialogue.take() == b"ATE0\r"
+    assert dialogue.feed(b"ELM327 v1.5\r\r>") == []
+    assert dialogue.feed(b"OK\r\r>")[0].command == "ATE0"
+    assert dialogue.take() == b""
+    assert dialogue.resets == 0
+
+
+def test_headers_are_believed_when_seen_not_when_promised() -> None:
+    dialogue, _ = start({**ANSWERS, "0100": "41 00 BE 3E A8 13 \r\r>"})
+    assert dialogue.state == "ready"
+    [reply] = ask(dialogue, SPEED, "410D32\r\r>")
+    assert reply.messages == (EcuMessage(0, bytes.fromhex("410d32")),)
+    [long] = ask(dialogue, SPEED, "410D3232\r\r>")
+    assert long.messages == ()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "7E804410D32",  # a byte is missing
+        "7E803410D3200",  # and one too many
+        "7E803410D320000",
+        "7E80341\r0D32",
+    ],
+)
+def test_a_frame_of_the_wrong_length_is_not_believed(lines: str) -> None:
+    dialogue, _ = start()
+    [reply] = ask(dialogue, SPEED, f"{lines}\r\r>")
+    assert (reply.status, reply.messages) == (Status.FAILED, ())
+
+
+def test_an_ecu_that_fills_its_frames_up_sends_no_short_ones() -> None:
+    padded = Filling()
+    for _ in range(2):
+        assert parse_with_headers(["7E803410D3255555555"], padded).messages
+    assert not parse_with_headers(["7E806410D32555555"], padded).messages
+    assert parse_with_headers(["7E903410D32"], padded).messages  # another ECU may
+    for _ in range(3):
+        parse_with_headers(["7E803410D32"], padded)
+    assert parse_with_headers(["7E803410D32"], padded).messages  # a mistake wears off
+
+
+def test_lines_out_of_order_are_sorted_where_their_numbers_are_all_there() -> None:
+    dialogue, _ = start()
+    vin = obd.encode_request(9, [2])
+    [sorted_] = ask(dialogue, vin, "7E82230303030303037\r7E8101449020" + "14C5244\r7E82154455354434152\r\r>")
+    assert obd.parse_vin(sorted_.messages[0].data) == "LRDTESTCAR0000007"
+    [lost] = ask(dialogue, vin, "7E8101449020" + "14C5244\r7E82230303030303037\r\r>")
+    assert lost.messages == ()
+
+
+def test_segments_of_two_ecus_without_headers_are_not_put_together() -> None:
+    first, second = ["014", "0:4902014C5244", "1:54455354434152", "2:30303030303037"], ["014", "0:4902014C5244"]
+    second += ["1:58585858585858", "2:58585858585858"]
+    one_by_one = parse_without_headers(first + second)
+    assert [m.data[6:] for m in one_by_one.messages] == [b"TESTCAR0000007", b"X" * 14]
+    mixed = [line for pair in zip(first, second, strict=True) for line in pair]
+    assert parse_without_headers(mixed).messages == ()
+    assert parse_without_headers(mixed).bad > 0
+
+
+@pytest.mark.parametrize("line", ["86F1104100BE3EA81300", "82F1104100BE3EA8137F", "486B104100BE3EB81100"])
+def test_the_checksum_of_older_buses_is_checked(line: str) -> None:
+    assert parse_with_headers([line]).bad == 1
+
+
+def test_the_adapter_itself_is_asked_in_step() -> None:
+    dialogue, _ = start()
+    dialogue.ask_adapter("ATRV")
+    assert dialogue.take() == b"ATRV\r"
+    assert dialogue.feed(b"7E803410D32\r\r>") == []
+    [reply] = dialogue.feed(b"12.4V\r\r>")
+    assert (reply.command, reply.status, reply.text) == ("ATRV", Status.OK, ("12.4V",))
+    dialogue.ask_adapter("ATIGN")
+    dialogue.take()
+    [refused] = dialogue.feed(b"?\r\r>")
+    assert refused.status is Status.REFUSED
