@@ -8,6 +8,7 @@ from simulators.world.grid import STEP_S, Floats, convolve, haversine_pulse, str
 from simulators.world.motion import GRAVITY, WHEELBASE_M, Motion, scrub
 from simulators.world.powertrain import pitch_deg, roll_deg
 from simulators.world.scenario import Collision, Imu, Pothole, Scenario
+from simulators.world.shaking import shake, tilt
 from simulators.world.types import ImuData
 
 _RING_HZ: Final = 70.0  # structure of the car during an impact
@@ -29,7 +30,8 @@ def feel(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats) -> I
 
 def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s: Floats) -> tuple[Floats, Floats]:
     """Specific force (n, 3) and turning rates (n, 3) without any sensor fault."""
-    pitch, roll = pitch_deg(motion), roll_deg(motion)
+    leaning, lying = tilt(scenario, motion)
+    pitch, roll = pitch_deg(motion) + leaning, roll_deg(motion) + lying
 
     def fine(coarse: Floats) -> Floats:
         return np.interp(t_s, motion.t_s, coarse)
@@ -50,6 +52,7 @@ def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s
             _add_pothole(event, speed, t_s[near], force[near], turning[near])
         elif isinstance(event, Collision):
             _add_collision(event, t_s[near], force[near], turning[near])
+    shake(scenario, stream(seed, "shake"), motion, t_s, (force, turning))
     return force, turning
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.world.grid import STEP_S, Floats, haversine_step, lag, stream, times, wander
+from simulators.world.happenings import Grip, Hill, Rollover
 from simulators.world.scenario import Collision, HarshBrake, Leg, Scenario
 
 GRAVITY: Final = 9.80665
@@ -26,6 +27,7 @@ _SLIDE_MPS2: Final = 3.2  # a damaged car coming to a stand: below every harsh b
 _SCRUB_MPS2: Final = 5.0  # tyres pushed sideways
 _CURVE_RAMP_S: Final = 1.2
 _METRES_PER_DEGREE: Final = 111_320.0
+_HILL_RAMP_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,8 @@ class Motion:
     """On the motion grid: t_s, speed in m/s (backwards is negative), accelerations in m/s^2.
 
     acceleration holds what tyres and brakes do; of a collision's pulse only the delta-v is in speed.
-    lateral: right +. yaw_dps and curvature (1/m): left +. crashed_s: when the first collision begins, inf without one.
+    lateral: right +. yaw_dps and curvature (1/m): left +. slope: metres up a metre ahead.
+    crashed_s: when the first collision or rollover begins, inf without one.
     """
 
     t_s: Floats
@@ -46,15 +49,19 @@ class Motion:
     latitude: Floats
     longitude: Floats
     heading_deg: Floats
+    slope: Floats
+    climbed_m: Floats
     crashed_s: float
 
 
 def move(scenario: Scenario, seed: int) -> Motion:
     """The whole drive's motion. The seed is the driver's unsteady foot."""
     t_s = times(scenario.duration_s, STEP_S)
-    crashes = [event for event in scenario.events if isinstance(event, Collision)]
-    crashed_s = min((crash.at_s for crash in crashes), default=np.inf)
-    speed, acceleration = _drive_along(scenario, seed, t_s, crashes, crashed_s)
+    crashed_s = min(
+        (event.at_s for event in scenario.events if isinstance(event, Collision | Rollover)), default=np.inf
+    )
+    slope = _slope(scenario, t_s)
+    speed, acceleration = _drive_along(scenario, seed, t_s, slope, crashed_s)
     curvature = np.where(t_s < crashed_s, _curvature(scenario, t_s), 0.0)
     yaw = speed * curvature
     heading = np.deg2rad(scenario.car.heading_deg) - _integral(yaw)
@@ -71,6 +78,8 @@ def move(scenario: Scenario, seed: int) -> Motion:
         latitude=scenario.car.latitude + north / _METRES_PER_DEGREE,
         longitude=scenario.car.longitude + east / (_METRES_PER_DEGREE * shrink),
         heading_deg=np.rad2deg(heading) % 360,
+        slope=slope,
+        climbed_m=_integral(speed * slope),
         crashed_s=crashed_s,
     )
 
@@ -86,9 +95,7 @@ def scrub(t_s: Floats, start_s: float, velocity: float) -> Floats:
     return np.where((t_s >= start_s) & (t_s < end_s), -np.sign(velocity) * _SCRUB_MPS2, 0.0)
 
 
-def _drive_along(
-    scenario: Scenario, seed: int, t_s: Floats, crashes: list[Collision], crashed_s: float
-) -> tuple[Floats, Floats]:
+def _drive_along(scenario: Scenario, seed: int, t_s: Floats, slope: Floats, crashed_s: float) -> tuple[Floats, Floats]:
     """Speed and acceleration: one scalar loop, because each step needs the speed of the last."""
     target, push, brake = _plan(scenario.legs, t_s)
     unsteady = _UNSTEADY_MPS * lag(wander(stream(seed, "driver"), len(t_s), STEP_S, _UNSTEADY_S), STEP_S, _FOOT_S)
@@ -97,7 +104,11 @@ def _drive_along(
     for event in scenario.events:
         if isinstance(event, HarshBrake):
             forced[(t_s >= event.at_s) & (t_s < event.at_s + event.duration_s)] = event.deceleration_mps2
+    crashes = [event for event in scenario.events if isinstance(event, Collision)]
     knocks = np.diff(sum((_longitudinal_step(crash, t_s) for crash in crashes), np.zeros(len(t_s))))
+    grip, pull = _grip(scenario, t_s), (GRAVITY * slope).tolist()
+    traction = np.minimum(_TRACTION_MPS2, grip).tolist()
+    forced, brake = np.minimum(forced, grip), np.minimum(brake, grip)
     power_per_kg = scenario.car.power_kw * 1000 * 0.9 / scenario.car.mass_kg
     drag = _DRAG_PER_KG / scenario.car.mass_kg
     rolling = bool(scenario.legs) and scenario.legs[0].at_s == 0
@@ -105,11 +116,11 @@ def _drive_along(
     a = 0.0
     speeds, accelerations = [v], [a]
     crash_row = int(np.searchsorted(t_s, crashed_s))
-    slide_row = int(np.searchsorted(t_s, _pulse_end_s(crashes)))
+    slide_row = int(np.searchsorted(t_s, _slide_s(scenario)))
     wishes = zip(target.tolist(), push.tolist(), brake.tolist(), forced.tolist(), strict=True)
     for row, (knock, wish) in enumerate(zip(knocks.tolist(), wishes, strict=False)):
         if row < crash_row:
-            limit = min(_TRACTION_MPS2, power_per_kg / max(v, 2.0)) - drag * v * v - _ROLLING_MPS2
+            limit = min(traction[row], power_per_kg / max(v, 2.0)) - drag * v * v - _ROLLING_MPS2 - pull[row]
             v, a = _driven(v, a, wish, limit)
         else:
             v, a = _sliding(v) if row >= slide_row else (v, 0.0)
@@ -119,9 +130,33 @@ def _drive_along(
     return np.array(speeds), np.array(accelerations)
 
 
-def _pulse_end_s(crashes: list[Collision]) -> float:
-    """When the first pulse is over: until then it alone changes the speed, so that its delta-v is the one asked for."""
-    return min((crash.at_s + crash.duration_ms / 1000 for crash in crashes), default=np.inf)
+def _slide_s(scenario: Scenario) -> float:
+    """When the first pulse is over: until then it alone changes the speed, so that its delta-v is the one asked for.
+
+    A car that rolls over slides at once.
+    """
+    ends = [event.at_s + event.duration_ms / 1000 for event in scenario.events if isinstance(event, Collision)]
+    ends += [event.at_s for event in scenario.events if isinstance(event, Rollover)]
+    return min(ends, default=np.inf)
+
+
+def _slope(scenario: Scenario, t_s: Floats) -> Floats:
+    """Metres up a metre ahead; the hill begins and ends within seconds."""
+    slope = np.zeros(len(t_s))
+    for event in scenario.events:
+        if isinstance(event, Hill):
+            rise = haversine_step(t_s, event.at_s, _HILL_RAMP_S) - haversine_step(t_s, event.until_s, _HILL_RAMP_S)
+            slope += rise * (event.grade_percent / 100)
+    return slope
+
+
+def _grip(scenario: Scenario, t_s: Floats) -> Floats:
+    """Acceleration the tyres can hold, m/s^2; unlimited but where the scenario says otherwise."""
+    grip = np.full(len(t_s), np.inf)
+    for event in scenario.events:
+        if isinstance(event, Grip):
+            grip[(t_s >= event.at_s) & (t_s < event.until_s)] = event.friction * GRAVITY
+    return grip
 
 
 def _driven(v: float, a: float, wish: tuple[float, float, float, float], limit: float) -> tuple[float, float]:

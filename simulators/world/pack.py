@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S, Floats, lag, stream, times
+from simulators.world.happenings import Charging, ContactResistance, CoolantLoss, MicroShort, Runaway, WeakCell
 from simulators.world.scenario import CELL_COUNT, Car, CellOverheat, Scenario
 
 CAPACITY_AH: Final = 100.0
@@ -16,6 +17,10 @@ _HEAT_CAPACITY_JPK: Final = 1850.0
 _TO_COOLANT_WPK: Final = 1.6
 _TO_NEIGHBOUR_WPK: Final = 1.1
 _SHORT_DROP_V: Final = 0.11  # of a cell with an internal short once it is hot
+_OVERCHARGED_V: Final = 0.012  # a percent of charge beyond full
+_BURNT_C: Final = 400.0
+_BURNING_C: Final = 150.0  # a neighbour of such a cell follows
+_COLLAPSED_V: Final = 3.3  # what a burning cell loses: its separator has molten
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,17 @@ class Pack:
     cell_c: Floats
 
 
+def charging_kw(scenario: Scenario, t_s: Floats) -> Floats:
+    """Power into the pack; a charger stops at a full pack unless told to overcharge."""
+    total = np.zeros(len(t_s))
+    left_kws = (100 - scenario.car.soc_percent) / 100 * CAPACITY_AH * 3.6 * CELL_COUNT * float(_OCV_V[-2])
+    for event in scenario.events:
+        if isinstance(event, Charging):
+            full_s = np.inf if event.overcharge else event.at_s + left_kws / event.power_kw
+            total += np.where((t_s >= event.at_s) & (t_s < min(event.until_s, full_s)), event.power_kw, 0.0)
+    return total
+
+
 def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: float) -> Pack:
     """Current from power (V I = P with the pack's own sag), charge from current, cells from both.
 
@@ -44,7 +60,7 @@ def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: floa
     offset = 0.5 * rng.standard_normal(CELL_COUNT)
     capacity = CAPACITY_AH * (1 + 0.01 * rng.standard_normal(CELL_COUNT))
     t_s = times(scenario.duration_s, STEP_S)
-    drawn_kw = np.where(t_s < open_s, battery_kw, 0.0)
+    drawn_kw = np.where(t_s < open_s, battery_kw - charging_kw(scenario, t_s), 0.0)
     rough_a = drawn_kw * 1000 / (CELL_COUNT * 3.75)
     rough_soc = np.clip(car.soc_percent - 100 * np.cumsum(rough_a) * STEP_S / 3600 / CAPACITY_AH, 0, 100)
     open_v = CELL_COUNT * np.interp(rough_soc, _OCV_SOC, _OCV_V)
@@ -55,6 +71,7 @@ def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: floa
     cell_s = times(scenario.duration_s, CELL_STEP_S)
     cell_v = _cells(cell_s, drawn_a, used_ah, resistance, offset, capacity, car)
     cell_v -= _short_drop(scenario, cell_s, cell_c)
+    cell_v = _faulty(scenario, cell_s, cell_v, np.interp(cell_s, t_s, drawn_a), cell_c)
     return Pack(
         current_a=-drawn_a,
         voltage_v=np.interp(t_s, cell_s, cell_v.sum(axis=0)) + _sag_between(t_s, cell_s, drawn_a, series_ohm),
@@ -71,7 +88,8 @@ def _cells(
     motion_s = np.arange(len(drawn_a)) * STEP_S
     amperes = np.interp(cell_s, motion_s, drawn_a)
     soc = car.soc_percent + offset[:, None] - 100 * np.interp(cell_s, motion_s, used_ah) / capacity[:, None]
-    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) - amperes * resistance[:, None], np.float64)
+    beyond = _OVERCHARGED_V * np.maximum(soc - 100, 0)
+    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) + beyond - amperes * resistance[:, None], np.float64)
 
 
 def _sag_between(t_s: Floats, cell_s: Floats, drawn_a: Floats, series_ohm: float) -> Floats:
@@ -89,9 +107,12 @@ def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a:
     temperature = car.pack_c + 0.5 * rng.standard_normal(CELL_COUNT)
     out = np.empty((len(slow_s), CELL_COUNT))
     done = [False] * len(faults)
+    dry_s = min((event.at_s for event in scenario.events if isinstance(event, CoolantLoss)), default=np.inf)
+    fires = [_Fire(event) for event in scenario.events if isinstance(event, Runaway)]
     for row, (now, amperes2) in enumerate(zip(slow_s.tolist(), squared.tolist(), strict=True)):
         out[row] = temperature
-        watts = amperes2 * resistance - _TO_COOLANT_WPK * (temperature - plate_c)
+        cooling = _TO_COOLANT_WPK if now < dry_s else 0.0
+        watts = amperes2 * resistance - cooling * (temperature - plate_c)
         step = np.diff(temperature) * _TO_NEIGHBOUR_WPK
         watts[:-1] += step
         watts[1:] -= step
@@ -100,8 +121,66 @@ def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a:
             if now >= fault.at_s and not done[number]:
                 # The short supplies what the cell gives away too, so that the rate is the one asked for.
                 watts[fault.cell] = fault.rate_kps * _HEAT_CAPACITY_JPK
+        for fire in fires:
+            fire.heat(now, temperature, watts)
         temperature = temperature + watts * (SLOW_STEP_S / _HEAT_CAPACITY_JPK)
     return out.T.copy()
+
+
+class _Fire:
+    """A runaway and the cells it has spread to; each burns once."""
+
+    def __init__(self, event: Runaway) -> None:
+        self._event = event
+        self._lit = {event.cell: event.at_s}
+        self._burnt: set[int] = set()
+
+    def heat(self, now: float, temperature: Floats, watts: Floats) -> None:
+        """Set the burning cells' watts, and light their neighbours when their time has come."""
+        for cell, lit_s in list(self._lit.items()):
+            if now < lit_s or cell in self._burnt:
+                continue
+            if temperature[cell] >= _BURNT_C:
+                self._burnt.add(cell)
+                continue
+            watts[cell] = self._event.rate_kps * _HEAT_CAPACITY_JPK
+            if temperature[cell] >= _BURNING_C:
+                for neighbour in (cell - 1, cell + 1):
+                    if 0 <= neighbour < CELL_COUNT:
+                        self._lit.setdefault(neighbour, now + self._event.propagation_s)
+
+
+def _faulty(scenario: Scenario, cell_s: Floats, cell_v: Floats, amperes: Floats, cell_c: Floats) -> Floats:
+    """Cell voltages with the faults that show in them."""
+    out = cell_v
+    for event in scenario.events:
+        since = np.maximum(cell_s - event.at_s, 0)
+        if isinstance(event, WeakCell):
+            lost = (event.resistance_factor - 1) * _RESISTANCE_OHM * amperes + _emptier(
+                cell_v[event.cell], event.charge_below_percent
+            )
+            out[event.cell] -= np.where((since > 0) & (cell_s < event.until_s), lost, 0.0)
+        elif isinstance(event, MicroShort):
+            leaked = np.minimum(since, event.duration_s) * (3.7 / event.ohm) / 3600 / CAPACITY_AH * 100
+            out[event.cell] -= (
+                _emptier(cell_v[event.cell], leaked)
+                + np.where(since > 0, 1.0, 0.0) * 3.7 / (event.ohm) * _RESISTANCE_OHM
+            )
+        elif isinstance(event, ContactResistance):
+            loose = (since > 0) & (cell_s < event.until_s)
+            out[event.cell] -= np.where(loose, amperes * event.milliohm / 1000, 0.0)
+        elif isinstance(event, Runaway):
+            slow_s = np.arange(cell_c.shape[1]) * SLOW_STEP_S
+            hot = np.array([np.interp(cell_s, slow_s, celsius) for celsius in cell_c])
+            burning = np.maximum.accumulate(hot, axis=1)
+            out = np.maximum(out - _COLLAPSED_V * np.clip((burning - _BURNING_C) / 20, 0, 1), 0.0)
+    return out
+
+
+def _emptier(volts: Floats, percent: Floats | float) -> Floats:
+    """How many volts a cell at this voltage loses with this much of its charge."""
+    soc = np.interp(volts, _OCV_V, _OCV_SOC)
+    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) - np.interp(soc - percent, _OCV_SOC, _OCV_V))
 
 
 def _short_drop(scenario: Scenario, cell_s: Floats, cell_c: Floats) -> Floats:

@@ -32,7 +32,7 @@ def locate(scenario: Scenario, seed: int, motion: Motion) -> GnssData:
         t_ns=to_ns(t_s),
         latitude=np.interp(t_s, motion.t_s, motion.latitude) + error[0] / _METRES_PER_DEGREE,
         longitude=np.interp(t_s, motion.t_s, motion.longitude) + error[1] / (_METRES_PER_DEGREE * shrink),
-        altitude_m=scenario.car.altitude_m + 1.5 * error[2],
+        altitude_m=scenario.car.altitude_m + np.interp(t_s, motion.t_s, motion.climbed_m) + 1.5 * error[2],
         speed_kmh=3.6 * measured,
         heading_deg=_heading(t_s, motion, speed, rng),
         accuracy_m=accuracy,

@@ -41,7 +41,7 @@ class Powertrain:
 def power(motion: Motion, car: Car, *, ignition_off_s: float) -> Powertrain:
     """Work back from the motion. After a crash or with the ignition off nothing drives."""
     alive = motion.t_s < min(motion.crashed_s, ignition_off_s)
-    wheel_mps2 = motion.acceleration + resistance_mps2(motion.speed, car.mass_kg)
+    wheel_mps2 = motion.acceleration + resistance_mps2(motion.speed, car.mass_kg) + GRAVITY * motion.slope
     wheel_kw = wheel_mps2 * motion.speed * car.mass_kg / 1000
     demand_kw = np.where(alive, np.maximum(wheel_kw, 0) / _DRIVELINE, 0.0)
     engine_kw, rpm = _engine(motion, demand_kw, alive, car)

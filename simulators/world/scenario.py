@@ -7,12 +7,32 @@ from msgspec import Meta, field
 
 from agent.core.config import Section, load_toml
 from agent.core.errors import InputError
+from simulators.world.happenings import CELL_COUNT, Cell, Degrees, Happening, MoreEvents, Seconds
+
+__all__ = [
+    "CELL_COUNT",
+    "Answer",
+    "Car",
+    "CellOverheat",
+    "Collision",
+    "ConfigPush",
+    "Curve",
+    "Demo",
+    "Event",
+    "Gnss",
+    "HarshBrake",
+    "IgnitionOff",
+    "Imu",
+    "Leg",
+    "NetworkCut",
+    "Pothole",
+    "Scenario",
+    "load_scenario",
+    "scenario_names",
+]
 
 SCENARIOS: Final = Path(__file__).resolve().parents[1] / "scenarios"
-CELL_COUNT: Final = 24
-
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-Degrees = Annotated[float, Meta(ge=-360, le=360)]
+Family = Literal["driving", "crash", "road", "box", "battery", "electrics", "tyres", "cabin", "engine", "sensors"]
 
 
 class Car(Section, frozen=True, kw_only=True):
@@ -69,17 +89,12 @@ class Curve(Section, frozen=True, kw_only=True):
     turn: Literal["left", "right"]
 
 
-class Happening(Section, frozen=True, kw_only=True, tag_field="kind"):
-    """Base of what befalls the car at at_s."""
-
-    at_s: Seconds
-
-
 class HarshBrake(Happening, frozen=True, kw_only=True, tag="harsh_brake"):
     """The driver brakes this hard for this long, then goes on with the plan."""
 
     deceleration_mps2: Annotated[float, Meta(ge=2, le=10)] = 6.4
     duration_s: Annotated[float, Meta(ge=0.2, le=10)] = 1.6
+    antilock: bool = False  # the ABS works: wheels slip, the deceleration pulses
 
 
 class Pothole(Happening, frozen=True, kw_only=True, tag="pothole"):
@@ -92,7 +107,7 @@ class Pothole(Happening, frozen=True, kw_only=True, tag="pothole"):
 class CellOverheat(Happening, frozen=True, kw_only=True, tag="cell_overheat"):
     """An internal short heats one cell (counted from 0) at rate_kps until it reaches to_c."""
 
-    cell: Annotated[int, Meta(ge=0, lt=CELL_COUNT)]
+    cell: Cell
     rate_kps: Annotated[float, Meta(gt=0, le=50)] = 1.5
     to_c: Annotated[float, Meta(ge=30, le=86)] = 66.0
 
@@ -109,7 +124,7 @@ class IgnitionOff(Happening, frozen=True, kw_only=True, tag="ignition_off"):
     """The driver gets out: the buses fall asleep two seconds later, the box stays awake."""
 
 
-Event = HarshBrake | Pothole | CellOverheat | Collision | IgnitionOff
+Event = HarshBrake | Pothole | CellOverheat | Collision | IgnitionOff | MoreEvents
 
 
 class NetworkCut(Section, frozen=True, kw_only=True):
@@ -153,6 +168,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     name: str
     description: str
     duration_s: Annotated[float, Meta(ge=1, le=86_400)]
+    family: Family = "driving"
     car: Car = Car()
     imu: Imu = Imu()
     gnss: Gnss = Gnss()

@@ -6,13 +6,15 @@ from typing import Final
 import numpy as np
 
 from agent.core import vss
-from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S, Floats, lag, stream, times, to_ns
+from simulators.world.body import Body, equip, rough_rpm
+from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, Floats, stream, times, to_ns
 from simulators.world.inertial import feel
 from simulators.world.motion import Motion, move
 from simulators.world.pack import Pack, electrify
 from simulators.world.position import locate
 from simulators.world.powertrain import Powertrain, power
 from simulators.world.scenario import CELL_COUNT, IgnitionOff, Scenario
+from simulators.world.sensors import disturb, falsify
 from simulators.world.truth import tell
 from simulators.world.types import Drive, Times, Values
 
@@ -25,21 +27,22 @@ def simulate(scenario: Scenario, seed: int) -> Drive:
     motion = move(scenario, seed)
     drive_train = power(motion, scenario.car, ignition_off_s=off_s)
     pack = electrify(scenario, seed, drive_train.battery_kw, open_s=motion.crashed_s)
+    body = equip(scenario, seed, motion, drive_train, off_s)
     duration_ns = round(scenario.duration_s * 1e9)
     return Drive(
         scenario=scenario,
         seed=seed,
         duration_ns=duration_ns,
         sleep_ns=min(duration_ns, round((off_s + FALL_ASLEEP_S) * 1e9)) if np.isfinite(off_s) else duration_ns,
-        signals=_signals(scenario, seed, motion, drive_train, pack, off_s),
+        signals=falsify(scenario, {**_signals(scenario, seed, motion, drive_train, pack, body), **body.signals}),
         imu=feel(scenario, seed, motion, drive_train.engine_rpm),
-        gnss=locate(scenario, seed, motion),
-        truth=tell(scenario, motion, pack, ignition_off_s=off_s),
+        gnss=disturb(scenario, locate(scenario, seed, motion)),
+        truth=tell(scenario, motion, pack, body, ignition_off_s=off_s),
     )
 
 
 def _signals(
-    scenario: Scenario, seed: int, motion: Motion, train: Powertrain, pack: Pack, off_s: float
+    scenario: Scenario, seed: int, motion: Motion, train: Powertrain, pack: Pack, body: Body
 ) -> Mapping[str, tuple[Times, Values]]:
     """Everything the car's own sensors know, by VSS path, with a little sensor noise where a sensor has some."""
     rng = stream(seed, "signals")
@@ -51,7 +54,9 @@ def _signals(
     speed_kmh = np.abs(motion.speed) * 3.6
     fast = {
         vss.SPEED: np.where(speed_kmh > 0.3, np.maximum(noisy(speed_kmh, 0.03), 0), 0.0),
-        vss.ENGINE_SPEED: np.where(train.engine_rpm > 300, noisy(train.engine_rpm, 6.0), 0.0),
+        vss.ENGINE_SPEED: np.where(
+            train.engine_rpm > 300, noisy(train.engine_rpm, 6.0) + rough_rpm(scenario, seed, motion.t_s), 0.0
+        ),
         vss.ACCELERATOR_PEDAL: train.accelerator,
         vss.BRAKE_PEDAL: train.brake,
         vss.THROTTLE: np.clip(train.throttle, 0, 100),
@@ -64,7 +69,7 @@ def _signals(
         vss.PACK_CURRENT: noisy(pack.current_a, 0.1),
         vss.PACK_VOLTAGE: noisy(pack.voltage_v, 0.02),
         vss.STATE_OF_CHARGE: pack.soc_percent,
-        vss.LOW_VOLTAGE: noisy(_low_voltage(motion.t_s, train, off_s), 0.02),
+        vss.LOW_VOLTAGE: noisy(body.low_v, 0.02),
     }
     fast_ns = to_ns(motion.t_s)
     slow_ns = to_ns(times(scenario.duration_s, SLOW_STEP_S))
@@ -80,10 +85,3 @@ def _signals(
         signals[vss.cell_voltage(cell)] = (cell_ns, pack.cell_v[cell])
         signals[vss.cell_temperature(cell)] = (slow_ns, pack.cell_c[cell])
     return signals
-
-
-def _low_voltage(t_s: Floats, train: Powertrain, off_s: float) -> Floats:
-    """The DC-DC converter holds 14.2 V less the load's drop; switched off, the battery rests."""
-    load = lag(train.brake / 100 + (train.engine_rpm > 0), STEP_S, 1.0)
-    rest = 12.7 + 0.9 * np.exp(-np.clip(t_s - off_s, 0, None) / 20.0)
-    return np.where(t_s < off_s, 14.2 - 0.12 * load, rest)

@@ -4,8 +4,11 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.config import BatteryLimits, Driving, RoadLimits, Trip
+from agent.core.config import BatteryLimits, CollisionLimits, Driving, RoadLimits, Trip
+from simulators.world.body import Body
+from simulators.world.faults import tell_faults
 from simulators.world.grid import SLOW_STEP_S, STEP_S, Floats
+from simulators.world.happenings import Kerb
 from simulators.world.motion import Motion
 from simulators.world.pack import Pack
 from simulators.world.scenario import CellOverheat, Collision, Pothole, Scenario
@@ -13,11 +16,14 @@ from simulators.world.types import Truth
 
 _RUNAWAY_KPS: Final = 1.0  # GB 38031-2025: a limit temperature, and dT/dt of at least 1 K/s for more than 3 s
 _RUNAWAY_S: Final = 3.0
+_STANDING_KMH: Final = 1.0
+_SAME_CRASH_S: Final = 5.0  # 49 CFR 563: events this close belong to one crash
 
 
-def tell(scenario: Scenario, motion: Motion, pack: Pack, *, ignition_off_s: float) -> tuple[Truth, ...]:
+def tell(scenario: Scenario, motion: Motion, pack: Pack, body: Body, *, ignition_off_s: float) -> tuple[Truth, ...]:
     """All truths in order of time."""
     found = [*_trips(motion, ignition_off_s), *_harsh(motion), *_impacts(scenario, motion), *_battery(scenario, pack)]
+    found += tell_faults(scenario, motion, pack, body, ignition_off_s=ignition_off_s)
     return tuple(sorted(found, key=lambda truth: truth.t_ns))
 
 
@@ -71,24 +77,28 @@ def _harsh(motion: Motion) -> list[Truth]:
 
 
 def _impacts(scenario: Scenario, motion: Motion) -> list[Truth]:
-    limits = RoadLimits()
+    limits, trigger = RoadLimits(), CollisionLimits()
     found = []
     for event in scenario.events:
         before = round(float(np.interp(event.at_s - STEP_S, motion.t_s, np.abs(motion.speed))) * 3.6, 1)
-        if isinstance(event, Pothole):
+        if isinstance(event, Pothole | Kerb):
             if event.peak_mps2 < limits.peak_mps2 or before < limits.speed_min_kmh:
                 continue
             found.append(Truth("road_impact", _at(event.at_s), {"peak_mps2": event.peak_mps2, "speed_kmh": before}))
         elif isinstance(event, Collision):
+            least = trigger.stationary_delta_v_kmh if before < _STANDING_KMH else trigger.delta_v_kmh
+            if event.delta_v_kmh < least:
+                continue
             details: dict[str, float | int | str | bool] = {
                 "delta_v_kmh": event.delta_v_kmh,
                 "duration_ms": event.duration_ms,
                 "pdof_deg": event.pdof_deg % 360,
                 "peak_mps2": round(2 * event.delta_v_kmh / 3.6 / event.duration_ms * 1000, 1),
                 "speed_before_kmh": before,
-                "stationary": before < 1.0,
+                "stationary": before < _STANDING_KMH,
             }
-            found.append(Truth("collision", _at(event.at_s), details))
+            again = 0 < event.at_s - motion.crashed_s <= _SAME_CRASH_S
+            found.append(Truth("second_impact" if again else "collision", _at(event.at_s), details))
     return found
 
 

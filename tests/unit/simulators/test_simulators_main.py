@@ -23,7 +23,7 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scenario", "nope"], "unknown scenario 'nope'; there are: battery_hot"),
+        (["--scenario", "nope"], "unknown scenario 'nope'; there are: ac_charging"),
         (["--scenario", "/nowhere/x.toml"], "cannot be read"),
         (["--interface", "socketcan", "--channel", "nocan9"], "no CAN bus at socketcan:nocan9"),
         (["--interface", "carrier-pigeon"], "invalid choice"),
