@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, Protocol
 
+from agent.core.config import Section
 from simulators.elm327_bus import show_can, show_legacy
 
 _COMMAND_MAX: Final = 128
@@ -26,8 +27,7 @@ class Answers(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trouble:
+class Trouble(Section, frozen=True, kw_only=True):
     """What happens to some requests. rate: of all requests, 0 to 1.
 
     instead: only the text. after: the data, then the text. cut: the first half of the data with the text glued to it.
@@ -40,8 +40,7 @@ class Trouble:
     how: Literal["instead", "after", "cut", "unasked", "reset", "forget"] = "instead"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traits:
+class Traits(Section, frozen=True, kw_only=True):
     """What makes one adapter differ from the next."""
 
     name: str = "ELM327 v1.5"

@@ -6,10 +6,10 @@ test runs it in simulated time.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
 
+from agent.core.config import Section
 from simulators.elm327 import SEARCHING, Answers, Elm327Chip, Traits
 
 _COMMAND_MAX: Final = 256
@@ -20,8 +20,7 @@ _BABBLE_NS: Final = 50_000_000
 NEVER_NS: Final = 1 << 62  # an instant that does not come
 
 
-@dataclass(frozen=True, kw_only=True)
-class Episode:
+class Episode(Section, frozen=True, kw_only=True):
     """Something that begins now and then, lasts, and ends by itself.
 
     mute: hears and says nothing. unplugged: gone, and comes up as after power-on. reboot: starts anew with its
@@ -36,8 +35,7 @@ class Episode:
     lag_s: float = 0.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class LineFaults:
+class LineFaults(Section, frozen=True, kw_only=True):
     """What the line does to characters and answers. Rates are 0 to 1, of characters or of answers."""
 
     lost: float = 0.0
