@@ -50,6 +50,7 @@ class SocketCanSource:
         self.name = f"{bus.interface}:{bus.channel}"
         self._config = bus
         self._clock = clock
+        self._window_s = bus.window_ms / 1000
         self._bus = np.full(bus.batch_max, index, np.uint8)
         self._bus.setflags(write=False)  # every batch shows a piece of it
         self._connect = connect or (lambda bus: open_socket(bus, can_ids))
@@ -69,8 +70,8 @@ class SocketCanSource:
     async def open(self) -> None:
         """Bind to the interface. Raises SourceLost where there is none, it is down, or this kernel has no CAN."""
         await self.close()
-        self._since_ns = self._latest_ns = self._clock.monotonic_ns()
-        self._offset_ns = self._read_offset()
+        now_ns, self._offset_ns = self._read_clocks()
+        self._since_ns = self._latest_ns = now_ns
         try:
             self._socket = self._connect(self._config)
         except OSError as exc:
@@ -91,7 +92,12 @@ class SocketCanSource:
     async def read_batch(self) -> FrameBatch:
         """Frames of the next window that has any, at most batch_max. Raises SourceLost."""
         while True:
-            await self._wait()
+            if self._behind:
+                await asyncio.sleep(0)
+            else:
+                if self._quiet and self._down_ns is None and self._socket is not None:
+                    await self._wait_for_first_frame(self._socket)
+                await self._clock.sleep(self._window_s)
             batch = self._look()
             if len(batch):
                 return batch
@@ -105,17 +111,6 @@ class SocketCanSource:
             self._count_drops(read_drops(self._socket))
         return dict(self._counts)
 
-    async def _wait(self) -> None:
-        if self._behind:
-            await asyncio.sleep(0)
-            return
-        if self._quiet and self._down_ns is None and self._socket is not None:
-            await self._wait_for_first_frame(self._socket)
-            offset_ns = self._read_offset()
-            if abs(offset_ns - self._offset_ns) < self._config.window_ms * 1_000_000:  # drift, not a step
-                self._offset_ns = offset_ns
-        await self._clock.sleep(self._config.window_ms / 1000)
-
     async def _wait_for_first_frame(self, sock: socket.socket) -> None:
         """Return when there is something to read, an error included, or the socket is closed."""
         loop = asyncio.get_running_loop()
@@ -125,6 +120,9 @@ class SocketCanSource:
             await woken
         finally:
             self._stop_waiting(sock)
+        _, offset_ns = self._read_clocks()
+        if abs(offset_ns - self._offset_ns) < self._config.window_ms * 1_000_000:  # drift, not a step
+            self._offset_ns = offset_ns
 
     def _stop_waiting(self, sock: socket.socket) -> None:
         woken, self._first_frame = self._first_frame, None
@@ -149,11 +147,11 @@ class SocketCanSource:
         return batch
 
     def _make_batch(self, received: Received) -> FrameBatch:
-        offset_ns = self._read_offset()
+        now_ns, offset_ns = self._read_clocks()
         stepped = abs(offset_ns - self._offset_ns) > _DRIFT_NS
         t_ns = stamp(
             received.wall_ns,
-            now_ns=self._clock.monotonic_ns(),
+            now_ns=now_ns,
             since_ns=self._since_ns,
             latest_ns=self._latest_ns,
             offsets_ns=(offset_ns, self._offset_ns) if stepped else (offset_ns,),
@@ -205,15 +203,16 @@ class SocketCanSource:
             self._counts["dropped"] += new
             self._drops = (self._drops + new) % (1 << 32)
 
-    def _read_offset(self) -> int:
-        """Monotonic minus wall time. Read again if this process was held up between the two clocks."""
-        best_ns, offset_ns = 1 << 62, 0
+    def _read_clocks(self) -> tuple[int, int]:
+        """(Monotonic time, monotonic minus wall time). Read again if this process was held up between the two."""
+        best_ns, offset_ns, after_ns = 1 << 62, 0, 0
         for _ in range(_CLOCK_READINGS):
             before_ns = self._clock.monotonic_ns()
             wall_ns = self._clock.wall_ns()
-            gap_ns = self._clock.monotonic_ns() - before_ns
+            after_ns = self._clock.monotonic_ns()
+            gap_ns = after_ns - before_ns
             if gap_ns < best_ns:
                 best_ns, offset_ns = gap_ns, before_ns + gap_ns // 2 - wall_ns
             if gap_ns <= _CLOCK_GAP_NS:
                 break
-        return offset_ns
+        return after_ns, offset_ns

@@ -39,7 +39,8 @@ _FD_FLAGS: Final = np.array([FD, FD | BIT_RATE_SWITCH, FD | ERROR_STATE, FD | BI
 _OWN_FLAGS: Final = socket.MSG_DONTROUTE | socket.MSG_CONFIRM  # another socket of this box; this very socket
 _SLACK_NS: Final = 2_000_000  # two clocks cannot be read at once
 
-# Few and the same NumPy functions: between two looks the caches go to others, and the first call of each costs most.
+# Few and the same NumPy functions, and no arithmetic with NumPy's scalars: between two looks the caches go to others,
+# and then it is the first call of each that costs.
 _or: Final = np.bitwise_or.reduce
 _and: Final = np.bitwise_and.reduce
 
@@ -79,7 +80,7 @@ def parse_frames(
     else:
         kind = can_id >> _KIND_SHIFT
         flags = _FLAGS.take(kind)
-        has_errors = bool(_or(flags) & ERROR_FRAME)
+        has_errors = bool(int(_or(flags)) & ERROR_FRAME)
         length = np.minimum(received.length, _LENGTH_MAX.take(kind))
         can_id &= _ID_MASK.take(kind)
     words = np.zeros((count, DATA_SIZE // 8), np.uint64)
@@ -87,7 +88,7 @@ def parse_frames(
     data = words.view(np.uint8)
     if is_fd is not None:
         _parse_fd(received.frames, np.flatnonzero(is_fd), flags, length, data)
-    if _or(received.flags) & _OWN_FLAGS:
+    if int(_or(received.flags)) & _OWN_FLAGS:
         flags[received.flags & _OWN_FLAGS != 0] |= OWN
     batch = FrameBatch(t_ns, bus[:count], can_id, flags, length, data)
     return batch, count_errors(batch) if has_errors else {}
@@ -99,22 +100,21 @@ def stamp(
     """Kernel stamps int64[n] (wall clock, ns since 1970) -> monotonic times in latest_ns..now_ns, not decreasing.
 
     since_ns: when the queue was last seen empty; latest_ns: time of the frame before. offsets_ns: monotonic minus wall
-    time, now and, if the wall clock was set in between, at the last reading. Of the times these allow the
-    latest that lies within since_ns..now_ns is taken, or else now_ns: so a step of the wall clock moves a frame at most
-    to the moment of its reading.
+    time, now and, if the wall clock was set in between, at the last reading. Of the times these allow the latest that
+    lies within since_ns..now_ns is taken, or else now_ns: so a step moves a frame at most to the moment of its reading.
     """
     if not len(wall_ns):
         return np.empty(0, np.int64)
     earliest_ns, last_ns = since_ns - _SLACK_NS, now_ns + _SLACK_NS
     t_ns = wall_ns + offsets_ns[0]
     in_order = np.maximum.accumulate(t_ns)
-    if len(offsets_ns) > 1 or t_ns[0] < earliest_ns or in_order[-1] > last_ns:
+    if len(offsets_ns) > 1 or t_ns.item(0) < earliest_ns or in_order.item(-1) > last_ns:
         t_ns.fill(now_ns)
         for offset_ns in sorted(offsets_ns):
             guess_ns = wall_ns + offset_ns
             np.copyto(t_ns, guess_ns, where=(guess_ns >= earliest_ns) & (guess_ns <= last_ns))
         in_order = np.maximum.accumulate(t_ns)
-    if in_order[0] < latest_ns or in_order[-1] > now_ns:
+    if in_order.item(0) < latest_ns or in_order.item(-1) > now_ns:
         np.clip(in_order, latest_ns, max(now_ns, latest_ns), out=in_order)
     return in_order
 

@@ -42,6 +42,8 @@ CONTROL_WORDS: Final = 8
 _LAST: Final = struct.Struct("=8xQI20xQI12x")  # level and type, count; level and type, count
 _STAMP: Final = np.array([socket.SOL_SOCKET, SO_TIMESTAMPNS], np.int32).view(np.uint64).item()
 _OVERFLOW: Final = np.array([socket.SOL_SOCKET, SO_RXQ_OVFL], np.int32).view(np.uint64).item()
+_STAMP_SIZE: Final = 32  # CMSG_SPACE of a timespec
+_NS_PER_S: Final = np.array(1_000_000_000, np.int64)  # a Python int would be converted for every call
 _TIMESPEC: Final = struct.Struct("=qq")
 _DROPS: Final = struct.Struct("=I")
 _CONTROL_SIZE: Final = CONTROL_WORDS * 8
@@ -110,10 +112,9 @@ class Receiver:
                 break
         wall_ns = self._single_wall_ns[:count]
         if count and not self.refused:
-            control = self._control[:count]
-            wall_ns, self._drops = parse_control(control)
-            control.fill(0)
-            self._control_size[:count] = _CONTROL_SIZE  # the kernel left in it what it used
+            control_size = self._control_size[:count]
+            wall_ns, self._drops = parse_control(self._control[:count], control_size.item(-1))
+            control_size.fill(_CONTROL_SIZE)  # the kernel left in it what it used
         return Received(
             self._frames[:count],
             self._id[:count],
@@ -164,17 +165,18 @@ def recvmmsg(descriptor: int, headers: int, count: int) -> int:
     return received
 
 
-def parse_control(control: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int | None]:
+def parse_control(control: npt.NDArray[np.int64], last_size: int) -> tuple[npt.NDArray[np.int64], int | None]:
     """(stamps in ns since 1970, 0 if none; newest count of drops, None if not told) from int64[n, CONTROL_WORDS].
 
-    n > 0; the buffers were zero before; a socket stamps all its datagrams or none. parse_ancillary for whole columns.
+    n > 0; last_size: bytes the kernel wrote to the last row. A socket stamps all its datagrams or none, and its drops
+    only grow, so the last row speaks for all. parse_ancillary for whole columns.
     """
-    kind, drops, kind_2, drops_2 = _LAST.unpack(control[-1])  # drops only grow, so the last count says it all
-    if kind == _STAMP:
-        wall_ns = control[:, 2] * 1_000_000_000
+    kind, drops, kind_2, drops_2 = _LAST.unpack(control[-1])
+    if last_size >= _STAMP_SIZE and kind == _STAMP:
+        wall_ns = control[:, 2] * _NS_PER_S
         wall_ns += control[:, 3]
-        return wall_ns, drops_2 if kind_2 == _OVERFLOW else None
-    return np.zeros(len(control), np.int64), drops if kind == _OVERFLOW else None
+        return wall_ns, drops_2 if last_size > _STAMP_SIZE and kind_2 == _OVERFLOW else None
+    return np.zeros(len(control), np.int64), drops if last_size and kind == _OVERFLOW else None
 
 
 def parse_ancillary(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int | None]:

@@ -124,14 +124,17 @@ def _run_round(kind: str, count: int, *, stall: bool = False) -> dict[str, float
     return result
 
 
-def _make_wire() -> None:
-    """Both ends in this namespace, without the chatter of IPv6."""
+def _make_wire() -> str:
+    """Both ends in this namespace, without the chatter of IPv6. Returns why not, "" if done."""
     for command in (
         f"ip link add {_SENDER} type veth peer name {_READER}",
         f"ip link set {_SENDER} addrgenmode none up",
         f"ip link set {_READER} addrgenmode none up",
     ):
-        subprocess.run(command.split(), check=True)
+        done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+        if done.returncode:
+            return f"{command}: {done.stderr.strip()}"
+    return ""
 
 
 def _make_frames(count: int) -> np.ndarray[Any, np.dtype[np.void]]:
@@ -291,8 +294,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.soak:
         result = _run_in_namespace("--stalled", str(arguments.soak))
+    elif reason := _make_wire():
+        result = {"name": "readers", "cannot_run": reason}
     else:
-        _make_wire()
         result = _soak(arguments.stalled) if arguments.stalled else _run_rounds(arguments.rounds or _REPEATS)
     sys.stdout.write(json.dumps(result) + "\n")
 

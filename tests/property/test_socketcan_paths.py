@@ -67,10 +67,10 @@ def test_both_readers_of_control_messages_agree(
         messages = [] if stamp is None else [(socket.SOL_SOCKET, 35, struct.pack("=qq", *stamp))]
         messages += [] if drops is None else [(socket.SOL_SOCKET, 40, struct.pack("=I", drops))]
         packed = b"".join(_control_message(*message) for message in messages)
-        buffers.append(packed.ljust(64, b"\0"))
+        buffers.append(packed.ljust(64, b"\xa5"))  # what the kernel did not write is left over
         expected.append(parse_ancillary(messages))
     control = np.frombuffer(b"".join(buffers), np.int64).reshape(-1, CONTROL_WORDS)
-    wall_ns, drops = parse_control(control)
+    wall_ns, drops = parse_control(control, len(packed))
     assert wall_ns.tolist() == [stamp for stamp, _ in expected]
     assert drops == expected[-1][1], "the newest count"
 
