@@ -20,8 +20,8 @@ from typing import Any, Final
 from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, ConfigError, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
+from agent.core.errors import BundleRejected, ConfigError, InputError, StoreError
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event, ModelChanged
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.manifest import load_manifest
 from agent.core.paths import DBC, MODELS, PROMPTS
@@ -31,6 +31,7 @@ from agent.decode.profile import load_profile
 from agent.detect.anomaly import AnomalyWatch
 from agent.health.stats import status_path, write_status
 from agent.inference import Watch
+from agent.link.dial import check_link
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.privacy.egress import EgressFilter
@@ -77,6 +78,7 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
+        self._problems: list[Event] = []  # found before there was a store to tell them to
         self._egress = EgressFilter(self._config.consent.purposes)
         self._pipeline = Pipeline(
             load_profile(self._config.profile),
@@ -117,6 +119,7 @@ class _App:
         )
         for problem in self._configs.problems:
             self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
+        self._on_events(self._problems)
         self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
@@ -137,8 +140,7 @@ class _App:
                     helper.cancel()
             reason = "stopped" if stop.is_set() else "end of data"
             self._emit(AgentStopped(t_ns=self._clock.monotonic_ns(), reason=reason))
-            await self._recorder.flush()
-            waiting = await self._drain()
+            waiting = await self._bring_in()
             if sending:
                 sending.cancel()
                 await asyncio.wait([sending])
@@ -146,6 +148,14 @@ class _App:
             await recording
         await self._fall_silent()
         return self._summary(waiting)
+
+    async def _bring_in(self) -> int:
+        """Everything to the disk, then what there is time for to the insurer; returns how many records wait."""
+        try:
+            await self._recorder.flush()
+        except StoreError as exc:  # draining makes room, and the recorder tries once more when it is closed
+            _LOG.error("not everything is on the disk yet: %s", exc)  # expected, no traceback
+        return await self._drain()
 
     async def _fall_silent(self) -> None:
         for end in (self._hardware.speaker, self._hardware.microphone):
@@ -285,7 +295,13 @@ class _App:
         limits = self._config.detect.anomaly
         if self._hardware.inference is None or not limits.enabled:
             return None
-        manifest = load_manifest(MODELS / f"{limits.model}.toml")
+        try:
+            manifest = load_manifest(MODELS / f"{limits.model}.toml")
+        except InputError as exc:
+            self._problems.append(
+                ModelChanged(t_ns=self._clock.monotonic_ns(), model=limits.model, state="refused", reason=str(exc))
+            )
+            return None
         if self._config.profile not in manifest.profiles:
             return None
         return Watch(
@@ -307,8 +323,10 @@ async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def _read_receipt_key(config: Config) -> bytes:
+    """Check that the link can be used at all, before anything is opened. Raises InputError."""
     if not config.link.host:
         return b""
+    check_link(config.link)
     if not config.trust.insurer_receipt_key:
         raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
     return raw_bytes(read_key(Path(config.trust.insurer_receipt_key), parse_ed25519))

@@ -57,10 +57,14 @@ class Watch:
                 try:
                     with self._clock.hold():
                         await self._inference.load()
-                    if down:
-                        self._tell("restored")
-                        down, waits = False, self._make_waits()
-                    await self._judge_forever()
+                    async for t_ns, features in self._due:
+                        with self._clock.hold():
+                            output = await self._inference.infer(features)
+                        if down:  # told at the first answer: what loads and dies again has not come back
+                            self._tell("restored")
+                            down, waits = False, self._make_waits()
+                        for event in self._anomalies.judge(output, t_ns):
+                            self._emit(event)
                 except ModelRefused as exc:
                     self._tell("refused", str(exc))
                     return
@@ -71,13 +75,6 @@ class Watch:
                 await self._clock.sleep(next(waits))
         finally:
             await self._inference.close()
-
-    async def _judge_forever(self) -> None:
-        async for t_ns, features in self._due:
-            with self._clock.hold():
-                output = await self._inference.infer(features)
-            for event in self._anomalies.judge(output, t_ns):
-                self._emit(event)
 
     def _tell(self, state: str, reason: str = "") -> None:
         self._emit(

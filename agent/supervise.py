@@ -35,11 +35,12 @@ async def keep_reading(
     while True:
         try:
             await source.open()
-            if lost:
-                emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state="restored"))
-                lost, waits = False, make_waits()
             while True:
-                consume(await source.read_batch())
+                batch = await source.read_batch()
+                if lost:  # told at the first data: what opens and dies again has not come back
+                    emit(SourceChanged(t_ns=clock.monotonic_ns(), source=source.name, state="restored"))
+                    lost, waits = False, make_waits()
+                consume(batch)
         except EndOfSource:
             return
         except SourceLost as exc:

@@ -9,6 +9,7 @@ import msgspec
 
 from agent import app
 from agent.core.config import load_config
+from agent.core.errors import AgentError
 from agent.core.ports import Notice
 from agent.decode.profile import load_profile
 from drivers.clock import SystemClock
@@ -24,15 +25,19 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
     if listen_only:
         config = msgspec.structs.replace(config, listen_only=True)
     clock = SystemClock()
-    hardware = open_hardware(config, clock, notify=_log_notice, polls=load_profile(config.profile).polls)
+    profile = load_profile(config.profile)
+    hardware = open_hardware(config, clock, notify=_log_notice, polls=profile.polls, dids=profile.dids)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.timeout(None) as deadline:
-        watcher = asyncio.create_task(_limit_stop(stop, deadline, config.stop_timeout_s))
-        summary = await app.run(config, hardware, clock, stop=stop)
-        watcher.cancel()
+    try:
+        async with asyncio.timeout(None) as deadline:
+            watcher = asyncio.create_task(_limit_stop(stop, deadline, config.stop_timeout_s))
+            summary = await app.run(config, hardware, clock, stop=stop)
+            watcher.cancel()
+    except TimeoutError as exc:
+        raise AgentError(f"stopping took longer than stop_timeout_s = {config.stop_timeout_s:g}: cut short") from exc
     _log.info("stopped: %d sealed, %d waiting for a receipt", summary.sealed, summary.waiting)
     return 0
 
@@ -44,7 +49,10 @@ async def _limit_stop(stop: asyncio.Event, deadline: asyncio.Timeout, limit_s: f
 
 
 def _log_notice(notice: Notice) -> None:
+    """The link logs for itself. What was said in the car is nobody's business who reads a journal."""
     if notice.topic == "event":
         _log.info("event %s", notice.text)
-    elif notice.topic in ("source", "said", "asked", "heard", "config"):  # the link logs for itself
+    elif notice.topic in ("said", "asked", "heard"):
+        _log.info("%s %d characters", notice.topic, len(notice.text))
+    elif notice.topic in ("source", "config"):
         _log.info("%s: %s", notice.topic, notice.text)

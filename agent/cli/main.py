@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from agent import __version__
-from agent.core.errors import AgentError
+from agent.core.errors import AgentError, InputError
 
 CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Expected errors are one line on stderr and exit code 2."""
+    """Run one command. Expected errors are one line on stderr, and exit code 1 or 2."""
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["demo"]:  # it has options of its own
         from simulators.demo import main as demo
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except AgentError as exc:
         print(f"outrider: {exc}", file=sys.stderr)
-        return 2
+        return _code_of(exc)
     except BrokenPipeError:
         return _reader_left()
     except BaseExceptionGroup as group:
@@ -40,9 +40,15 @@ def _explain_group(group: BaseExceptionGroup[BaseException]) -> int:
         return _reader_left()
     if group.split((AgentError, BrokenPipeError))[1] is not None:
         raise group
-    for exc in dict.fromkeys(str(leaf) for leaf in _leaves(group)):
-        print(f"outrider: {exc}", file=sys.stderr)
-    return 2
+    leaves = list(_leaves(group))
+    for text in dict.fromkeys(map(str, leaves)):
+        print(f"outrider: {text}", file=sys.stderr)
+    return max(map(_code_of, leaves))
+
+
+def _code_of(exc: BaseException) -> int:
+    """2: what was given cannot be used, and trying again is no use. 1: something failed that may work later."""
+    return 2 if isinstance(exc, InputError) else 1
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
@@ -71,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
+    _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))
     _add_keys(commands.add_parser("keys", help="make or show the device key"))
     return parser
 
@@ -176,6 +183,31 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
         return 0
 
     reference.set_defaults(run=run_reference)
+    schema = actions.add_parser("schema", help="JSON Schema of the config file, or of a vehicle profile")
+    schema.add_argument("--of", choices=("config", "profile"), default="config")
+
+    def run_schema(args: argparse.Namespace) -> int:
+        from agent.cli.schema import print_schema
+
+        return print_schema(args.of)
+
+    schema.set_defaults(run=run_schema)
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say how much of recordings a profile decodes")
+    check.add_argument("profile", help="a name in firmware_config/vehicles, or a TOML file")
+    check.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    check.add_argument("--dbc", action="append", default=[], help="a DBC file of your own; may be given again")
+    check.add_argument("--json", action="store_true", help="one line of JSON")
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.profile import check_profile
+
+        return check_profile(args.profile, args.files, dbc=args.dbc, as_json=args.json)
+
+    check.set_defaults(run=run)
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:

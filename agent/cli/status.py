@@ -12,13 +12,15 @@ from agent.core.config import load_config
 from agent.core.errors import InputError
 from agent.health.stats import status_path
 
+SERVICE_CONFIG: Final = Path("/etc/outrider/outrider.toml")
+SERVICE_STATUS: Final = Path("/run/outrider/status.json")
 _OLD_AFTER_S: Final = 10.0
 
 
 def show_status(config_path: Path) -> int:
     """Print the status; exit code 1 where the agent has not written for a while."""
     config = load_config(config_path)
-    path = _find_status(config.store.directory)
+    path = _find_status(config.store.directory, service=config_path == SERVICE_CONFIG)
     try:
         status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         age_s = time.time() - path.stat().st_mtime
@@ -30,9 +32,9 @@ def show_status(config_path: Path) -> int:
     return 0 if age_s < _OLD_AFTER_S else 1
 
 
-def _find_status(directory: str) -> Path:
-    service = Path("/run/outrider/status.json")
-    return service if service.exists() else status_path(directory)
+def _find_status(directory: str, *, service: bool) -> Path:
+    """The service writes to its RUNTIME_DIRECTORY, which this process does not have."""
+    return SERVICE_STATUS if service and SERVICE_STATUS.exists() else status_path(directory)
 
 
 def _table(status: dict[str, Any], age_s: float) -> Table:

@@ -22,6 +22,7 @@ AlarmName = Literal[
 CELLS_MAX: Final = 256
 _FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
 _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
+_CALM_NS: Final = 10 * NS  # an alarm ends when its value stayed back: a loose probe must not ring it again and again
 _SEARCH_NS: Final = 60 * NS
 _INFINITE: Final = float("inf")
 _DROP_FRESH_NS: Final = 60 * NS
@@ -89,6 +90,7 @@ class _Alarm:
 
     begun: dict[int, int] = field(default_factory=dict)  # source -> first sample beyond
     broken: set[int] = field(default_factory=set)
+    calm: dict[int, int] = field(default_factory=dict)  # source -> first sample back within the release
     level: int = 0
 
     @property
@@ -252,13 +254,18 @@ class BatteryDetector:
         """Take a source off the alarm; the last one clears it."""
         alarm = self._alarms[limit.alarm]
         if not limit.released(value):
+            alarm.calm.pop(number, None)
             return []
+        since_ns = alarm.calm.setdefault(number, t_ns)
+        if t_ns - since_ns < _CALM_NS:
+            return []
+        del alarm.calm[number]
         alarm.broken.discard(number)
         if alarm.broken:
             return []
         level, alarm.level = alarm.level, 0
         cell = _SOURCES[number].cell if number >= 0 else cell
-        return [_event(limit, t_ns, value, level=level, cell=cell, cleared=True)]
+        return [_event(limit, since_ns, value, level=level, cell=cell, cleared=True)]
 
 
 def _event(limit: Limit, t_ns: int, value: float, *, level: int, cell: int | None, cleared: bool = False) -> Event:

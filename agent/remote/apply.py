@@ -9,6 +9,7 @@ from agent.core.config import Config
 from agent.core.errors import BundleRejected, ConfigError, StoreError
 from agent.remote.trust import AcceptedBundle, accept_bundle, open_bundle
 
+_SEEN_MAX: Final = 64
 _CURRENT: Final = "current.bundle"
 _PREVIOUS: Final = "previous.bundle"
 
@@ -37,19 +38,26 @@ class ConfigStore:
         digest = hashlib.sha256(blob).hexdigest()
         if digest in self._seen:
             return None
-        if len(self._seen) >= 64:  # bound what a noisy operator can make us remember
-            self._seen.clear()
-        self._seen.add(digest)
-        accepted = accept_bundle(
-            blob,
-            operator_key=self._operator_key,
-            base=self._base,
-            now_ns=now_ns,
-            version_current=self.running.version,
-        )
-        self._activate(blob)
+        try:
+            accepted = accept_bundle(
+                blob,
+                operator_key=self._operator_key,
+                base=self._base,
+                now_ns=now_ns,
+                version_current=self.running.version,
+            )
+        except BundleRejected:
+            self._remember(digest)
+            raise
+        self._activate(blob)  # where the disk refuses, the broker's next copy is another chance
+        self._remember(digest)
         self.running = accepted.config
         return accepted
+
+    def _remember(self, digest: str) -> None:
+        if len(self._seen) >= _SEEN_MAX:  # bound what a noisy operator can make us remember
+            self._seen.clear()
+        self._seen.add(digest)
 
     def name_of(self, blob: bytes) -> str:
         """Return the id a bundle gives itself if the operator signed it, else the start of its hash."""

@@ -52,6 +52,14 @@ def test_hysteresis_keeps_an_alarm_until_its_release() -> None:
     assert _told(_detect(recording)) == [("over_temperature", 2, 3, False), ("over_temperature", 2, 3, True)]
 
 
+def test_a_loose_probe_does_not_ring_again_and_again() -> None:
+    flapping = [(float(t_s), 34.0 if t_s % 6 < 3 else 58.0) for t_s in range(20, 90)]
+    recording = {vss.cell_temperature(3): _steps((0, 34), *flapping)}
+    told = _told(_detect(recording))
+    assert 1 <= len(told) <= 3
+    assert not any(cleared for *_, cleared in told)
+
+
 def test_a_worse_level_is_told_again() -> None:
     recording = {vss.cell_temperature(3): _steps((0, 40), (20, 56), (40, 66), (60, 40))}
     assert _told(_detect(recording)) == [
@@ -137,7 +145,7 @@ def test_new_limits_keep_what_is_known() -> None:
     recording = {vss.cell_temperature(0): _steps((0, 56))}
     assert len(run(detector, recording, window_s=0.5)) == 1
     detector.configure(Detect(battery=BatteryLimits(over_temperature_c=80, over_temperature_release_c=70)))
-    later = {vss.cell_temperature(0): series(np.arange(100, 110, 0.5), 56.0)}
+    later = {vss.cell_temperature(0): series(np.arange(100, 115, 0.5), 56.0)}
     assert [e.cleared for e in run(detector, later, window_s=0.5) if isinstance(e, BatteryAlarm)] == [True]
 
 
