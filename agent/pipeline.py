@@ -18,8 +18,9 @@ from agent.decode.decode import decode_batch
 from agent.decode.history import History
 from agent.decode.profile import Profile
 from agent.decode.quality import Ledger, Plausibility, QualityRules
-from agent.decode.table import build_checker, build_table
+from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import make_detectors
+from agent.proto.did import DidDecoder
 
 
 @dataclass(slots=True)
@@ -53,6 +54,8 @@ class Pipeline:
         self._catalog = SignalCatalog()
         self._table = build_table(profile, dbc_paths, self._catalog)
         self._checker = build_checker(profile, dbc_paths)
+        self._by_pgn = profile.j1939
+        self._dids = DidDecoder(profile.dids, self._catalog) if profile.dids else None
         known = len(self._catalog)
         self._numbers = {
             source.name: np.array([self._catalog.add(spec) for spec in source.specs], np.int32)
@@ -78,11 +81,13 @@ class Pipeline:
         if self._checker is not None:
             batch = self._checker.filter(batch)
             self.counts.failed = self._checker.failed()
-        decoded = decode_batch(self._table, batch)
+        decoded = decode_batch(self._table, by_pgn(batch) if self._by_pgn else batch)
         self.counts.decoded += decoded.decoded
         self.counts.unknown += decoded.unknown
         self.counts.bad += decoded.bad
         self._take(decoded.samples, batch.t_ns)
+        if self._dids is not None and (answers := self._dids.frames(batch)) is not None:
+            self._take(answers, batch.t_ns)
 
     def on_samples(self, source: str, samples: Samples) -> None:
         """Samples of a SampleSource, numbered in its own specs."""

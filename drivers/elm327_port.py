@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from agent.core.config import Dongle
@@ -10,6 +11,7 @@ from agent.core.errors import SourceLost
 from agent.core.ports import Clock
 from agent.proto.elm327 import Elm327, Reply, Status
 from agent.proto.guard import Guard, SilentNow
+from agent.proto.schedule import FUNCTIONAL
 from drivers.byte_line import ByteLine, open_line
 
 _COMMAND_S_MAX: Final = 30.0  # of an adapter that keeps talking without ever coming to its prompt
@@ -33,6 +35,7 @@ class GuardedAdapter:
         self._guard = guard
         self._counts = counts
         self._line: ByteLine | None = None
+        self._ecu: int | None = FUNCTIONAL  # whom requests go to now; None is not known
         self._timeouts_in_row = 0
         self._signs: dict[bytes, int] = {}  # commands that tell of the ignition, and how often in vain
 
@@ -50,6 +53,7 @@ class GuardedAdapter:
         self.dialogue = Elm327()
         self._timeouts_in_row = 0
         self._signs = dict.fromkeys(_SIGN_COMMANDS, 0)
+        self._ecu = FUNCTIONAL
 
     def close(self) -> None:
         """Let go of the line; safe to call twice."""
@@ -74,9 +78,10 @@ class GuardedAdapter:
             raise SourceLost(f"{self._dongle.port}: {self.dialogue.adapter}: {self.dialogue.fault}")
         return first
 
-    async def exchange(self, request: bytes) -> Reply:
+    async def exchange(self, request: bytes, ecu: int = FUNCTIONAL) -> Reply:
         """Send one request; an interrupted one is sent once more."""
         for _ in range(2):
+            await self._address(ecu)
             self.dialogue.request(request)
             self._counts["requests"] += 1
             reply = await self.talk()
@@ -88,7 +93,24 @@ class GuardedAdapter:
             self._counts["failed"] += reply.status is Status.FAILED
             if reply.status is not Status.STOPPED:
                 break
+            self._ecu = None  # it may have started anew
         return reply
+
+    async def ask_adapter(self, text: str) -> Sequence[str]:
+        """What the adapter says to a command of its own, within the dialogue."""
+        self.dialogue.ask_adapter(text)
+        reply = await self.talk()
+        while reply.command != text:
+            reply = await self.talk()
+        return reply.text
+
+    async def _address(self, ecu: int) -> None:
+        """Set the identifier of the requests that follow."""
+        if ecu == self._ecu:
+            return
+        header = f"{ecu:03X}" if ecu <= 0x7FF else f"{ecu & 0xFFFFFF:06X}"
+        lines = await self.ask_adapter(f"ATSH{header}")
+        self._ecu = ecu if "OK" in lines else None
 
     async def talk(self) -> Reply:
         """Send the dialogue's next command and wait for how it ended. Raises SourceLost on silence."""
@@ -107,7 +129,8 @@ class GuardedAdapter:
         """Ask the adapter itself about voltage and ignition pin; what it does not know is not asked again."""
         for command in tuple(self._signs):
             t_ns = self._clock.monotonic_ns()
-            lines = await self._command(command)
+            ready = self.dialogue.state == "ready"
+            lines = await (self.ask_adapter(command.decode().strip()) if ready else self._command(command))
             if self._guard.ignition.observe_adapter(lines, t_ns):
                 self._signs[command] = 0
                 continue

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,12 +12,13 @@ from agent.core.config import Dongle, load_toml
 from agent.core.errors import ProtocolError, SourceLost, SourceSilenced
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock, VehicleCache
-from agent.core.signals import Quality, Samples, SignalSpec, SignalWindow
+from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec, SignalWindow
 from agent.proto import obd
+from agent.proto.did import DidDecoder, DidSpec, samples_of
 from agent.proto.elm327 import Reply
 from agent.proto.guard import Guard
 from agent.proto.ignition import SIGNS
-from agent.proto.schedule import FUNCTIONAL, Poll, Request, Schedule, generic_polls
+from agent.proto.schedule import FUNCTIONAL, READ_DATA, Poll, Request, Schedule, generic_polls
 from drivers.elm327_port import GuardedAdapter
 from drivers.obd_facts import FactReader, VehicleFacts
 
@@ -46,6 +47,7 @@ class Elm327Source:
         *,
         table: obd.PidTable | None = None,
         polls: Sequence[Poll] = (),
+        dids: Sequence[DidSpec] = (),
         cache: VehicleCache | None = None,
     ) -> None:
         self.name = f"obd:{dongle.port}"
@@ -54,7 +56,9 @@ class Elm327Source:
         self._clock = clock
         table = table or load_toml(OBD_PIDS, obd.PidTable)
         self._table = [spec for spec in table.pids if spec.service == obd.CURRENT_DATA]
-        self.specs: Sequence[SignalSpec] = signal_specs(self._table, dongle.period_s, polls)
+        catalog = SignalCatalog(signal_specs(self._table, dongle.period_s, polls))
+        self._dids = DidDecoder(dids, catalog)
+        self.specs: Sequence[SignalSpec] = catalog.specs
         self._polls = polls
         self._cache = cache
         self._schedule = Schedule(())
@@ -85,12 +89,17 @@ class Elm327Source:
         while True:
             request = await self._next_request()
             begun_ns = self._clock.monotonic_ns()
-            reply = await self._ask(request.data)
+            reply = await self._ask(request.data, request.ecu)
             data, refusal = self._read_pids(reply, request)
+            samples = self._samples(data, begun_ns)
+            answered: Collection[int] = data
+            if request.service == READ_DATA:
+                samples = self._did_samples(reply, begun_ns)
+                answered = request.idents if len(samples) else ()
             now_ns = self._clock.monotonic_ns()
-            self._schedule.settle(request, data, t_ns=now_ns, round_trip_ns=now_ns - begun_ns, refusal=refusal)
-            if data:
-                return self._samples(data, begun_ns)
+            self._schedule.settle(request, answered, t_ns=now_ns, round_trip_ns=now_ns - begun_ns, refusal=refusal)
+            if answered:
+                return samples
 
     def observe(self, window: SignalWindow) -> None:
         """Hear what other sources say of the ignition."""
@@ -135,6 +144,8 @@ class Elm327Source:
         polls = asked or generic_polls(
             [spec.pid for spec in self._table if spec.pid in supported], self._dongle.period_s
         )
+        if self._adapter.dialogue.is_can:
+            polls += [poll for poll in self._polls if poll.did is not None]
         self._schedule = Schedule(
             polls,
             start_ns=self._clock.monotonic_ns(),
@@ -216,10 +227,10 @@ class Elm327Source:
         data, _ = self._read_pids(reply, Request(FUNCTIONAL, self._ignition_request, tuple(self._ignition_request[1:])))
         self._samples(data, t_ns)
 
-    async def _ask(self, request: bytes) -> Reply:
+    async def _ask(self, request: bytes, ecu: int = FUNCTIONAL) -> Reply:
         """One request and the reply to it, the ignition being looked after before."""
         await self._stay_awake()
-        reply = await self._adapter.exchange(request)
+        reply = await self._adapter.exchange(request, ecu)
         if request[0] in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
             self._keep_codes(reply, request)
         return reply
@@ -244,12 +255,21 @@ class Elm327Source:
             try:
                 if request.service == obd.CURRENT_DATA:
                     data = obd.parse_pids(message.data, request.idents) | data
+                elif message.data[:1] == b"\x7f":
+                    refusal = message.data[-1]
             except obd.NegativeResponse as exc:
                 self._counts["refused"] += 1
                 refusal = exc.code
             except ProtocolError:
                 self._counts["bad"] += 1
         return data, refusal
+
+    def _did_samples(self, reply: Reply, t_ns: int) -> Samples:
+        rows = [row for message in reply.messages for row in self._dids.values(message.sender, message.data, t_ns)]
+        for _, number, value, quality in rows:
+            if quality == Quality.VALID:
+                self.guard.ignition.observe(self.specs[number].path, value, t_ns)
+        return samples_of(rows)
 
     def _samples(self, data: Mapping[int, bytes], t_ns: int) -> Samples:
         rows: list[tuple[int, float, int]] = []

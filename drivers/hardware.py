@@ -7,6 +7,7 @@ from agent.core.config import Config, Dongle
 from agent.core.paths import MODELS
 from agent.core.ports import Clock, FrameSource, Hardware, Notify, SampleSource
 from agent.core.signals import SignalWindow
+from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
 from drivers.can_source import open_can_source
 from drivers.elm327_serial import Elm327Source
@@ -21,18 +22,23 @@ from drivers.vehicle_cache import FileVehicleCache
 
 
 def open_hardware(
-    config: Config, clock: Clock, *, notify: Notify = lambda _: None, polls: Sequence[Poll] = ()
+    config: Config,
+    clock: Clock,
+    *,
+    notify: Notify = lambda _: None,
+    polls: Sequence[Poll] = (),
+    dids: Sequence[DidSpec] = (),
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
-    polls: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the dongle.
-    Buses are read through sockets that never send, either way.
+    polls and dids: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the
+    dongle. Buses are read through sockets that never send, either way.
     """
     frames: list[FrameSource] = [open_can_source(bus, clock) for bus in config.buses]
     samples: list[SampleSource] = []
     on_window: Callable[[SignalWindow], None] = _ignore
     if config.dongle and not config.listen_only:
-        dongle = _open_dongle(config, config.dongle, clock, polls)
+        dongle = _open_dongle(config, config.dongle, clock, polls, dids)
         samples.append(dongle)
         on_window = dongle.observe
     if config.gnss:
@@ -51,11 +57,13 @@ def open_hardware(
     )
 
 
-def _open_dongle(config: Config, dongle: Dongle, clock: Clock, polls: Sequence[Poll]) -> Elm327Source | PythonObdSource:
+def _open_dongle(
+    config: Config, dongle: Dongle, clock: Clock, polls: Sequence[Poll], dids: Sequence[DidSpec]
+) -> Elm327Source | PythonObdSource:
     if dongle.backend == "python-obd":
         return PythonObdSource(dongle, clock)
     cache = FileVehicleCache(Path(config.store.directory))
-    return Elm327Source(dongle, clock, polls=polls, cache=cache)
+    return Elm327Source(dongle, clock, polls=polls, dids=dids, cache=cache)
 
 
 def _ignore(_: SignalWindow) -> None:

@@ -12,6 +12,7 @@ from agent.core.config import Name, Section, load_toml
 from agent.core.errors import ConfigError
 from agent.core.paths import VEHICLES
 from agent.decode.quality import QualityRules
+from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
 
 _GATE: Final = re.compile(r"^\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>)\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)\s*$")
@@ -75,6 +76,8 @@ class Profile(Section, frozen=True, kw_only=True):
 
     Where `signals` is empty every signal of the DBC files is decoded, under MESSAGE.SIGNAL and in the DBC's unit.
     `dbc` names files of firmware_config/dbc; `obd` decodes OBD-II responses (7E8-7EF and 18DAF1xx).
+    `j1939` finds messages by their parameter group, whoever sends them and at whatever priority.
+    `dids` decodes answers to UDS 22, on the bus as from the diagnostics port.
     `checks` are counters and checksums that gate whole frames; `quality` adds to firmware_config/quality.toml.
     `polls` says what the diagnostics port is asked for; empty: what the car supports, at sensible rates.
     """
@@ -83,9 +86,11 @@ class Profile(Section, frozen=True, kw_only=True):
     description: str = ""
     dbc: list[Name] = msgspec.field(default_factory=list)
     obd: bool = False
+    j1939: bool = False
     signals: list[Mapping] = msgspec.field(default_factory=list)
     checks: Annotated[list[MessageCheck], Meta(max_length=256)] = msgspec.field(default_factory=list)
     quality: QualityRules = QualityRules()
+    dids: Annotated[list[DidSpec], Meta(max_length=256)] = msgspec.field(default_factory=list)
     polls: Annotated[list[Poll], Meta(max_length=256)] = msgspec.field(default_factory=list)
 
 

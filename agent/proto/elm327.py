@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent.core.errors import SourceLost
-from agent.proto import obd
 from agent.proto.elm327_answers import AnswerReader
 from agent.proto.elm327_lines import (
     EcuMessage,
@@ -31,6 +30,7 @@ from agent.proto.elm327_lines import (
     split_lines,
     strip_progress,
 )
+from agent.proto.guard import check_request
 
 __all__ = ["EcuMessage", "Elm327", "Reply", "Status"]
 
@@ -114,10 +114,10 @@ class Elm327:
 
         Raises SourceLost once the dialogue has failed.
         """
-        self._enqueue(_Command(obd.check_request(data).hex().upper(), data, "request"))
+        self._enqueue(_Command(check_request(data).hex().upper(), data, "request"))
 
-    def ask_adapter(self, text: Literal["ATRV", "ATIGN"]) -> None:
-        """Queue a question to the adapter itself: the voltage at its plug ("12.4V"), the ignition pin ("ON", "OFF").
+    def ask_adapter(self, text: str) -> None:
+        """Queue a command to the adapter itself: ATRV (voltage at its plug, "12.4V"), ATIGN (ignition pin), ATSH7E4.
 
         The reply's text holds the answer where its status is OK. Raises as request does.
         """
