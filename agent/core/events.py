@@ -186,6 +186,39 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     asked_ns: int
 
 
+class RecordsShed(Event, frozen=True, kw_only=True, tag="records_shed"):
+    """The store was full and let records go, all of one priority, unsent: the oldest, from first to last.
+
+    first_ns and last_ns are when they were stored, in monotonic ns of their boots. Others of the same boots may remain.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+
+    of_priority: int
+    records: int
+    size_bytes: int
+    first_boot: int
+    first_sequence: int
+    first_ns: int
+    last_boot: int
+    last_sequence: int
+    last_ns: int
+
+
+class RecordsDamaged(Event, frozen=True, kw_only=True, tag="records_damaged"):
+    """The disk spoilt records: quarantined ones are kept but not sent; unreadable ones are counted where that is known.
+
+    recovered counts the records of a file that had to be rebuilt; file is the damaged one's name, kept, "" if none.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+
+    quarantined: int
+    unreadable: int | None
+    recovered: int
+    file: str
+
+
 class ConfigApplied(Event, frozen=True, kw_only=True, tag="config_applied"):
     """A pushed bundle became the running config."""
 
@@ -218,6 +251,8 @@ AnyEvent = (
     | BatteryAlarm
     | Anomaly
     | Feedback
+    | RecordsShed
+    | RecordsDamaged
     | ConfigApplied
     | ConfigRejected
 )

@@ -10,22 +10,25 @@ synced like everything else, because the sync that fails for them could be one w
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, TypeVar
 
 import msgspec
 
 from agent.core.errors import StoreError
 from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord, digest_of
-from agent.store.files import NAME, TABLES, connect, lock, move_aside, read_count, write_count
+from agent.store.files import NAME, ROW_BYTES, TABLES, connect, lock, read_count, write_count
+from agent.store.quota import Shed, crash_reserve_bytes, shed
+from agent.store.rebuild import Damage, build, finish, is_sound, set_aside
+from agent.store.reserve import Reserve
 
-_ROW_BYTES: Final = 64  # what a row costs beside its payload, roughly
-_CRASH_RESERVE: Final = 8  # one part in eight is for crash records alone
-_SHED_ROWS: Final = 64
+T = TypeVar("T")
 
 
 class _State(msgspec.Struct):
@@ -41,37 +44,37 @@ class _State(msgspec.Struct):
 class Database:
     """Records, and the head of the chain, changed together or not at all."""
 
-    def __init__(self, directory: Path, *, device: str, size_max_bytes: int) -> None:
-        """Open or make; count up the boot. Raises StoreError, or InputError where a newer version made the file."""
+    def __init__(self, directory: Path, *, device: str, size_max_bytes: int, now_ns: Callable[[], int]) -> None:
+        """Open or make; count up the boot. now_ns is the monotonic clock.
+
+        Raises StoreError, or InputError where a newer version made the file.
+        """
         self._device = device
         self._size_max_bytes = size_max_bytes
+        self._now_ns = now_ns
+        self._path = directory / NAME
         self._doubtful = True  # whether the WAL may have a hole
-        self.moved_aside: Path | None = None
+        self._damages: list[Damage] = []
         with _disk():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._reserve = Reserve(directory / "reserve", crash_reserve_bytes(size_max_bytes))
             with ExitStack() as opened:
                 self._lock = opened.enter_context(lock(directory / "outbox.lock"))
-                self._db = opened.enter_context(closing(self._open_or_replace(directory / NAME)))
-                self.boot, self.head = self._start_boot(directory)
+                self._db = self._open_or_rebuild()
+                opened.callback(self._db.close)
+                self.boot, self.head = self._with_reserve(self._start_boot, may_use_it=True)
                 opened.pop_all()
 
-    def append(self, records: Sequence[SealedRecord]) -> Counter[Priority]:
+    def append(self, records: Sequence[SealedRecord]) -> list[Shed]:
         """Commit records that continue the chain; return what had to be shed for them. Raises StoreError.
 
         Repeating the last append is a no-op: its commit may have reached the disk although it was reported as failed.
         """
-        with _disk(), self._change() as state:
-            if state.digest == records[-1].digest:
-                return Counter()
-            if records[0].position != (state.boot, state.sequence + 1):
-                raise ValueError(f"{records[0].position} does not follow {(state.boot, state.sequence)}")
-            for priority, table in TABLES.items():
-                rows = [(_place(r.position), r.payload) for r in records if r.priority == priority]
-                self._db.executemany(f"INSERT INTO {table} VALUES (?, ?)", rows)  # noqa: S608  # a constant
-            state.records += len(records)
-            state.used_bytes += sum(len(r.payload) + _ROW_BYTES for r in records)
-            state.sequence, state.digest = records[-1].sequence, records[-1].digest
-            return self._shed(state)
+        crash = any(record.priority == Priority.CRASH for record in records)
+        with _disk():
+            gone = self._with_reserve(partial(self._append, records), may_use_it=crash)
+        self.head = records[-1].digest
+        return gone
 
     def peek(self, after: tuple[int, Position], count_max: int) -> list[SealedRecord]:
         """Records behind a priority and position, in sending order."""
@@ -81,11 +84,29 @@ class Database:
             if priority < behind:
                 continue
             place = _place(position) if priority == behind else 0
-            query = f"SELECT place, payload FROM {table} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
+            query = f"SELECT place, payload, crc FROM {table} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
             with _disk():
                 rows = self._db.execute(query, (place, count_max - len(records))).fetchall()
-            records += [SealedRecord(self._device, *_position(p), priority, payload) for p, payload in rows]
+            sound = [row for row in rows if is_sound(*row)]
+            if len(sound) < len(rows):
+                self._quarantine(priority, [row for row in rows if not is_sound(*row)])
+            records += [SealedRecord(self._device, *_position(p), priority, payload) for p, payload, _ in sound]
         return records
+
+    def take_damages(self) -> list[Damage]:
+        """What was found since the last call."""
+        damages, self._damages = self._damages, []
+        return damages
+
+    def rebuild(self) -> None:
+        """Go on with all that can be read of a file that turned out to be corrupt. Raises StoreError."""
+        with _disk():
+            damage = build(self._path)
+            self._db.close()
+            self._db = self._take_rebuilt(damage)
+            self._doubtful = True
+            with self._change() as state:
+                state.boot, state.sequence, state.digest = self.boot, self._sequence, self.head
 
     def priority_of(self, position: Position) -> Priority | None:
         """Priority of a stored record, None where it is not there."""
@@ -119,18 +140,63 @@ class Database:
         with _disk(), self._lock:
             self._db.close()
 
-    def _open_or_replace(self, path: Path) -> sqlite3.Connection:
+    def _open_or_rebuild(self) -> sqlite3.Connection:
+        finish(self._path)
         try:
-            return connect(path)
+            return connect(self._path)
         except sqlite3.DatabaseError as exc:
             if type(exc) is not sqlite3.DatabaseError:  # its children speak of the disk or of us, not of the file
                 raise
-            self.moved_aside = move_aside(path)
-            return connect(path)
+            return self._take_rebuilt(build(self._path))
 
-    def _start_boot(self, directory: Path) -> tuple[int, bytes]:
+    def _take_rebuilt(self, damage: Damage) -> sqlite3.Connection:
+        self._damages.append(replace(damage, file=finish(self._path)))
+        return connect(self._path)
+
+    def _with_reserve(self, action: Callable[[], T], *, may_use_it: bool) -> T:
+        """Run it; where the file system is full, crash records get the reserve, and until it is back only they."""
+        if not (self._reserve.hold() or may_use_it):
+            raise StoreError("outbox: the disk is full; what space is left is for crash records")
+        try:
+            return action()
+        except sqlite3.OperationalError as exc:
+            if not (may_use_it and self._reserve.held and "full" in str(exc)):
+                raise
+            self._reserve.release()
+            return action()
+
+    def _append(self, records: Sequence[SealedRecord]) -> list[Shed]:
+        with self._change() as state:
+            if state.digest == records[-1].digest:
+                return []
+            if records[0].position != (state.boot, state.sequence + 1):
+                raise ValueError(f"{records[0].position} does not follow {(state.boot, state.sequence)}")
+            now_ns = self._now_ns()
+            for priority, table in TABLES.items():
+                rows = [
+                    (_place(r.position), r.payload, zlib.crc32(r.payload), now_ns)
+                    for r in records
+                    if r.priority == priority
+                ]
+                self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", rows)  # noqa: S608  # a constant
+            state.records += len(records)
+            state.used_bytes += sum(len(r.payload) + ROW_BYTES for r in records)
+            state.sequence, state.digest = records[-1].sequence, records[-1].digest
+            return self._shed(state)
+
+    def _quarantine(self, priority: Priority, rows: Sequence[tuple[int, Any, Any]]) -> None:
+        """Keep damaged records where they stop nobody."""
+        with _disk(), self._change() as state:
+            for place, payload, _ in rows:
+                self._db.execute(f"DELETE FROM {TABLES[priority]} WHERE place = ?", (place,))  # noqa: S608  # a constant
+                set_aside(self._db, place, priority, payload)
+                state.used_bytes -= ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
+            state.records -= len(rows)
+        self._damages.append(Damage(len(rows)))
+
+    def _start_boot(self) -> tuple[int, bytes]:
         """Count up. A copy of the counter lies beside the database: a number used twice would look like a duplicate."""
-        counter = directory / "boot"
+        counter = self._path.with_name("boot")
         with self._change() as state:
             state.boot = max(state.boot, read_count(counter)) + 1
             state.sequence = 0
@@ -154,6 +220,7 @@ class Database:
                 msgspec.structs.astuple(state),
             )
             self._db.execute("COMMIT")
+            self._sequence = state.sequence
         except BaseException:
             self._doubtful = True
             if self._db.in_transaction:
@@ -167,29 +234,15 @@ class Database:
             raise StoreError("outbox: somebody reads it without end")
         self._doubtful = False
 
-    def _shed(self, state: _State) -> Counter[Priority]:
-        """Make room: the lowest priority first, its oldest first, crash records never."""
-        shed: Counter[Priority] = Counter()
-        ordinary_max = self._size_max_bytes - self._size_max_bytes // _CRASH_RESERVE
-        for priority in sorted(set(Priority) - {Priority.CRASH}, reverse=True):
-            while state.used_bytes > ordinary_max and (count := self._shed_oldest(priority, state, ordinary_max)):
-                shed[priority] += count
+    def _shed(self, state: _State) -> list[Shed]:
+        """Make room for what was just inserted."""
+        ordinary_max = self._size_max_bytes - crash_reserve_bytes(self._size_max_bytes)
+        gone = shed(self._db, state.used_bytes - ordinary_max)
+        state.used_bytes -= sum(part.size_bytes for part in gone)
+        state.records -= sum(part.records for part in gone)
         if state.used_bytes > self._size_max_bytes:
             raise StoreError("the outbox is full of crash records")
-        return shed
-
-    def _shed_oldest(self, priority: Priority, state: _State, used_bytes_max: int) -> int:
-        table = TABLES[priority]
-        query = f"SELECT place, LENGTH(payload) FROM {table} ORDER BY place LIMIT {_SHED_ROWS}"  # noqa: S608  # constants
-        count = 0
-        for place, size in self._db.execute(query).fetchall():
-            if state.used_bytes <= used_bytes_max:
-                break
-            self._db.execute(f"DELETE FROM {table} WHERE place = ?", (place,))  # noqa: S608  # a constant
-            state.used_bytes -= size + _ROW_BYTES
-            count += 1
-        state.records -= count
-        return count
+        return gone
 
     def _find(self, position: Position) -> tuple[Priority, bytes] | None:
         for priority, table in TABLES.items():
@@ -212,7 +265,7 @@ class Database:
                 self._db.execute(f"DELETE {where}", (first, last))
             else:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # all of it: SQLite then frees pages unwritten
-            state.used_bytes -= size + count * _ROW_BYTES
+            state.used_bytes -= size + count * ROW_BYTES
             deleted += count
         state.records -= deleted
         return deleted
@@ -226,6 +279,10 @@ def _position(place: int) -> Position:
     return Position(place >> 32, place & 0xFFFF_FFFF)
 
 
+class CorruptError(StoreError):
+    """A page of the file is not what was written."""
+
+
 @contextmanager
 def _disk() -> Iterator[None]:
     """Turn what the disk does to us into StoreError; misuse of SQL stays a bug."""
@@ -234,4 +291,5 @@ def _disk() -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
     except (sqlite3.DatabaseError, OSError) as exc:
-        raise StoreError(f"outbox: {exc}") from exc
+        kind = CorruptError if type(exc) is sqlite3.DatabaseError else StoreError
+        raise kind(f"outbox: {exc}") from exc

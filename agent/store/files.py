@@ -3,34 +3,53 @@
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import IO, Final
 
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Priority
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 NAME: Final = "outbox.db"
 TABLES: Final = {priority: f"{priority.name.lower()}_records" for priority in Priority}
 """One table a priority: each is only appended to, which fills its pages and writes the fewest of them."""
 
-_TABLE: Final = "CREATE TABLE {} (place INTEGER PRIMARY KEY, payload BLOB NOT NULL);"  # place = boot << 32 | sequence
+ROW_BYTES: Final = 64
+"""What a row costs beside its payload, roughly."""
+
+# place = boot << 32 | sequence; crc is the CRC-32 of the payload; stored_ns the monotonic time of its boot
+_TABLE: Final = (
+    "CREATE TABLE {} (place INTEGER PRIMARY KEY, payload BLOB NOT NULL, crc INTEGER, stored_ns INTEGER DEFAULT 0);"
+)
+_DAMAGED: Final = "CREATE TABLE damaged (id INTEGER PRIMARY KEY, place INTEGER, priority INTEGER, payload);"
 _SCHEMA: Final = "\n".join(
     [
         "BEGIN;",
         *map(_TABLE.format, TABLES.values()),
+        _DAMAGED,
         """
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 0), boot INTEGER NOT NULL, sequence INTEGER NOT NULL, digest BLOB NOT NULL,
     used_bytes INTEGER NOT NULL, records INTEGER NOT NULL
 );
 INSERT INTO state VALUES (0, 0, 0, zeroblob(32), 0, 0);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """,
     ]
 )
-_CHECKED_SIZE_MAX: Final = 32 << 20  # a larger file would hold up the start
+_FROM_1_TO_2: Final = "\n".join(
+    [
+        "BEGIN;",
+        *(f"ALTER TABLE {table} ADD COLUMN crc INTEGER;" for table in TABLES.values()),
+        *(f"ALTER TABLE {table} ADD COLUMN stored_ns INTEGER DEFAULT 0;" for table in TABLES.values()),
+        _DAMAGED,
+        "PRAGMA user_version = 2; COMMIT;",
+    ]
+)
+_CHECK_TIME_S: Final = 2.0  # a longer check would hold up the start; what it did not reach is checked when it is read
+_CHECK_STEPS: Final = 10_000
 _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
 _WAL_SIZE_MAX: Final = 8 << 20
 
@@ -57,12 +76,33 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         raise InputError(f"{path}: made by a newer version (schema {version}; this one knows {SCHEMA_VERSION})")
     if version == 0:
         db.executescript(_SCHEMA)
-    if path.stat().st_size <= _CHECKED_SIZE_MAX:
-        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if problem != "ok":
-            raise sqlite3.DatabaseError(problem)
+    if version == 1:
+        db.executescript(_FROM_1_TO_2)
+    problem = _check(db)
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
     if db.execute("SELECT COUNT(*) FROM state").fetchone()[0] != 1:
         raise sqlite3.DatabaseError("no state")
+
+
+def _check(db: sqlite3.Connection) -> str:
+    """What is wrong with the pages, as far as the time allows to look; "ok" otherwise."""
+    deadline_s = time.monotonic() + _CHECK_TIME_S
+    db.set_progress_handler(lambda: time.monotonic() > deadline_s, _CHECK_STEPS)
+    try:
+        return str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        if time.monotonic() > deadline_s:
+            return "ok"
+        raise
+    finally:
+        db.set_progress_handler(None, 0)
+
+
+def remove(path: Path) -> None:
+    """Delete a database with its companions."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def move_aside(path: Path) -> Path:
@@ -104,7 +144,12 @@ def write_count(path: Path, count: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in it durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

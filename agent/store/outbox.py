@@ -1,14 +1,18 @@
 """The queue between the disk and the network: asynchronous face of the database. Only a receipt deletes."""
 
-from collections import Counter
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord
-from agent.store.database import Database
+from agent.store.database import CorruptError, Database
+from agent.store.quota import Shed
+from agent.store.rebuild import Damage
 from agent.store.worker import Worker
+
+T = TypeVar("T")
 
 _START = (-1, Position(0, 0))
 
@@ -16,18 +20,25 @@ _START = (-1, Position(0, 0))
 class Outbox:
     """One writer thread, one SQLite file. Every method raises StoreError where the disk refuses.
 
-    boot is this start's number; head the hash of the last record ever appended; moved_aside where a corrupt file was
-    put, if that was found; receipts_refused counts ranges that were not given for this store.
+    boot is this start's number; head the hash of the last record ever appended; receipts_refused counts ranges that
+    were not given for this store. Damage found on the way is told to on_damage, and what can be read goes on.
     """
 
-    def __init__(self, worker: Worker, database: Database, on_shed: Callable[[Counter[Priority]], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        database: Database,
+        *,
+        on_shed: Callable[[Sequence[Shed]], None],
+        on_damage: Callable[[Damage], None],
+    ) -> None:
         self.boot = database.boot
         self.head = database.head
-        self.moved_aside = database.moved_aside
         self.receipts_refused = 0
         self._worker = worker
         self._database = database
-        self._on_shed = on_shed
+        self.on_shed = on_shed
+        self.on_damage = on_damage
         self._last_peeked: SealedRecord | None = None
 
     @classmethod
@@ -37,29 +48,33 @@ class Outbox:
         *,
         device: str,
         size_max_bytes: int,
-        on_shed: Callable[[Counter[Priority]], None] = lambda _: None,
+        on_shed: Callable[[Sequence[Shed]], None] = lambda _: None,
+        on_damage: Callable[[Damage], None] = lambda _: None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> "Outbox":
-        """Open the store of a device, or make it. on_shed hears what a full store let go, by priority.
+        """Open the store of a device, or make it. on_shed hears what a full store let go, on_damage what was damaged.
 
         Raises StoreError, or InputError where the file was made by a newer version.
         """
         worker = Worker("outbox")
         try:
             database = await worker.call(
-                partial(Database, directory, device=device, size_max_bytes=size_max_bytes), urgent=True
+                partial(Database, directory, device=device, size_max_bytes=size_max_bytes, now_ns=now_ns), urgent=True
             )
         except BaseException:
             await worker.close()
             raise
-        return cls(worker, database, on_shed)
+        outbox = cls(worker, database, on_shed=on_shed, on_damage=on_damage)
+        outbox._tell(database.take_damages())
+        return outbox
 
     async def append(self, records: Sequence[SealedRecord], *, critical: bool) -> None:
         """Return when the records are on the disk (fsynced). critical ones go before waiting reads and deletions."""
         if not records:
             return
-        shed = await self._worker.call(partial(self._database.append, records), urgent=critical)
+        shed = await self._call(partial(self._database.append, records), urgent=critical)
         if shed:
-            self._on_shed(shed)
+            self.on_shed(shed)
 
     async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
         """Up to count_max records in sending order (priority, boot, sequence), from the start or behind `after`.
@@ -67,24 +82,41 @@ class Outbox:
         `after` is a record that peek has given, even if it has been forgotten since; an unknown one means the start.
         Records of higher priority that came since lie before it: look from the start when woken.
         """
-        records = await self._worker.call(partial(self._peek, after, count_max))
+        records = await self._call(partial(self._peek, after, count_max))
         if records:
             self._last_peeked = records[-1]
         return records
 
     async def forget(self, ranges: Sequence[Range]) -> int:
         """Delete what the insurer has signed for; return the number of records deleted."""
-        deleted, refused = await self._worker.call(partial(self._database.forget, ranges))
+        deleted, refused = await self._call(partial(self._database.forget, ranges))
         self.receipts_refused += refused
         return deleted
 
     async def pending(self) -> int:
         """Records not yet receipted."""
-        return await self._worker.call(self._database.pending)
+        return await self._call(self._database.pending)
 
     async def close(self) -> None:
         """Finish what was asked for, then close file and thread. Calling again is a no-op."""
         await self._worker.close(self._database.close)
+
+    async def _call(self, function: Callable[[], T], *, urgent: bool = False) -> T:
+        """In the thread; after a damaged page is found, once more on a rebuilt file."""
+        try:
+            result, damages = await self._worker.call(partial(self._carry_out, function), urgent=urgent)
+        except CorruptError:
+            await self._worker.call(self._database.rebuild, urgent=urgent)
+            result, damages = await self._worker.call(partial(self._carry_out, function), urgent=urgent)
+        self._tell(damages)
+        return result
+
+    def _carry_out(self, function: Callable[[], T]) -> tuple[T, list[Damage]]:
+        return function(), self._database.take_damages()
+
+    def _tell(self, damages: Sequence[Damage]) -> None:
+        for damage in damages:
+            self.on_damage(damage)
 
     def _peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
         return self._database.peek(self._cursor(after), count_max)

@@ -16,11 +16,13 @@ from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.config import Config
 from agent.core.errors import ConfigError, SealError, StoreError
-from agent.core.events import Event, Priority, SourceChanged
+from agent.core.events import Event, Priority
 from agent.core.keys import parse_x25519, read_key
 from agent.core.ports import Clock, Keystore
 from agent.core.records import Header, Position, SealedRecord, encode_event
 from agent.store.outbox import Outbox
+from agent.store.rebuild import Damage
+from agent.store.reports import Reports
 from agent.store.seal import Sealer
 
 _LOG: Final = logging.getLogger(__name__)
@@ -39,8 +41,8 @@ class Encode(Protocol):
 class Recorder:
     """Takes events at any time, commits them in groups: critical ones at once.
 
-    sealed counts records on the disk; dropped events that never got there (no room, or too large); shed records that
-    a full store let go, by priority.
+    sealed counts records on the disk; dropped events that never got there (no room, or too large); reports knows what
+    the store let go or the disk spoilt.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Recorder:
         self.outbox = outbox
         self.sealed = 0
         self.dropped = 0
-        self.shed: Counter[Priority] = Counter()
+        self.reports = Reports(self._put_notice, clock.monotonic_ns)
         self._sealer = sealer
         self._clock = clock
         self._limits = config.store
@@ -93,20 +95,24 @@ class Recorder:
         Raises ConfigError or InputError where a key is missing or unusable, StoreError where the disk refuses.
         """
         sealer = _make_sealer(config, keystore)
-        shed: Counter[Priority] = Counter()
+        damages: list[Damage] = []
         outbox = await Outbox.open(
             Path(config.store.directory),
             device=keystore.device_id,
             size_max_bytes=config.store.size_max_mb * 1_000_000,
-            on_shed=shed.update,
+            on_damage=damages.append,
+            now_ns=clock.monotonic_ns,
         )
         recorder = cls(outbox, sealer, clock, config=config, on_durable=on_durable, encode=encode, uniform=uniform)
-        recorder.shed = shed
-        if outbox.moved_aside is not None:
-            detail = f"the file was corrupt; it is kept as {outbox.moved_aside.name} and a new one begun"
-            _LOG.error("outbox: %s", detail)
-            recorder.put(SourceChanged(t_ns=clock.monotonic_ns(), source="outbox", state="restored", detail=detail))
+        outbox.on_shed, outbox.on_damage = recorder.reports.note_shed, recorder.reports.report_damage
+        for damage in damages:
+            recorder.reports.report_damage(damage)
         return recorder
+
+    @property
+    def shed(self) -> Counter[Priority]:
+        """Records that a full store let go, by priority."""
+        return self.reports.shed
 
     def put(self, event: Event) -> None:
         """Take an event; never waits. When there is no room, the oldest of the lowest priority goes, counted."""
@@ -152,6 +158,8 @@ class Recorder:
 
     def close(self) -> None:
         """Take nothing more; run commits what waits and returns."""
+        if not self._closed:
+            self.reports.tell_shed()
         self._closed = True
         self._urgent.set()
         self._ready.set()
@@ -265,6 +273,11 @@ class Recorder:
             _LOG.warning("the disk refuses, events wait in memory: %s", exc)
         self._failure = exc
         self._settled.set()
+
+    def _put_notice(self, event: Event) -> None:
+        """After close there is no end to shedding for the sake of telling about it: the log and the count must do."""
+        if not self._closed:
+            self.put(event)
 
     def _make_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=10.0)

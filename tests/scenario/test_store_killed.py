@@ -11,6 +11,7 @@ import pytest
 from agent.core.records import Position
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
+from agent.store.rebuild import Damage
 from agent.store.seal import open_record
 from tests.unit.store.kit import KEYS
 
@@ -35,9 +36,10 @@ def write_and_kill(directory: Path, seed: int, lines_max: int) -> Position:
 async def test_no_committed_record_is_lost_and_the_chain_holds(tmp_path: Path, seed: int) -> None:
     uniform = random.Random(seed).random  # noqa: S311  # when to kill is no secret
     reported = [write_and_kill(tmp_path, seed, 1 + int(uniform() * 25)) for _ in range(KILLS)]
-    outbox = await Outbox.open(tmp_path / "store", device="car-1", size_max_bytes=10**9)
+    damages: list[Damage] = []
+    outbox = await Outbox.open(tmp_path / "store", device="car-1", size_max_bytes=10**9, on_damage=damages.append)
     records = sorted(await outbox.peek(None, 1_000_000), key=lambda record: record.position)
-    assert (outbox.boot, outbox.moved_aside) == (KILLS + 1, None)
+    assert (outbox.boot, damages) == (KILLS + 1, [])
     assert outbox.head == records[-1].digest
     await outbox.close()
 

@@ -8,7 +8,7 @@ and PostgreSQL), so here too they may never reach the medium.
 
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,6 +210,9 @@ class _Connection:
     def executescript(self, script: str) -> None:
         with _as_sqlite3():
             self._db.execute(script)
+
+    def set_progress_handler(self, handler: Callable[[], bool] | None, steps: int) -> None:
+        self._db.set_progress_handler(handler, steps)
 
     def close(self) -> None:
         with _as_sqlite3():

@@ -14,6 +14,7 @@ from agent.core.errors import StoreError
 from agent.core.records import Position, Range, SealedRecord
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
+from agent.store.rebuild import Damage
 from agent.store.seal import open_record
 from tests.torture.disk import Disk, Fault, mounted
 from tests.torture.writer import Ledger, write
@@ -124,11 +125,12 @@ def _positions(part: Range) -> set[Position]:
 
 async def _stored(directory: Path) -> tuple[list[SealedRecord], bytes]:
     """All records in sending order, and the head of the chain."""
-    outbox = await Outbox.open(directory / "store", device="car-1", size_max_bytes=10**9)
+    damages: list[Damage] = []
+    outbox = await Outbox.open(directory / "store", device="car-1", size_max_bytes=10**9, on_damage=damages.append)
     try:
         records = await outbox.peek(None, 1_000_000)
-        if outbox.moved_aside is not None:
-            raise AssertionError(f"taken for corrupt: {outbox.moved_aside}")
+        if damages:
+            raise AssertionError(f"taken for corrupt: {damages}")
         if await outbox.pending() != len(records):
             raise AssertionError("the count of pending records is wrong")
         return records, outbox.head

@@ -7,7 +7,7 @@ import pytest
 
 from agent.core.config import Config
 from agent.core.errors import ConfigError, InputError, StoreError
-from agent.core.events import AgentStopped, Collision, Event, Priority, RoadImpact
+from agent.core.events import AgentStopped, Collision, Event, Priority, RecordsDamaged, RecordsShed, RoadImpact
 from agent.core.records import SealedRecord, encode_event
 from agent.store import recorder as recorder_module
 from agent.store.chain import verify_chain
@@ -259,22 +259,29 @@ async def test_a_corrupt_store_is_reported_as_an_event(tmp_path: Path) -> None:
     recorder.close()
     await recorder.run()
     (event,) = await read_back(config)
-    assert (event.kind, getattr(event, "source", "")) == ("source_changed", "outbox")
-    assert "outbox.corrupt-1.db" in getattr(event, "detail", "")
+    assert isinstance(event, RecordsDamaged)
+    assert (event.unreadable, event.recovered, event.file) == (None, 0, "outbox.corrupt-1.db")
 
 
-async def test_shed_records_are_counted(tmp_path: Path) -> None:
-    recorder = await open_recorder(make_config(tmp_path, size_max_mb=1), ManualClock())
+async def test_shed_records_are_counted_and_told_with_their_span(tmp_path: Path) -> None:
+    clock = ManualClock()
+    config = make_config(tmp_path, size_max_mb=1)
+    recorder = await open_recorder(config, clock)
     running = asyncio.create_task(recorder.run())
     recorder.outbox._database._size_max_bytes = 4_000
     for t_ns in range(20):
         recorder.put(impact(t_ns))
     await recorder.flush()
-    assert recorder.sealed == 20
-    assert recorder.shed == {Priority.TELEMETRY: 20 - await recorder.outbox.pending()}
-    assert recorder.shed[Priority.TELEMETRY] > 10
+    told = 1
+    assert recorder.sealed == 20 + told
+    assert recorder.shed == {Priority.TELEMETRY: 20 + told - await recorder.outbox.pending()}
     recorder.close()
     await running
+    first, rest = [event for event in await read_back(config) if isinstance(event, RecordsShed)]
+    assert (first.of_priority, first.first_boot, first.first_sequence, first.records) == (3, 1, 1, first.last_sequence)
+    assert first.first_ns <= first.last_ns <= first.t_ns
+    assert rest.first_sequence == first.last_sequence + 1
+    assert recorder.shed[Priority.TELEMETRY] >= first.records + rest.records
 
 
 async def test_missing_and_wrong_keys_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""What a full store lets go: the lowest priority first, of it the oldest; crash records never."""
+
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import Final
+
+from agent.core.events import Priority
+from agent.core.records import Position
+from agent.store.files import ROW_BYTES, TABLES
+
+_CRASH_RESERVE: Final = 8  # one part in eight is for crash records alone
+_ROWS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """Records let go, all of one priority; first_ns and last_ns are when they were stored, in monotonic ns."""
+
+    priority: Priority
+    records: int
+    size_bytes: int
+    first: Position
+    last: Position
+    first_ns: int
+    last_ns: int
+
+    def joined(self, later: "Shed") -> "Shed":
+        """Together with a later one of the same priority."""
+        return replace(
+            self,
+            records=self.records + later.records,
+            size_bytes=self.size_bytes + later.size_bytes,
+            last=later.last,
+            last_ns=later.last_ns,
+        )
+
+
+def crash_reserve_bytes(size_max_bytes: int) -> int:
+    """How much of the store only crash records may fill."""
+    return size_max_bytes // _CRASH_RESERVE
+
+
+def shed(db: sqlite3.Connection, excess_bytes: int) -> list[Shed]:
+    """Delete at least excess_bytes of ordinary records, in the caller's transaction; one Shed for each priority hit."""
+    gone: list[Shed] = []
+    for priority in sorted(set(Priority) - {Priority.CRASH}, reverse=True):
+        of_priority: Shed | None = None
+        while excess_bytes > 0 and (part := _shed_oldest(db, priority, excess_bytes)) is not None:
+            excess_bytes -= part.size_bytes
+            of_priority = part if of_priority is None else of_priority.joined(part)
+        if of_priority is not None:
+            gone.append(of_priority)
+    return gone
+
+
+def _shed_oldest(db: sqlite3.Connection, priority: Priority, excess_bytes: int) -> Shed | None:
+    table = TABLES[priority]
+    query = f"SELECT place, LENGTH(payload), stored_ns FROM {table} ORDER BY place LIMIT {_ROWS}"  # noqa: S608  # constants
+    rows: list[tuple[int, int, int]] = []
+    size_bytes = 0
+    for place, size, stored_ns in db.execute(query).fetchall():
+        if size_bytes >= excess_bytes:
+            break
+        rows.append((place, size, stored_ns))
+        size_bytes += size + ROW_BYTES
+    if not rows:
+        return None
+    (first, _, first_ns), (last, _, last_ns) = rows[0], rows[-1]
+    db.execute(f"DELETE FROM {table} WHERE place <= ?", (last,))  # noqa: S608  # a constant
+    return Shed(
+        priority=priority,
+        records=len(rows),
+        size_bytes=size_bytes,
+        first=Position(first >> 32, first & 0xFFFF_FFFF),
+        last=Position(last >> 32, last & 0xFFFF_FFFF),
+        first_ns=first_ns,
+        last_ns=last_ns,
+    )

@@ -1,0 +1,68 @@
+"""What the store has to say of itself: records it let go, records that the disk spoilt. As events, like any other."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from agent.core.events import Event, Priority, RecordsDamaged, RecordsShed
+from agent.store.quota import Shed
+from agent.store.rebuild import Damage
+
+_LOG: Final = logging.getLogger(__name__)
+_SHED_TOLD_EVERY_NS: Final = 60_000_000_000
+
+
+class Reports:
+    """shed counts records by priority, damaged those set aside or known to be unreadable."""
+
+    def __init__(self, put: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+        self.shed: Counter[Priority] = Counter()
+        self.damaged = 0
+        self._put = put
+        self._now_ns = now_ns
+        self._untold: dict[Priority, Shed] = {}
+        self._told_ns: int | None = None
+
+    def note_shed(self, parts: Sequence[Shed]) -> None:
+        """A full store lets go at every commit: the first time is told at once, then what each minute brought."""
+        for part in parts:
+            self.shed[part.priority] += part.records
+            before = self._untold.get(part.priority)
+            self._untold[part.priority] = part if before is None else before.joined(part)
+        now_ns = self._now_ns()
+        if self._told_ns is None or now_ns - self._told_ns >= _SHED_TOLD_EVERY_NS:
+            self._told_ns = now_ns
+            self.tell_shed()
+
+    def tell_shed(self) -> None:
+        """One event for each priority of which records went since the last time."""
+        for priority, part in sorted(self._untold.items()):
+            _LOG.warning("the store is full: %d records of priority %d are let go", part.records, priority)
+            event = RecordsShed(
+                t_ns=self._now_ns(),
+                of_priority=int(priority),
+                records=part.records,
+                size_bytes=part.size_bytes,
+                first_boot=part.first.boot,
+                first_sequence=part.first.sequence,
+                first_ns=part.first_ns,
+                last_boot=part.last.boot,
+                last_sequence=part.last.sequence,
+                last_ns=part.last_ns,
+            )
+            self._put(event)
+        self._untold.clear()
+
+    def report_damage(self, damage: Damage) -> None:
+        """One event for each finding."""
+        self.damaged += damage.quarantined + (damage.unreadable or 0)
+        event = RecordsDamaged(
+            t_ns=self._now_ns(),
+            quarantined=damage.quarantined,
+            unreadable=damage.unreadable,
+            recovered=damage.recovered,
+            file="" if damage.file is None else damage.file.name,
+        )
+        _LOG.error("outbox: damaged: %s", event)
+        self._put(event)
