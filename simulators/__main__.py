@@ -26,9 +26,19 @@ def main(argv: Sequence[str]) -> int:
         from simulators.dongle import main as run_dongle  # noqa: PLC0415  # the car on the bus needs none of it
 
         return run_dongle(argv[1:])
+    if argv[:1] == ["sweep"]:
+        from simulators.sweep import main as run_sweep  # noqa: PLC0415  # it brings the whole agent along
+
+        return run_sweep(argv[1:])
+    if argv[:1] == ["export"]:
+        from simulators.export import main as run_export  # noqa: PLC0415  # the car on the bus writes no file
+
+        return run_export(argv[1:])
     if list(argv) == ["list"]:
         _print_list()
         return 0
+    if argv[:1] == ["run"]:
+        argv = ["--scenario", *argv[1:]]
     options = _parser().parse_args(argv)
     try:
         scenario = load_scenario(options.scenario)
@@ -52,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m simulators",
         description="Run the simulated car alone. "
-        "Also: `list` the scenarios; `demo`: car, agent and cloud; `dongle`: an ELM327 adapter.",
+        "Also: `list` the scenarios; `run NAME`: the same as --scenario NAME; "
+        "`export NAME`: a recording and its truth; `sweep`: scenarios through the agent, and its score; "
+        "`demo`: car, agent and cloud; `dongle`: an ELM327 adapter.",
     )
     parser.add_argument("--scenario", default="commute", metavar="NAME", help="a name from `list`, or a .toml file")
     parser.add_argument("--seed", type=_seed, default=7, metavar="N")
@@ -71,7 +83,7 @@ def _seed(text: str) -> int:
 def _print_list() -> None:
     for name in scenario_names():
         scenario = load_scenario(name)
-        print(f"{name:14} {scenario.duration_s:5.0f} s  {scenario.description}")
+        print(f"{name:18} {scenario.family:10} {scenario.duration_s:5.0f} s  {scenario.description}")
 
 
 async def _drive(scenario: Scenario, options: argparse.Namespace) -> None:
