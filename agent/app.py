@@ -42,7 +42,7 @@ from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
 
 _LOG: Final = logging.getLogger(__name__)
-_SOURCE_WAIT_LONGEST_S: Final = 4.0  # a replugged dongle is back within 5 s
+_SOURCE_WAIT_LONGEST_S: Final = 3.0  # a replugged dongle is back within 5 s, its own start-up included
 _STATUS_PERIOD_S: Final = 1.0
 
 

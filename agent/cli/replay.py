@@ -85,6 +85,7 @@ def _report(
     rmses = [row["rmse_mps"] for row in per_file if row["rmse_mps"] is not None]
     return {
         "files": len(source.recordings),
+        "refused": source.refused,
         "frames": summary.counts.frames,
         "decoded": summary.counts.decoded,
         "unknown": summary.counts.unknown,

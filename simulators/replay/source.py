@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.errors import EndOfSource
+from agent.core.errors import EndOfSource, InputError
 from agent.core.frames import FrameBatch, concatenate
 from simulators.clock import ManualClock
 from simulators.replay.recording import Recording, open_recording
@@ -31,6 +31,7 @@ class ReplaySource:
         self._paths = paths
         self._clock = clock
         self._window_ns = max(1, round(window_s * 1e9))
+        self.refused: list[str] = []  # why each file that is none was left out
         self._recordings: list[Recording] = []
         self._started = 0
         self._base_ns = 0
@@ -39,8 +40,8 @@ class ReplaySource:
         self._pending: FrameBatch | None = None
 
     async def open(self) -> None:
-        """Raise InputError where a file is no recording."""
-        self._recordings = [open_recording(path) for path in self._paths]
+        """Raise InputError where none of the files is a recording; single ones that are not go to `refused`."""
+        self._recordings, self.refused = _open_all(self._paths)
         if all(recording.start_wall_ns is not None for recording in self._recordings):
             self._recordings.sort(key=lambda recording: recording.start_wall_ns or 0)
         self._started = 0
@@ -76,6 +77,7 @@ class ReplaySource:
             "backward_steps": sum(recording.backward_steps for recording in played),
             "clock_jumps": sum(recording.clock_jumps for recording in played),
             "files": len(played),
+            "refused": len(self.refused),
             "recorded_s": round(sum(recording.duration_ns for recording in played) / 1e9),
         }
 
@@ -97,8 +99,11 @@ class ReplaySource:
             if absolute and first_wall_ns is not None and recording.start_wall_ns is not None:
                 offset_ns = max(offset_ns, recording.start_wall_ns - first_wall_ns)
             self._starts_ns.append(self._base_ns + offset_ns)
-            for batch in recording:
-                yield replace(batch, t_ns=batch.t_ns + (self._base_ns + offset_ns))
+            try:
+                for batch in recording:
+                    yield replace(batch, t_ns=batch.t_ns + (self._base_ns + offset_ns))
+            except InputError as exc:  # what was read before the damage has been played
+                self.refused.append(str(exc))
             offset_ns += recording.duration_ns
 
     def _take_until(self, end_ns: int) -> FrameBatch:
@@ -118,6 +123,20 @@ class ReplaySource:
 
 def find_start_wall_ns(paths: Sequence[Path]) -> int | None:
     """UTC at which the earliest of the recordings starts, None unless all of them tell. Raises InputError."""
-    starts = [open_recording(path).start_wall_ns for path in paths]
+    starts = [recording.start_wall_ns for recording in _open_all(paths)[0]]
     known = [start for start in starts if start is not None]
     return min(known) if known and len(known) == len(starts) else None
+
+
+def _open_all(paths: Sequence[Path]) -> tuple[list[Recording], list[str]]:
+    """Recordings, and why the other files are none. Raises InputError where there is no recording at all."""
+    recordings: list[Recording] = []
+    refused: list[str] = []
+    for path in paths:
+        try:
+            recordings.append(open_recording(path))
+        except InputError as exc:
+            refused.append(str(exc))
+    if not recordings:
+        raise InputError("; ".join(refused) or "no files")
+    return recordings, refused

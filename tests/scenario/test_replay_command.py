@@ -43,6 +43,19 @@ def test_files_that_are_no_drive_are_told_not_traced(
         assert json.loads(captured.out.splitlines()[-1])["decoded"] == 0
 
 
+def test_a_file_that_is_no_recording_does_not_stop_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = tmp_path / "good.log", tmp_path / "bad.MF4"
+    good.write_text("(1600000000.000000) can0 7E8#03410D0000000000\n" * 3)
+    bad.write_bytes(b"MDF     4.11    " + bytes(100))
+    code, report = replay(capsys, str(bad), str(good), "--profile", "generic")
+    assert code == 0
+    assert (report["files"], report["frames"]) == (1, 3)
+    assert len(report["refused"]) == 1
+    assert "bad.MF4" in report["refused"][0]
+
+
 def test_missing_files_and_profiles_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["replay", str(tmp_path / "gone.log"), "--profile", "generic"]) == 2
     assert "gone.log" in capsys.readouterr().err
