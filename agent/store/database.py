@@ -65,14 +65,13 @@ class Database:
                 self.boot, self.head = self._with_reserve(self._start_boot, may_use_it=True)
                 opened.pop_all()
 
-    def append(self, records: Sequence[SealedRecord]) -> list[Shed]:
+    def append(self, records: Sequence[SealedRecord], *, may_use_reserve: bool) -> list[Shed]:
         """Commit records that continue the chain; return what had to be shed for them. Raises StoreError.
 
         Repeating the last append is a no-op: its commit may have reached the disk although it was reported as failed.
         """
-        crash = any(record.priority == Priority.CRASH for record in records)
         with _disk():
-            gone = self._with_reserve(partial(self._append, records), may_use_it=crash)
+            gone = self._with_reserve(partial(self._append, records), may_use_it=may_use_reserve)
         self.head = records[-1].digest
         return gone
 

@@ -68,11 +68,14 @@ class Outbox:
         outbox._tell(database.take_damages())
         return outbox
 
-    async def append(self, records: Sequence[SealedRecord], *, critical: bool) -> None:
-        """Return when the records are on the disk (fsynced). critical ones go before waiting reads and deletions."""
+    async def append(self, records: Sequence[SealedRecord], *, critical: bool, for_crash: bool = False) -> None:
+        """Return when the records are on the disk (fsynced). critical ones go before waiting reads and deletions.
+
+        for_crash: a crash record is among them or waits behind them, so a full disk gives its reserve.
+        """
         if not records:
             return
-        shed = await self._call(partial(self._database.append, records), urgent=critical)
+        shed = await self._call(partial(self._database.append, records, may_use_reserve=for_crash), urgent=critical)
         if shed:
             self.on_shed(shed)
 

@@ -217,7 +217,9 @@ class Recorder:
             self._ordinary.extendleft(reversed(self._sealing))
             self._sealing = []
         records = self._held
-        await self.outbox.append(records, critical=any(r.priority <= Priority.SAFETY for r in records))
+        critical = any(record.priority <= Priority.SAFETY for record in records)
+        crash = Priority.CRASH in {*(r.priority for r in records), *(event.priority for event in self._critical)}
+        await self.outbox.append(records, critical=critical, for_crash=crash)
         self._held = []
         self._failure = None
         self.sealed += len(records)

@@ -6,6 +6,8 @@ A failed sync is the worst kind: the kernel then calls the pages clean, and late
 and PostgreSQL), so here too they may never reach the medium.
 """
 
+import errno
+import os
 import random
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +48,7 @@ class Disk:
         self.begun_ops = 0
         self.failures = 0
         self.is_cut = False
+        self.capacity_bytes: int | None = None
         self._fault = fault
         self._rng = rng
         self._cut_after_ops = cut_after_ops
@@ -69,9 +72,29 @@ class Disk:
         if self._begin():
             file.unsynced.append(write)  # in flight while the power goes
             raise apsw.IOError
+        if self.capacity_bytes is not None and self._grows_beyond(name, write):
+            self.failures += 1
+            raise apsw.FullError
         if not self._only_syncs_fail and self._fails():
             raise apsw.FullError if self._fault == "enospc" else apsw.IOError
         file.unsynced.append(write)
+
+    def used_bytes(self) -> int:
+        """Everything in the store's directory: what does not go through SQLite takes space too."""
+        folders = {Path(name).parent for name in self._files}
+        return sum(path.stat().st_size for folder in folders for path in folder.iterdir())
+
+    def allocate(self, descriptor: int, offset: int, size: int) -> None:
+        """As os.posix_fallocate."""
+        if self.capacity_bytes is not None and self.used_bytes() + size > self.capacity_bytes:
+            raise OSError(errno.ENOSPC, "no space left")
+        os.truncate(descriptor, offset + size)
+
+    def _grows_beyond(self, name: str, write: _Write) -> bool:
+        if self.capacity_bytes is None or write.data is None:
+            return False
+        growth = write.offset + len(write.data) - Path(name).stat().st_size
+        return growth > 0 and self.used_bytes() + growth > self.capacity_bytes
 
     def sync(self, name: str) -> None:
         if self._begin():
@@ -224,8 +247,13 @@ def mounted(disk: Disk) -> Iterator[None]:
     """Every database that the store opens meanwhile lies on the disk. At the end its power is cut."""
     name = f"torture-{id(disk)}"
     vfs = _Vfs(name, disk)
-    with patch(
-        "agent.store.files.sqlite3.connect", lambda path, **_: cast("sqlite3.Connection", _Connection(str(path), name))
+
+    def connect(path: Path, **_: object) -> sqlite3.Connection:
+        return cast("sqlite3.Connection", _Connection(str(path), name))
+
+    with (
+        patch("agent.store.files.sqlite3.connect", connect),
+        patch("agent.store.reserve.os.posix_fallocate", disk.allocate),
     ):
         try:
             with patch("sys.unraisablehook", lambda _: None):  # failures are the point, also where nobody can hear
@@ -241,6 +269,8 @@ def _as_sqlite3() -> Iterator[None]:
         yield
     except (apsw.CorruptError, apsw.NotADBError) as exc:
         raise sqlite3.DatabaseError(str(exc)) from exc
+    except apsw.FullError as exc:
+        raise sqlite3.OperationalError("database or disk is full") from exc
     except apsw.Error as exc:
         raise sqlite3.OperationalError(str(exc) or type(exc).__name__) from exc
 

@@ -62,9 +62,9 @@ async def write(
     recorder = await Recorder.open(config, KEYS.device, QuickClock())
     append = recorder.outbox.append
 
-    async def heard(records: Sequence[SealedRecord], *, critical: bool) -> None:
+    async def heard(records: Sequence[SealedRecord], *, critical: bool, for_crash: bool = False) -> None:
         hear(records, durable=False)
-        await append(records, critical=critical)
+        await append(records, critical=critical, for_crash=for_crash)
         hear(records, durable=True)
 
     recorder.outbox.append = heard  # type: ignore[method-assign]  # the ledger listens at the one door
