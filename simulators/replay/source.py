@@ -77,7 +77,6 @@ class ReplaySource:
             "backward_steps": sum(recording.backward_steps for recording in played),
             "clock_jumps": sum(recording.clock_jumps for recording in played),
             "files": len(played),
-            "refused": len(self.refused),
             "recorded_s": round(sum(recording.duration_ns for recording in played) / 1e9),
         }
 
