@@ -24,7 +24,7 @@ from agent.core.errors import BundleRejected, ConfigError, InputError, StoreErro
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event, ModelChanged
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.manifest import load_manifest
-from agent.core.paths import DBC, MODELS, PROMPTS
+from agent.core.paths import MODELS, PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
@@ -82,7 +82,7 @@ class _App:
         self._egress = EgressFilter(self._config.consent.purposes)
         self._pipeline = Pipeline(
             load_profile(self._config.profile),
-            [_find_dbc(name) for name in self._config.dbc],
+            [find_dbc(name) for name in self._config.dbc],
             limits=self._config.detect,
             sample_sources=hardware.samples,
             on_events=self._on_events,
@@ -330,9 +330,3 @@ def _read_receipt_key(config: Config) -> bytes:
     if not config.trust.insurer_receipt_key:
         raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
     return raw_bytes(read_key(Path(config.trust.insurer_receipt_key), parse_ed25519))
-
-
-def _find_dbc(name: str) -> Path:
-    """Return a path as given, else below firmware_config/dbc."""
-    path = Path(name)
-    return path if path.exists() else DBC / name

@@ -1,6 +1,6 @@
 """The car's hardware, as config says."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from agent.core.config import Config, Dongle
@@ -28,13 +28,17 @@ def open_hardware(
     notify: Notify = lambda _: None,
     polls: Sequence[Poll] = (),
     dids: Sequence[DidSpec] = (),
+    can_ids: Collection[int] | None = None,
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
-    polls and dids: what the vehicle profile wants from the diagnostics port. listen_only leaves out what transmits: the
+    polls and dids: what the vehicle profile wants from the diagnostics port; can_ids: the frames it decodes, None where
+    it cannot say. listen_only leaves out what transmits: the
     dongle. Buses are read through sockets that never send, either way.
     """
-    frames: list[FrameSource] = [open_can_source(bus, clock) for bus in config.buses]
+    frames: list[FrameSource] = [
+        open_can_source(bus, clock, index=index, can_ids=can_ids) for index, bus in enumerate(config.buses)
+    ]
     samples: list[SampleSource] = []
     on_window: Callable[[SignalWindow], None] = _ignore
     if config.dongle and not config.listen_only:

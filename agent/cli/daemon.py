@@ -8,10 +8,13 @@ from pathlib import Path
 import msgspec
 
 from agent import app
-from agent.core.config import load_config
+from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
+from agent.core.paths import find_dbc
 from agent.core.ports import Notice
-from agent.decode.profile import load_profile
+from agent.core.signals import SignalCatalog
+from agent.decode.profile import Profile, load_profile
+from agent.decode.table import build_table
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 
@@ -26,7 +29,8 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
         config = msgspec.structs.replace(config, listen_only=True)
     clock = SystemClock()
     profile = load_profile(config.profile)
-    hardware = open_hardware(config, clock, notify=_log_notice, polls=profile.polls, dids=profile.dids)
+    can_ids = _frames_of(profile, config)
+    hardware = open_hardware(config, clock, notify=_log_notice, polls=profile.polls, dids=profile.dids, can_ids=can_ids)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,6 +44,13 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
         raise AgentError(f"stopping took longer than stop_timeout_s = {config.stop_timeout_s:g}: cut short") from exc
     _log.info("stopped: %d sealed, %d waiting for a receipt", summary.sealed, summary.waiting)
     return 0
+
+
+def _frames_of(profile: Profile, config: Config) -> list[int] | None:
+    """Identifiers for the kernel's filters. None for J1939: they match whole identifiers, and senders vary."""
+    if profile.j1939:
+        return None
+    return build_table(profile, [find_dbc(name) for name in config.dbc], SignalCatalog()).identifiers()
 
 
 async def _limit_stop(stop: asyncio.Event, deadline: asyncio.Timeout, limit_s: float) -> None:

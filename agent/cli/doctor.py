@@ -11,7 +11,7 @@ from rich.console import Console
 from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
 from agent.core.keys import parse_ed25519, parse_x25519, read_key
-from agent.core.paths import DBC
+from agent.core.paths import find_dbc
 from agent.core.ports import FrameSource, SampleSource
 from agent.core.signals import SignalCatalog
 from agent.decode.profile import load_profile
@@ -53,8 +53,7 @@ async def examine(config_path: Path) -> int:
 def _examine_files(config: Config) -> Iterator[Finding]:
     try:
         catalog = SignalCatalog()
-        paths = [Path(name) if Path(name).exists() else DBC / name for name in config.dbc]
-        build_table(load_profile(config.profile), paths, catalog)
+        build_table(load_profile(config.profile), [find_dbc(name) for name in config.dbc], catalog)
         yield True, f"profile {config.profile}: {len(catalog)} signals"
     except AgentError as exc:
         yield False, f"profile {config.profile}: {exc}"

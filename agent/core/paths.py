@@ -11,3 +11,9 @@ DBC: Final = FIRMWARE_CONFIG / "dbc"
 OBD_PIDS: Final = FIRMWARE_CONFIG / "obd_pids.toml"
 QUALITY: Final = FIRMWARE_CONFIG / "quality.toml"
 MODELS: Final = ROOT / "models"
+
+
+def find_dbc(name: str) -> Path:
+    """Return a path as given where it exists, else below firmware_config/dbc."""
+    path = Path(name)
+    return path if path.exists() else DBC / name

@@ -93,3 +93,8 @@ class SignalTable:
     has_range: bool
     has_gates: bool
     has_sentinels: bool
+
+    def identifiers(self) -> list[int]:
+        """Every frame that gives signals, as FrameBatch.keys() tells them: 11 bits, or 29 with bit 31 set."""
+        unknown = self.standard[-1]
+        return [*np.flatnonzero(self.standard[:-1] != unknown).tolist(), *self.extended_key[:-1].tolist()]

@@ -11,7 +11,7 @@ from agent.core.errors import InputError
 from agent.core.frames import ERROR_FRAME, EXTENDED, REMOTE, Frame, FrameBatch, batch_of, empty_batch
 from agent.core.signals import Quality, SignalCatalog
 from agent.decode.decode import decode_batch, decode_large
-from agent.decode.profile import Mapping, Profile
+from agent.decode.profile import Mapping, Profile, load_profile
 from agent.decode.small import Decoded
 from agent.decode.table import SignalTable, build_table
 
@@ -284,3 +284,9 @@ def test_multiplexing_that_goes_round_in_circles(make: Callable[..., tuple[Signa
             ' SG_ Deep m0 : 16|8@1+ (1,0) [0|0] "" ECU\n\n'
             "SG_MUL_VAL_ 256 Inner Inner 1-1;\nSG_MUL_VAL_ 256 Deep Inner 3-200;\n"
         )
+
+
+def test_a_table_names_the_frames_it_needs() -> None:
+    table = build_table(load_profile("generic"), [], SignalCatalog())
+    assert {0x7E8, 0x7EF, 0x98DAF110} <= set(table.identifiers())
+    assert 0x123 not in table.identifiers()
