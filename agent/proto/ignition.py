@@ -169,6 +169,12 @@ class Ignition:
         return recent and not self._fallen and self._last_on_v is not None
 
     def _look_for_rise(self, volts: float, t_ns: int) -> None:
+        peak = max(seen for seen_ns, seen in self._voltages if seen_ns >= t_ns - PEAK_NS)
+        if volts <= peak - FALL_V:  # it was up, unnoticed or not believed (locked), and is coming down: a new rest
+            self._rest_v, self._risen = volts, False
+            self._voltages.clear()
+            self._voltages.append((t_ns, volts))
+            return
         rest = volts if self._rest_v is None else self._rest_v
         self._rest_v = min(volts, rest)
         self._stood = self._stood and volts >= CHARGING_V
@@ -194,6 +200,8 @@ class Ignition:
         return min(volts) >= STEADY_V and decline < DECLINE_V
 
     def _strong(self, t_ns: int) -> None:
+        if not self.is_on(t_ns):
+            self._last_on_v = None  # of an earlier drive: says nothing about a fall in this one
         self._weak_wakes.clear()
         self._locks_in_row = 0
         self._moved_ns, self._stood = t_ns, False

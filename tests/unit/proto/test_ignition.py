@@ -126,3 +126,15 @@ def test_a_charger_is_taken_for_a_driver_for_half_an_hour_at_most() -> None:
     volts(ignition, 4 * 3600, 4 * 3600 + 60, 12.9)
     volts(ignition, 4 * 3600 + 60, 4 * 3600 + 70, 14.2)
     assert ignition.is_on((4 * 3600 + 70) * S)
+
+
+def test_a_supply_that_comes_down_as_a_lock_ends_is_no_rise() -> None:
+    ignition = Ignition()
+    ignition._lock(0)
+    volts(ignition, 0, 60, 12.1)
+    volts(ignition, 60, 3600, 14.4)
+    assert not ignition.is_on(3600 * S)
+    volts(ignition, 3600, 3700, 13.4)
+    assert ignition.on_until_ns is None
+    volts(ignition, 3700, 3702, 14.2)
+    assert ignition.is_on(3702 * S)
