@@ -24,6 +24,7 @@ from fleet.bundle import make_manifest
 from fleet.push import push
 from fleet.receiver.intake import Intake, Outcome
 from fleet.receiver.keys import ReceiverKeys
+from fleet.receiver.receipts import make_receipts
 from fleet.receiver.service import serve
 from fleet.receiver.store import ReceiverStore
 from fleet.reports import Report, find_report, newest_ns
@@ -207,14 +208,21 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device")
     parser.add_argument("file", type=Path, help="a CBOR sequence of envelopes: what `outrider verify` reads")
     parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--receipts", type=Path, help="also write signed receipts for them here")
+    parser.add_argument("--keys", type=Path, help="the insurer's key directory; needed with --receipts")
 
     def run(args: argparse.Namespace) -> int:
+        if args.receipts and not args.keys:
+            raise InputError("--receipts needs --keys: they are signed")
         store = _open_store(args.database)
         try:
             envelopes = store.envelopes(args.device)
             args.file.write_bytes(b"".join(envelopes))
+            if args.receipts:
+                keys = ReceiverKeys.open(args.keys)
+                args.receipts.write_bytes(make_receipts(store, keys, args.device, now_ns=time.time_ns()))
         except OSError as exc:
-            raise InputError(f"{args.file}: {exc.strerror}") from exc
+            raise InputError(f"{exc.filename or args.file}: {exc.strerror}") from exc
         finally:
             store.close()
         print(f"{args.device}: {len(envelopes)} records to {args.file}")

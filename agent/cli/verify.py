@@ -7,19 +7,28 @@ from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from agent.core.errors import InputError
+from agent.cli.opening import open_all, read_receipts
+from agent.core.errors import InputError, SealError
 from agent.core.keys import parse_ed25519, read_key
 from agent.core.records import GENESIS, parse_envelope
 from agent.store.chain import ChainReport, split_envelopes, verify_chain
-from agent.store.seal import open_record
 from drivers.keystore import open_x25519
 
 
-def verify(paths: Sequence[Path], *, device_key: Path, key: Path | None = None) -> int:
+def verify(
+    paths: Sequence[Path],
+    *,
+    device_key: Path,
+    key: Path | None = None,
+    receipts: Path | None = None,
+    receipt_key: Path | None = None,
+) -> int:
     """Check all records of the files, in the order given, as one chain. Returns 0 where it is sound, 1 where not.
 
-    device_key is the device's public key. Its signatures lie below the encryption: they are checked only with key, the
-    private key of a recipient. Raises InputError where a file or key cannot be used.
+    device_key is the device's public key. Its signatures and dates lie below the encryption: they are checked only with
+    key, the private key of a recipient. receipts is a CBOR sequence of the insurer's receipts, receipt_key the public
+    key that signed them: only they show that records are missing at the end. Raises InputError where a file or key
+    cannot be used.
     """
     public = read_key(device_key, parse_ed25519)
     private = None if key is None else open_x25519(key)
@@ -27,17 +36,28 @@ def verify(paths: Sequence[Path], *, device_key: Path, key: Path | None = None) 
     envelopes = [envelope for _, part in files for envelope in part]
     if not envelopes:
         raise InputError(f"no records in {', '.join(map(str, paths))}")
+    receipted = read_receipts(receipts, receipt_key, device=_device_of(envelopes[0])) if receipts else []
     if private is None:
-        report = verify_chain(envelopes)
+        report = verify_chain(envelopes, receipted=receipted)
     else:
-        report = verify_chain(envelopes, check=lambda envelope: open_record(envelope, private, public))
+        verdicts = open_all(envelopes, private, public)
+        report = verify_chain(envelopes, check=lambda _: next(verdicts).told(), receipted=receipted)
     signatures = "signatures verified" if key else "signatures not checked: they need a recipient's key (--key)"
     print(f"{report.records} of {len(envelopes)} records fit together, {report.boots} boots; {signatures}")
     _print_start(envelopes[0], report)
+    if receipts:
+        print(f"compared with {len(receipted)} ranges that the insurer has signed for")
     if report.finding is None:
         return 0
     print(f"{_file_of(files, report.finding.index)}: {report.finding}")
     return 1
+
+
+def _device_of(envelope: bytes) -> str:
+    try:
+        return parse_envelope(envelope)[0].device
+    except SealError as exc:
+        raise InputError(f"the first record cannot be read: {exc}") from exc
 
 
 def _list_files(paths: Sequence[Path]) -> list[Path]:

@@ -3,16 +3,18 @@
 Without keys this shows that envelopes fit each other; that the device made them is what `check` (signatures) adds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from agent.core.cose import item_end
 from agent.core.errors import InputError, ProtocolError, SealError
-from agent.core.records import GENESIS, Header, Position, digest_of, parse_envelope
+from agent.core.records import GENESIS, Header, Position, Range, Told, digest_of, parse_envelope
 
-Fault = Literal["deleted", "inserted", "reordered", "altered"]
+Fault = Literal["deleted", "inserted", "reordered", "altered", "back-dated", "truncated"]
+
+_CLOCK_STEP_NS: Final = 60_000_000_000  # a clock that is synchronised may be set, by less than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +41,103 @@ class ChainReport:
     finding: Finding | None
 
 
-def verify_chain(envelopes: Sequence[bytes], *, check: Callable[[bytes], object] = lambda _: None) -> ChainReport:
-    """Walk envelopes in their order. check may open and verify each one, raising SealError where that fails.
+@dataclass(frozen=True, slots=True)
+class Date:
+    """What an opened record says of its time: UTC in ns, and UTC minus its boot's monotonic time."""
 
-    The first envelope may be any record: what came before it is not judged. The end cannot be judged either:
-    only a receipt or a later record shows that something followed.
+    wall_ns: int
+    offset_ns: int
+
+
+def date_of(told: Told) -> Date | None:
+    """Date of an opened record, None where its clock was not synchronised."""
+    if told.wall_ns is None or told.wall_offset_ns is None:
+        return None
+    return Date(told.wall_ns, told.wall_offset_ns)
+
+
+def verify_chain(
+    envelopes: Sequence[bytes],
+    *,
+    check: Callable[[bytes], object] = lambda _: None,
+    receipted: Sequence[Range] = (),
+) -> ChainReport:
+    """Walk envelopes in their order. check may open and verify each one, raising SealError, and return its Date.
+
+    The first envelope may be any record: what came before it is not judged. The end can be judged by receipted only,
+    the ranges that the insurer has signed for.
     """
     links: list[_Link] = []
     for index, envelope in enumerate(envelopes):
         try:
             header, _ = parse_envelope(envelope)
-            check(envelope)
+            date = check(envelope)
         except SealError as exc:
-            return _report(links, Finding("altered", index, None, str(exc)))
-        links.append(_Link(header, digest_of(envelope)))
+            opened = _judge_all(links, receipted)
+            return opened if opened.finding else _report(links, Finding("altered", index, None, str(exc)))
+        links.append(_Link(header, digest_of(envelope), date if isinstance(date, Date) else None))
+    report = _judge_all(links, receipted)
+    if report.finding is None and (finding := _truncated(links, receipted)) is not None:
+        return _report(links, finding)
+    return report
+
+
+def _judge_all(links: "Sequence[_Link]", receipted: Sequence[Range]) -> ChainReport:
+    """Up to the first finding."""
     seen: set[Position] = set()
-    for index in range(1, len(links)):
-        seen.add(links[index - 1].position)
-        finding = _judge(links, index, seen)
+    places = {link.position: index for index, link in enumerate(links)}
+    signed = {Position(part.boot, part.last): part.digest for part in receipted}
+    calendar = _Calendar()
+    for index, link in enumerate(links):
+        if index:
+            seen.add(links[index - 1].position)
+        finding = _judge(links, index, seen, places) if index else None
+        if finding is None and signed.get(link.position, link.digest) != link.digest:
+            finding = Finding("altered", index, link.position, "the insurer has signed for another record here")
+        finding = finding or calendar.judge(index, link)
         if finding is not None:
             return _report(links[:index], finding)
     return _report(links, None)
+
+
+class _Calendar:
+    """Tells a record whose wall time runs against the chain. Within a boot two clocks are compared, not two events."""
+
+    def __init__(self) -> None:
+        self._boot = 0
+        self._offset_ns: int | None = None
+        self._latest_ns: int | None = None  # of the boots before
+        self._latest_here_ns: int | None = None
+
+    def judge(self, index: int, link: "_Link") -> Finding | None:
+        if link.position.boot != self._boot:
+            latest = [ns for ns in (self._latest_ns, self._latest_here_ns) if ns is not None]
+            self._boot, self._offset_ns, self._latest_here_ns = link.position.boot, None, None
+            self._latest_ns = max(latest, default=None)
+        date = link.date
+        if date is None:
+            return None
+        late_ns = 0 if self._offset_ns is None else self._offset_ns - date.offset_ns
+        if self._latest_ns is not None:
+            late_ns = max(late_ns, self._latest_ns - date.wall_ns)
+        if late_ns > _CLOCK_STEP_NS:
+            detail = f"its clock says {late_ns / 1e9:.0f} s less than that of records before it"
+            return Finding("back-dated", index, link.position, detail)
+        self._offset_ns = date.offset_ns
+        self._latest_here_ns = max(date.wall_ns, self._latest_here_ns or date.wall_ns)
+        return None
+
+
+def _truncated(links: "Sequence[_Link]", receipted: Sequence[Range]) -> Finding | None:
+    """Whether the insurer has signed for records behind the last one."""
+    last = links[-1].position if links else Position(0, 0)
+    behind = sorted(part for part in receipted if Position(part.boot, part.last) > last)
+    if not behind:
+        return None
+    boot, first = behind[0].boot, behind[0].first
+    missing = Position(boot, max(first, last.sequence + 1) if boot == last.boot else first)
+    count = sum(part.last - max(part.first, missing.sequence if part.boot == boot else 1) + 1 for part in behind)
+    return Finding("truncated", len(links), missing, f"the insurer has signed for {count} more records from there on")
 
 
 def split_envelopes(data: bytes) -> Iterator[bytes]:
@@ -78,6 +156,7 @@ def split_envelopes(data: bytes) -> Iterator[bytes]:
 class _Link:
     header: Header
     digest: bytes
+    date: Date | None
 
     @property
     def position(self) -> Position:
@@ -92,7 +171,9 @@ def _report(links: Sequence[_Link], finding: Finding | None) -> ChainReport:
     return ChainReport(len(links), len({link.position.boot for link in links}), restarts, finding)
 
 
-def _judge(links: Sequence[_Link], index: int, seen: AbstractSet[Position]) -> Finding | None:
+def _judge(
+    links: Sequence[_Link], index: int, seen: AbstractSet[Position], places: Mapping[Position, int]
+) -> Finding | None:
     """What is wrong between a record and the one before it, both unobjectionable until here."""
     before, here = links[index - 1], links[index]
     if here.header.device != before.header.device:
@@ -106,27 +187,29 @@ def _judge(links: Sequence[_Link], index: int, seen: AbstractSet[Position]) -> F
     boot, sequence = before.position
     expected = Position(boot, sequence + 1)
     if here.position.boot > boot and here.position.sequence == 1:
-        return _judge_boot(links, index, expected)
+        return _judge_boot(links, index, expected, places)
     if here.position != expected:
         missing = expected if here.position.boot == boot else Position(here.position.boot, 1)
-        return _missing(links, index, missing)
+        return _missing(links, index, missing, places)
     if here.follows(before):
         return None
     return _altered(links, index)
 
 
-def _judge_boot(links: Sequence[_Link], index: int, expected: Position) -> Finding | None:
+def _judge_boot(
+    links: Sequence[_Link], index: int, expected: Position, places: Mapping[Position, int]
+) -> Finding | None:
     """The first record of a boot follows the last one of the boot before, or begins a new chain."""
     before, here = links[index - 1], links[index]
     if here.follows(before) or here.header.previous == GENESIS:
         return None
     if any(here.follows(link) for link in links):
         return Finding("reordered", index, here.position, "another record should stand before it")
-    return _missing(links, index, expected)
+    return _missing(links, index, expected, places)
 
 
-def _missing(links: Sequence[_Link], index: int, position: Position) -> Finding:
-    if any(link.position == position for link in links[index + 1 :]):
+def _missing(links: Sequence[_Link], index: int, position: Position, places: Mapping[Position, int]) -> Finding:
+    if places.get(position, -1) > index:
         return Finding("reordered", index, links[index].position, "records that belong before it stand behind it")
     return Finding("deleted", index, position, "the next record there is one further on")
 

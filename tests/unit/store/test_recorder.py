@@ -45,12 +45,12 @@ class FailingDisk:
         self._append = recorder.outbox.append
         recorder.outbox.append = self.append  # type: ignore[method-assign]  # a disk fails below the port
 
-    async def append(self, records: Sequence[SealedRecord], *, critical: bool) -> None:
+    async def append(self, records: Sequence[SealedRecord], *, critical: bool, for_crash: bool = False) -> None:
         self.batches.append(list(records))
         if self.failures:
             self.failures -= 1
             raise StoreError("no space left on device")
-        await self._append(records, critical=critical)
+        await self._append(records, critical=critical, for_crash=for_crash)
 
 
 async def test_everything_put_is_committed_by_close_the_crash_first(tmp_path: Path) -> None:
