@@ -4,11 +4,10 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
 
 from agent.core import vss
 from agent.core.errors import AgentError
-from simulators.arguments import pace
+from simulators.arguments import Parser, pace, seed
 from simulators.can import INTERFACES, CarBus
 from simulators.clock import ManualClock
 from simulators.drive import CarDrive
@@ -51,15 +50,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"simulators: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m simulators",
         description="Run the simulated car alone. "
         "Also: `list` the scenarios; `run NAME`: the same as --scenario NAME; "
@@ -67,17 +59,11 @@ def _parser() -> argparse.ArgumentParser:
         "`demo`: car, agent and cloud; `dongle`: an ELM327 adapter.",
     )
     parser.add_argument("--scenario", default="commute", metavar="NAME", help="a name from `list`, or a .toml file")
-    parser.add_argument("--seed", type=_seed, default=7, metavar="N")
+    parser.add_argument("--seed", type=seed, default=7, metavar="N")
     parser.add_argument("--interface", default="virtual", choices=INTERFACES, help="python-can interface to send on")
     parser.add_argument("--channel", default=None, metavar="C", help="such as vcan0 or 239.74.163.2")
     parser.add_argument("--pace", type=pace, default=1.0, metavar="X", help="1 is real time, 0 as fast as possible")
     return parser
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
-    return int(text)
 
 
 def _print_list() -> None:

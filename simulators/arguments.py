@@ -1,6 +1,22 @@
 """What the simulators' command lines understand alike."""
 
 import argparse
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit; the line begins with the command's name."""
+        self.exit(2, f"{self.prog.removeprefix('python -m ')}: {message}\n")
+
+
+def seed(text: str) -> int:
+    """A whole number from 0. Raises ArgumentTypeError."""
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: a whole number from 0")
+    return int(text)
 
 
 def pace(text: str) -> float:

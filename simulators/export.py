@@ -12,6 +12,7 @@ from can.io.generic import MessageWriter
 
 from agent.core.errors import AgentError, InputError
 from agent.core.frames import EXTENDED
+from simulators.arguments import Parser, seed
 from simulators.world import Drive, load_scenario, simulate
 from simulators.world.frames import encode_drive
 
@@ -86,10 +87,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m simulators export", description=__doc__)
+    parser = Parser(prog="python -m simulators export", description=__doc__)
     parser.add_argument("scenario", metavar="NAME", help="a name from `list`, or a .toml file")
     parser.add_argument("--format", choices=sorted(_FORMATS), default="candump")
     parser.add_argument("--output", type=Path, metavar="FILE", help="NAME with the format's suffix without it")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="FILE.truth.json without it")
-    parser.add_argument("--seed", type=int, choices=range(1 << 31), default=7, metavar="N")
+    parser.add_argument("--seed", type=seed, default=7, metavar="N")
     return parser

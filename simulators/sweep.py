@@ -15,6 +15,7 @@ from agent.core.events import Event
 from agent.core.paths import DBC
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
+from simulators.arguments import Parser
 from simulators.clock import ManualClock
 from simulators.gnss import SimulatedGnss
 from simulators.hardware import PROFILE
@@ -170,7 +171,7 @@ def _details(outcome: Outcome, seed: int) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m simulators sweep", description=__doc__)
+    parser = Parser(prog="python -m simulators sweep", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all of them without a name")
     parser.add_argument("--small", action="store_true", help="one seed of each, and an hour of healthy commutes")
     parser.add_argument("--param", action="append", default=[], metavar="KEY=V[,V]", help="such as mass=1200,2400")

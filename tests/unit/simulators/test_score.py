@@ -119,4 +119,6 @@ def test_a_sweep_that_cannot_be_is_told_and_exit_code_2(
     except SystemExit as exc:
         code = int(exc.code or 0)
     assert code == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from agent.core.config import Config
 from agent.core.errors import ConfigError, InputError
 from simulators.world import load_scenario, scenario_names, simulate
-from simulators.world.scenario import Collision, HarshBrake
+from simulators.world.scenario import Collision, Event, HarshBrake
 
 HEAD = 'name = "x"\ndescription = "y"\nduration_s = 10\n'
 
@@ -62,3 +63,17 @@ def test_a_car_without_a_plan_stands(tmp_path: Path) -> None:
     drive = simulate(load_scenario(write(tmp_path, "")), 1)
     assert float(drive.signals["Vehicle.Speed"][1].max()) == 0
     assert drive.truth == ()
+
+
+def test_the_scenario_of_the_documentation_is_told_as_it_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.split("```toml\n")[1].split("```")[0])
+    drive = simulate(load_scenario(str(path)), 7)
+    assert [truth.kind for truth in drive.truth] == ["trip_started", "road_impact", "harsh_driving", "trip_ended"]
+
+
+def test_the_documentation_names_every_kind() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    missing = [kind for kind in (str(e.__struct_config__.tag) for e in get_args(Event)) if f"`{kind}`" not in text]
+    assert missing == []
