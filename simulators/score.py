@@ -16,7 +16,7 @@ TRIPS: Final = "trips"  # a family of their own: every drive has them, and they 
 
 _TOLERANCE_S: Final = {"collision": 0.3, "road_impact": 0.3, "harsh_driving": 1.0, "battery_alarm": 8.0}
 _TOLERANCE_OTHER_S: Final = 5.0
-_SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault")
+_SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
 _NO_VERDICT: Final = frozenset({"agent_started", "agent_stopped", "source_changed", "model_changed", "feedback"})
 
 

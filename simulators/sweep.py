@@ -137,7 +137,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[Scenario, int, str]]:
     """Which drives with which seeds. Raises InputError or ConfigError."""
     if options.names:
         scenarios = list(_vary([load_scenario(name) for name in options.names], options.param))
-        seeds, commutes = options.seeds or range(1), 0
+        seeds, commutes = options.seeds or range(7, 8), 0
     else:
         scenarios = list(_vary([load_scenario(name) for name in scenario_names()], options.param))
         seeds = options.seeds or range(7, 8 if options.small else 17)

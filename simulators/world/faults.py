@@ -16,6 +16,10 @@ from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S
 from simulators.world.happenings import (
     AlternatorFault,
     BeltOpen,
+    BusFlood,
+    BusFuzz,
+    BusReplay,
+    BusSilence,
     Charging,
     ContactResistance,
     CoolantLoss,
@@ -87,6 +91,9 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
                 yield "sensor_fault", event.at_s, {"signal": event.signal, "fault": event.fault}
             case GnssSpoof():
                 yield "gnss_spoofed", event.at_s, {}
+            case BusFlood() | BusFuzz() | BusReplay() | BusSilence():
+                lost = isinstance(event, BusSilence) and not event.message
+                yield "bus_lost" if lost else "bus_attack", event.at_s, {"attack": str(event.__struct_config__.tag)}
             case HvilOpen():
                 yield "hvil_open", event.at_s, {}
             case InsulationLoss() if event.kohm < _INSULATION_KOHM:

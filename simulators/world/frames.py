@@ -12,6 +12,7 @@ from agent.core import vss
 from agent.core.errors import InputError
 from agent.core.frames import EXTENDED, FrameBatch, concatenate
 from agent.core.paths import DBC
+from simulators.world.attacks import attack
 from simulators.world.grid import Floats, stream, to_ns
 from simulators.world.packing import Bytes, pack
 from simulators.world.scenario import CELL_COUNT, Collision, IgnitionOff
@@ -60,8 +61,10 @@ def load_database() -> Database:
 def encode_drive(drive: Drive) -> FrameBatch:
     """Every frame of the drive in the order of time, until the bus falls asleep."""
     rng = stream(drive.seed, "frames")
-    frames = concatenate([_encode(message, drive, rng) for message in load_database().messages])
-    return frames[np.argsort(frames.t_ns, kind="stable")]
+    messages = load_database().messages
+    frames = concatenate([_encode(message, drive, rng) for message in messages])
+    in_order = frames[np.argsort(frames.t_ns, kind="stable")]
+    return attack(drive, in_order, {message.name: message.frame_id for message in messages})
 
 
 def _encode(message: Message, drive: Drive, rng: np.random.Generator) -> FrameBatch:

@@ -11,7 +11,7 @@ CELL_STEP_S: Final = 0.1  # of cell voltages
 
 Floats = npt.NDArray[np.float64]
 
-_STREAMS: Final = ("imu", "road", "gnss", "pack", "signals", "frames", "commute", "driver", "shake", "more")
+_STREAMS: Final = ("imu", "road", "gnss", "pack", "signals", "frames", "commute", "driver", "shake", "more", "attack")
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -216,6 +216,35 @@ class GnssSpoof(Lasting, frozen=True, kw_only=True, tag="gnss_spoof"):
     bearing_deg: Annotated[float, Meta(ge=0, lt=360)] = 90.0
 
 
+# The bus
+
+
+class BusFlood(Lasting, frozen=True, kw_only=True, tag="bus_flood"):
+    """Frames of the highest priority crowd the others out; this share of them is lost."""
+
+    frames_per_s: Annotated[float, Meta(ge=1, le=20_000)] = 3000.0
+    lost_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
+
+
+class BusFuzz(Lasting, frozen=True, kw_only=True, tag="bus_fuzz"):
+    """Random bytes under random identifiers."""
+
+    frames_per_s: Annotated[float, Meta(ge=1, le=20_000)] = 500.0
+
+
+class BusSilence(Lasting, frozen=True, kw_only=True, tag="bus_silence"):
+    """A message is suspended; without a name the whole bus is off."""
+
+    message: str = ""
+
+
+class BusReplay(Lasting, frozen=True, kw_only=True, tag="bus_replay"):
+    """Another node speaks in a message's place, at its times: what the message said back_s earlier."""
+
+    message: str
+    back_s: Annotated[float, Meta(gt=0, le=3600)] = 20.0
+
+
 # The traction battery
 
 
@@ -275,4 +304,5 @@ BoxEvent = Rollover | DoorSlam | Knock | Drop | LooseMount | CarWash | Tilt | To
 CarEvent = TyreLeak | Crank | AlternatorFault | SmartAlternator | Drain | DoorOpen | BeltOpen | Misfire | LeanMixture
 SensorEvent = SensorFault | GnssOutage | GnssSpoof
 PackEvent = WeakCell | MicroShort | ContactResistance | CoolantLoss | Runaway | Charging | InsulationLoss | HvilOpen
-MoreEvents = RoadEvent | BoxEvent | CarEvent | SensorEvent | PackEvent
+BusEvent = BusFlood | BusFuzz | BusSilence | BusReplay
+MoreEvents = RoadEvent | BoxEvent | CarEvent | SensorEvent | BusEvent | PackEvent

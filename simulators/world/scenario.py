@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 SCENARIOS: Final = Path(__file__).resolve().parents[1] / "scenarios"
-Family = Literal["driving", "crash", "road", "box", "battery", "electrics", "tyres", "cabin", "engine", "sensors"]
+Family = Literal[
+    "driving", "crash", "road", "box", "battery", "electrics", "tyres", "cabin", "engine", "sensors", "bus"
+]
 
 
 class Car(Section, frozen=True, kw_only=True):

@@ -1,5 +1,8 @@
 """Every kind of happening does in the signals what its truth says."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,13 @@ from agent.core import vss
 from agent.core.errors import InputError
 from simulators.world import Drive, load_scenario, scenario_names, simulate
 from simulators.world.body import ABS, DOORS, HVIL, MIL, TRIM_LONG, TYRES
+from simulators.world.frames import encode_drive, load_database
 from simulators.world.happenings import (
     AlternatorFault,
+    BusFlood,
+    BusFuzz,
+    BusReplay,
+    BusSilence,
     Charging,
     Crank,
     DoorOpen,
@@ -166,3 +174,59 @@ def test_gnss_is_lost_and_led_astray() -> None:
     led = drive(GnssSpoof(at_s=20, speed_mps=50, bearing_deg=0))
     assert (led.gnss.latitude[-1] - honest.gnss.latitude[-1]) * 111_320 == pytest.approx(2000, rel=0.01)
     assert told(led) == [("gnss_spoofed", 20.0)]
+
+
+def test_the_bus_is_flooded_fuzzed_and_silenced() -> None:
+    quiet = encode_drive(drive())
+    flooded = encode_drive(drive(BusFlood(at_s=20, duration_s=10, frames_per_s=2000, lost_share=0.5)))
+    span = (flooded.t_ns >= 20e9) & (flooded.t_ns < 30e9)
+    usual = int(((quiet.t_ns >= 20e9) & (quiet.t_ns < 30e9)).sum())
+    assert int((flooded.can_id[span] == 0).sum()) == 20_000
+    assert int((flooded.can_id[span] != 0).sum()) == pytest.approx(usual / 2, rel=0.1)
+    fuzzed = encode_drive(drive(BusFuzz(at_s=20, duration_s=10, frames_per_s=300)))
+    assert len(fuzzed) == len(quiet) + 3000
+    assert (np.diff(fuzzed.t_ns) >= 0).all()
+    off = encode_drive(drive(BusSilence(at_s=20, duration_s=10)))
+    assert len(off) == len(quiet) - usual
+    with pytest.raises(InputError, match="x: the bus has no message SPED; it has BODY"):
+        encode_drive(drive(BusSilence(at_s=20, message="SPED")))
+
+
+def test_a_masquerading_node_says_what_the_message_said_before() -> None:
+    number = load_database().get_message_by_name("SPEED").frame_id
+    honest, lying = encode_drive(drive()), encode_drive(drive(BusReplay(at_s=40, message="SPEED", back_s=38.5)))
+    assert (honest.t_ns == lying.t_ns).all()
+    changed = (honest.data != lying.data).any(axis=1)
+    assert set(lying.can_id[changed].tolist()) == {number}
+    assert lying.t_ns[changed].min() >= 40e9
+    rows = lying.can_id == number
+    t_s = lying.t_ns[rows] / 1e9
+    first, again = lying.data[rows][np.searchsorted(t_s, 1.6)], lying.data[rows][np.searchsorted(t_s, 40.1)]
+    assert first[:4].tolist() == again[:4].tolist()
+
+
+def test_a_seed_gives_the_same_frames_in_another_process() -> None:
+    code = (
+        "import hashlib\n"
+        "from simulators.world import load_scenario, simulate\n"
+        "from simulators.world.frames import encode_drive\n"
+        "whole = hashlib.sha256()\n"
+        "for name in ('bus_fuzz', 'runaway_spreads', 'loose_mount', 'gnss_spoofed', 'misfire'):\n"
+        "    drive = simulate(load_scenario(name), 11)\n"
+        "    frames = encode_drive(drive)\n"
+        "    for array in (frames.t_ns, frames.data, drive.imu.acceleration, drive.gnss.longitude):\n"
+        "        whole.update(array.tobytes())\n"
+        "    whole.update(repr(drive.truth).encode())\n"
+        "print(whole.hexdigest())"
+    )
+    hashes = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONHASHSEED": s},
+        ).stdout
+        for s in ("1", "2")
+    ]
+    assert hashes[0] == hashes[1]

@@ -1,0 +1,85 @@
+"""What an attacker, or a broken node, does to the frames of the bus."""
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.errors import InputError
+from agent.core.frames import DATA_SIZE, FrameBatch, concatenate
+from simulators.world.grid import stream, to_ns
+from simulators.world.happenings import BusFlood, BusFuzz, BusReplay, BusSilence
+from simulators.world.types import Drive
+
+_ID_COUNT = 2048
+
+
+def attack(drive: Drive, frames: FrameBatch, ids: dict[str, int]) -> FrameBatch:
+    """Frames in the order of time, as they come out of the attacks; ids: message name -> identifier.
+
+    Raises InputError where an event names a message the bus has not.
+    """
+    rng = stream(drive.seed, "attack")
+    for event in drive.scenario.events:
+        if not isinstance(event, BusFlood | BusFuzz | BusReplay | BusSilence):
+            continue
+        inside = (frames.t_ns >= event.at_s * 1e9) & (frames.t_ns < event.until_s * 1e9)
+        end_s = min(event.until_s, drive.sleep_ns / 1e9)
+        match event:
+            case BusSilence():
+                frames = frames[~(inside & _of(event.message, frames, ids, drive))]
+            case BusReplay():
+                frames = _replay(event, frames, _of(event.message, frames, ids, drive), inside)
+            case BusFlood():
+                lost = inside & (rng.random(len(frames)) < event.lost_share)
+                count = round(max(end_s - event.at_s, 0) * event.frames_per_s)
+                t_s = event.at_s + np.arange(count) / event.frames_per_s
+                flood = _made(t_s, np.zeros(count, np.uint32), np.zeros((count, 8), np.uint8))
+                frames = _merge(frames[~lost], flood)
+            case BusFuzz():
+                count = round(max(end_s - event.at_s, 0) * event.frames_per_s)
+                t_s = np.sort(rng.uniform(event.at_s, max(end_s, event.at_s), count))
+                data = rng.integers(0, 256, (count, 8), np.uint8)
+                frames = _merge(frames, _made(t_s, rng.integers(0, _ID_COUNT, count, np.uint32), data))
+    return frames
+
+
+def _of(message: str, frames: FrameBatch, ids: dict[str, int], drive: Drive) -> npt.NDArray[np.bool_]:
+    """Rows of a message; all rows without a name."""
+    if message and message not in ids:
+        raise InputError(f"{drive.scenario.name}: the bus has no message {message}; it has {', '.join(sorted(ids))}")
+    return frames.can_id == ids[message] if message else np.ones(len(frames), np.bool_)
+
+
+def _replay(
+    event: BusReplay, frames: FrameBatch, mine: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]
+) -> FrameBatch:
+    """The message's frames inside keep their times and carry what it said back_s earlier."""
+    before = np.searchsorted(frames.t_ns[mine], frames.t_ns[mine & inside] - round(event.back_s * 1e9))
+    data = frames.data.copy()
+    data[mine & inside] = frames.data[mine][before]
+    return FrameBatch(
+        t_ns=frames.t_ns,
+        bus=frames.bus,
+        can_id=frames.can_id,
+        flags=frames.flags,
+        length=frames.length,
+        data=data,
+    )
+
+
+def _made(t_s: npt.NDArray[np.float64], can_id: npt.NDArray[np.uint32], data: npt.NDArray[np.uint8]) -> FrameBatch:
+    count = len(t_s)
+    wide = np.zeros((count, DATA_SIZE), np.uint8)
+    wide[:, :8] = data
+    return FrameBatch(
+        t_ns=to_ns(t_s),
+        bus=np.zeros(count, np.uint8),
+        can_id=can_id,
+        flags=np.zeros(count, np.uint8),
+        length=np.full(count, 8, np.uint8),
+        data=wide,
+    )
+
+
+def _merge(frames: FrameBatch, more: FrameBatch) -> FrameBatch:
+    both = concatenate([frames, more])
+    return both[np.argsort(both.t_ns, kind="stable")]
