@@ -10,7 +10,6 @@ synced like everything else, because the sync that fails for them could be one w
 """
 
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -25,7 +24,7 @@ from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord, digest_of
 from agent.store.files import NAME, ROW_BYTES, TABLES, connect, lock, read_count, write_count
 from agent.store.quota import Shed, crash_reserve_bytes, shed
-from agent.store.rebuild import Damage, build, finish, is_sound, set_aside
+from agent.store.rebuild import Damage, build, checksum, finish, is_sound, set_aside
 from agent.store.reserve import Reserve
 
 T = TypeVar("T")
@@ -173,7 +172,7 @@ class Database:
             now_ns = self._now_ns()
             for priority, table in TABLES.items():
                 rows = [
-                    (_place(r.position), r.payload, zlib.crc32(r.payload), now_ns)
+                    (place := _place(r.position), r.payload, checksum(place, r.payload), now_ns)
                     for r in records
                     if r.priority == priority
                 ]

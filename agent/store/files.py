@@ -18,7 +18,7 @@ TABLES: Final = {priority: f"{priority.name.lower()}_records" for priority in Pr
 ROW_BYTES: Final = 64
 """What a row costs beside its payload, roughly."""
 
-# place = boot << 32 | sequence; crc is the CRC-32 of the payload; stored_ns the monotonic time of its boot
+# place = boot << 32 | sequence; crc is what rebuild.checksum says; stored_ns the monotonic time of its boot
 _TABLE: Final = (
     "CREATE TABLE {} (place INTEGER PRIMARY KEY, payload BLOB NOT NULL, crc INTEGER, stored_ns INTEGER DEFAULT 0);"
 )

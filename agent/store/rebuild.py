@@ -38,12 +38,17 @@ class Damage:
     file: Path | None = None
 
 
+def checksum(place: int, payload: bytes) -> int:
+    """CRC-32 of the payload, begun with its place: a row whose key was damaged is not another record."""
+    return zlib.crc32(payload, (place ^ place >> 32) & 0xFFFF_FFFF)
+
+
 def is_sound(place: int, payload: Any, crc: Any) -> bool:
     """Whether a row is what was written; rows of the first schema have no crc and are judged by their form."""
     if not isinstance(payload, bytes):
         return False
     if crc is not None:
-        return bool(zlib.crc32(payload) == crc)
+        return bool(checksum(place, payload) == crc)
     try:
         header, _ = parse_envelope(payload)
     except SealError:

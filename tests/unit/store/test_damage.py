@@ -124,6 +124,19 @@ async def test_a_flipped_bit_in_a_record_sets_it_aside(tmp_path: Path) -> None:
     await outbox.close()
 
 
+async def test_a_record_at_a_damaged_place_is_no_other_record(tmp_path: Path) -> None:
+    records = await fill(tmp_path, 10)
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
+        db.execute("UPDATE telemetry_records SET place = place + 64 WHERE place = ?", (1 << 32 | 9,))
+        db.commit()
+    damages: list[Damage] = []
+    outbox = await open_outbox(tmp_path, damages)
+    left = await outbox.peek(None, 100)
+    assert sorted(left, key=lambda r: r.position) == [*records[:8], records[9]]
+    assert damages == [Damage(quarantined=1)]
+    await outbox.close()
+
+
 async def test_a_rebuilt_file_takes_its_place_after_a_power_cut(tmp_path: Path) -> None:
     records = await fill(tmp_path, 4)
     (tmp_path / "outbox.db").rename(tmp_path / "outbox.rebuilt.db")
