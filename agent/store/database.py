@@ -9,6 +9,7 @@ refusal, and at the start, the WAL is first checkpointed away before anything is
 synced like everything else, because the sync that fails for them could be one whose result SQLite does not report.
 """
 
+import errno
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -157,8 +158,9 @@ class Database:
             raise StoreError("outbox: the disk is full; what space is left is for crash records")
         try:
             return action()
-        except sqlite3.OperationalError as exc:
-            if not (may_use_it and self._reserve.held and "full" in str(exc)):
+        except (sqlite3.OperationalError, OSError) as exc:
+            full = "full" in str(exc) or (isinstance(exc, OSError) and exc.errno == errno.ENOSPC)
+            if not (may_use_it and self._reserve.held and full):
                 raise
             self._reserve.release()
             return action()

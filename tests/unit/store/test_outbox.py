@@ -1,3 +1,4 @@
+import errno
 import os
 import sqlite3
 from collections import Counter
@@ -9,6 +10,7 @@ import pytest
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Priority
 from agent.core.records import GENESIS, Position, Range, SealedRecord
+from agent.store import files
 from agent.store.outbox import Outbox
 from agent.store.quota import Shed
 from tests.unit.store.kit import make_chain
@@ -197,4 +199,23 @@ async def test_the_disk_full_of_others_is_a_store_error_and_loses_nothing(tmp_pa
     assert await outbox.pending() == 2
     await outbox.append(records[2:], critical=False)
     assert await outbox.peek(None, 100) == records
+    await outbox.close()
+
+
+async def test_a_full_disk_does_not_keep_the_store_from_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await open_outbox(tmp_path)).close()
+    reserve = tmp_path / "reserve"
+    assert reserve.stat().st_size == 125_000
+
+    def count_while_full(path: Path, count: int) -> None:
+        if reserve.exists():
+            raise OSError(errno.ENOSPC, "no space left on device")
+        files.write_count(path, count)
+
+    monkeypatch.setattr("agent.store.database.write_count", count_while_full)
+    outbox = await open_outbox(tmp_path)
+    assert not reserve.exists()
+    await outbox.append(make_chain(1, boot=outbox.boot, priorities=(Priority.CRASH,)), critical=True, for_crash=True)
     await outbox.close()
