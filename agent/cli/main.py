@@ -140,11 +140,19 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR")
     parser.add_argument("--device-key", type=Path, required=True, help="the device's public key, PEM")
     parser.add_argument("--key", type=Path, help="a recipient's private key: also opens and checks signatures")
+    parser.add_argument("--receipts", type=Path, help="the insurer's receipts: show what was cut off at the end")
+    parser.add_argument("--receipt-key", type=Path, help="the insurer's public key that signed them, PEM")
 
     def run(args: argparse.Namespace) -> int:
         from agent.cli.verify import verify
 
-        return verify(args.paths, device_key=args.device_key, key=args.key)
+        return verify(
+            args.paths,
+            device_key=args.device_key,
+            key=args.key,
+            receipts=args.receipts,
+            receipt_key=args.receipt_key,
+        )
 
     parser.set_defaults(run=run)
 
