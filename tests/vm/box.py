@@ -21,6 +21,8 @@ STATUS: Final = Path("/run/outrider/status.json")
 DEVICE: Final = "guest"
 DONGLE: Final = Path("/dev/obd0")
 DONGLE_UNIT: Final = "dongle.service"
+# A frame that the profile decodes, or the kernel's filter would keep it from the agent; with no value in it.
+CANGEN: Final = ("cangen", "vcan0", "-I", "294", "-L", "8", "-D", "FF" * 8)
 _POLL_S: Final = 0.1
 
 
@@ -163,6 +165,21 @@ def give_to_agent(*files: Path) -> None:
         run("install", "-o", "outrider", "-g", "outrider", "-m", "600", str(file), str(KEYS))
 
 
+@contextmanager
+def drop_in(lines: str) -> Iterator[None]:
+    """Settings of the service that hold meanwhile; the caller starts it with them, and without them it starts here."""
+    path = Path(f"/run/systemd/system/{UNIT}.d/check.conf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"[Service]\n{lines}\n")
+    run("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        path.unlink()
+        run("systemctl", "daemon-reload")
+        run("systemctl", "restart", UNIT)
+
+
 def process_status(pid: int) -> dict[str, str]:
     """The lines of /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -172,6 +189,18 @@ def process_status(pid: int) -> dict[str, str]:
 def children(pid: int) -> list[int]:
     """Of one process."""
     return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def interface_frames(channel: str) -> int:
+    """Frames that passed a virtual bus, where every sent frame is counted as sent."""
+    (link,) = json.loads(run("ip", "-s", "-j", "link", "show", channel))
+    return int(link["stats64"]["tx"]["packets"])
+
+
+def terminals(pid: int) -> list[str]:
+    """Of one process, those it has open."""
+    opened = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [path for path in opened if path.startswith(("/dev/tty", "/dev/pts"))]
 
 
 def kill(pid: int, signal: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from .box import UNIT, CheckFailed, run, say
-from .bus import bus_is_only_read, dongle_is_read, interface_may_vanish
+from .bus import bus_is_only_read, dongle_is_read, interface_may_vanish, listen_only_opens_no_transmitter
 from .package import (
     config_check_names_key_and_line,
     doctor_finds_faults,
@@ -21,6 +21,14 @@ from .package import (
     purges,
     removes,
     upgrades,
+)
+from .reading import (
+    clock_steps_do_not_show,
+    filter_passes_two,
+    frames_are_candumps,
+    interface_down_is_survived,
+    overflow_is_counted,
+    soak_loses_nothing_uncounted,
 )
 from .service import (
     delivers_everything,
@@ -45,12 +53,19 @@ CHECKS: Final[Sequence[Check]] = (
     bus_is_only_read,
     dongle_is_read,
     interface_may_vanish,
+    listen_only_opens_no_transmitter,
     shows_status,
     feeds_watchdog,
     stops_in_time,
     returns_after_kill,
     delivers_everything,
     doctor_finds_faults,
+    frames_are_candumps,  # the agent is stopped for these
+    filter_passes_two,
+    interface_down_is_survived,
+    clock_steps_do_not_show,
+    overflow_is_counted,
+    soak_loses_nothing_uncounted,
     upgrades,
     removes,
     purges,

@@ -3,6 +3,7 @@
 `dongle LINK`      an ELM327 adapter on a pty, reached by LINK, readable by the group dialout as udev would have it
 `broker FOLDER ID` an insurer's mosquitto on port 8883 with certificates in FOLDER for device ID and the receiver
 `records KEY PUB`  not a role: prints the outbox's records, opened and verified, as JSON lines
+`identifiers P D`  not a role: prints FrameBatch.keys() of what profile P decodes by D.dbc, as JSON
 """
 
 import asyncio
@@ -14,6 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from agent.core.keys import parse_ed25519, read_key
+from agent.core.paths import find_dbc
+from agent.core.signals import SignalCatalog
+from agent.decode.profile import load_profile
+from agent.decode.table import build_table
 from agent.store.look import look
 from agent.store.seal import open_record
 from drivers.keystore import open_x25519
@@ -93,5 +98,8 @@ if __name__ == "__main__":
             asyncio.run(serve_broker(Path(folder), device))
         case ["records", insurer_key, device_key]:
             print_records(Path(insurer_key), Path(device_key))
+        case ["identifiers", profile, dbc]:
+            table = build_table(load_profile(profile), [find_dbc(dbc)], SignalCatalog())
+            sys.stdout.write(json.dumps([int(key) for key in table.identifiers() or ()]) + "\n")
         case _:
             raise SystemExit(__doc__)

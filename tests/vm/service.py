@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from .box import (
+    CANGEN,
     DEVICE,
     DONGLE,
     DONGLE_UNIT,
@@ -14,6 +15,7 @@ from .box import (
     KEYS,
     UNIT,
     children,
+    drop_in,
     expect,
     expect_no_gaps,
     give_to_agent,
@@ -33,7 +35,6 @@ from .box import (
 EXPOSURE_MAX = 2.0
 STOP_MAX_S = 5.0
 _MODEL_LOADS_S = 20.0
-_DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/watchdog.conf")
 _CLOUD = Path("/root/cloud")
 
 
@@ -88,21 +89,16 @@ def shows_status(_: Path) -> str:
 
 def feeds_watchdog(_: Path) -> str:
     """With a watchdog of 4 s: fed for 12 s; stopped dead, it is ended and started again."""
-    _DROP_IN.parent.mkdir(parents=True, exist_ok=True)
-    _DROP_IN.write_text("[Service]\nWatchdogSec=4\n")
-    run("systemctl", "daemon-reload")
-    run("systemctl", "restart", UNIT)
-    pid, restarts = main_pid(), int(unit("NRestarts"))
-    time.sleep(12)
-    expect(true=main_pid() == pid, otherwise="the watchdog was not fed")
-    kill(pid, signal.SIGSTOP)
-    stopped_s = time.monotonic()
-    wait_for("restart", lambda: int(unit("NRestarts")) > restarts and unit("ActiveState") == "active", limit_s=60)
-    took_s = time.monotonic() - stopped_s
-    expect(true=main_pid() != pid, otherwise="the same process")
-    _DROP_IN.unlink()
-    run("systemctl", "daemon-reload")
-    run("systemctl", "restart", UNIT)
+    with drop_in("WatchdogSec=4"):
+        run("systemctl", "restart", UNIT)
+        pid, restarts = main_pid(), int(unit("NRestarts"))
+        time.sleep(12)
+        expect(true=main_pid() == pid, otherwise="the watchdog was not fed")
+        kill(pid, signal.SIGSTOP)
+        stopped_s = time.monotonic()
+        wait_for("restart", lambda: int(unit("NRestarts")) > restarts and unit("ActiveState") == "active", limit_s=60)
+        took_s = time.monotonic() - stopped_s
+        expect(true=main_pid() != pid, otherwise="the same process")
     return f"fed; a frozen agent was replaced and ready within {took_s:.0f} s"
 
 
@@ -110,7 +106,7 @@ def stops_in_time(_: Path) -> str:
     """SIGTERM while frames come: an ordered stop, and what it had to tell is on the disk, readable by the insurer."""
     pid = main_pid()
     wait_for("status of this process", lambda: status().get("frames") == 0, limit_s=10)
-    with helper(["cangen", "vcan0", "-I", "7A5", "-g", "5"]):
+    with helper([*CANGEN, "-g", "5"]):
         wait_for("frames", lambda: status().get("frames", 0) > 50, limit_s=20)
         began_s = time.monotonic()
         run("systemctl", "stop", UNIT)
@@ -130,7 +126,7 @@ def returns_after_kill(_: Path) -> str:
     before = records()
     run("systemctl", "start", UNIT)
     pid = main_pid()
-    with helper(["cangen", "vcan0", "-I", "7A5", "-g", "5"]):
+    with helper([*CANGEN, "-g", "5"]):
         wait_for("frames", lambda: status().get("frames", 0) > 50, limit_s=30)
         kill(pid, signal.SIGKILL)
         killed_s = time.monotonic()
