@@ -75,7 +75,7 @@ def filter_passes_two(_: Path) -> str:
     senders = [["cangen", _BUS, "-g", "2", "-n", "300", *one] for one in (*identifiers, ["-m"])]
     wanted = ("123#", "00012345#")
     with _bus(_FD_MTU):
-        reading, _, dumped = _watch(senders, *(word for key in _FILTERED for word in ("--id", key)))
+        reading, _took_s, dumped = _watch(senders, *(word for key in _FILTERED for word in ("--id", key)))
     passed = [text for text in dumped if text.startswith(wanted) and "#R" not in text and "##" not in text]
     read = [text for _, _, text in reading.rows()]
     expect(true=read == passed, otherwise=f"{len(read)} read, {len(passed)} should pass: {_difference(read, passed)}")
@@ -171,8 +171,9 @@ def _soak(options: Sequence[str], soak_s: float, *, stall_s: float, overflow: bo
     with _bus(_MTU):
         with _reader("--stall-s", str(stall_s), "--every-s", "3") as reading:
             started_s = time.monotonic()
-            with helper(["cangen", _BUS, "-L", "8", *options]):
+            with helper(["cangen", _BUS, "-L", "8", *options]) as sender:
                 time.sleep(soak_s)
+                expect(true=sender.poll() is None, otherwise="cangen ended by itself")
             took_s = time.monotonic() - started_s
         sent = interface_frames(_BUS)
     result = reading.result()
