@@ -37,6 +37,7 @@ STEADY_NS: Final = 60 * _SECOND  # without decline, as surface charge has
 DECLINE_V: Final = 0.05  # from the first half of that time to the second
 PEAK_NS: Final = 10 * _SECOND
 STILL_NS_MAX: Final = 1800 * _SECOND  # supply up, engine and car still: a charger, not a driver
+IDLE_NS_MAX: Final = 120 * _SECOND  # the same where it has not moved since it woke: a converter that tops the 12 V up
 WAKES_MAX: Final = 3
 WAKES_WITHIN_NS: Final = 6 * 3600 * _SECOND
 LOCK_NS: Final = 3600 * _SECOND
@@ -64,7 +65,8 @@ class Ignition:
         self._last_on_v: float | None = None
         self._fallen = False
         self._stood = False
-        self._moved_ns: int | None = None
+        self._moved_ns: int | None = None  # or when it woke
+        self._moved = False  # in this wake
         self._pin_wired = False
         self._measured = False  # the adapter has told a voltage
 
@@ -187,7 +189,8 @@ class Ignition:
 
     def _stands_too_long(self, t_ns: int) -> bool:
         """Whether only the supply has spoken for so long that it is believed no more until it has been down."""
-        self._stood = self._stood or (self._moved_ns is not None and t_ns - self._moved_ns > STILL_NS_MAX)
+        limit_ns = STILL_NS_MAX if self._moved else IDLE_NS_MAX
+        self._stood = self._stood or (self._moved_ns is not None and t_ns - self._moved_ns > limit_ns)
         return self._stood
 
     def _is_steady(self, t_ns: int) -> bool:
@@ -204,7 +207,7 @@ class Ignition:
             self._last_on_v = None  # of an earlier drive: says nothing about a fall in this one
         self._weak_wakes.clear()
         self._locks_in_row = 0
-        self._moved_ns, self._stood = t_ns, False
+        self._moved_ns, self._moved, self._stood = t_ns, True, False
         self._unlock()
         self._renew(t_ns)
 
@@ -217,7 +220,7 @@ class Ignition:
                 self._lock(t_ns)
                 return
             self._weak_wakes.append(t_ns)
-            self._moved_ns = t_ns
+            self._moved_ns, self._moved = t_ns, False
         self._renew(t_ns)
 
     def _renew(self, t_ns: int) -> None:

@@ -201,6 +201,6 @@ async def test_a_thousand_ignition_cycles_without_a_frame_outside_the_rule(monke
             if not outcome.car.may_be_asked(t_s):
                 outside.append((seed, round(t_s, 2), request.hex()))
     assert outside == []
-    assert top_ups < sent / 10
+    assert top_ups < sent / 5  # parked, but the converter is at work: bounded by IDLE_NS_MAX and the wake lock
     assert asked_while_on > 30 * CARS * CYCLES  # silence alone would prove nothing
     assert samples > sent

@@ -85,7 +85,10 @@ def test_a_supply_that_rises_is_on_and_one_that_rests_high_only_after_a_while() 
 def test_a_gap_without_signs_is_no_wake_where_nothing_fell() -> None:
     ignition = Ignition()
     for start in range(0, 600, 60):
-        volts(ignition, start, start + 30, 14.1)
+        for half in range(4):
+            ignition.observe_speed(5.0, start * S + half * S // 2)
+            ignition.observe_voltage(14.1, start * S + half * S // 2)
+        volts(ignition, start + 2, start + 30, 14.1)
         assert ignition.is_on((start + 29) * S)
     assert ignition.wake_loops == 0
 
@@ -119,10 +122,12 @@ def test_movement_unlocks_but_is_no_sign_of_the_ignition() -> None:
 
 def test_a_charger_is_taken_for_a_driver_for_half_an_hour_at_most() -> None:
     ignition = Ignition()
-    ignition.observe_engine(900, 0)
-    volts(ignition, 0.5, 4 * 3600, 13.8)
+    for tenth in range(30):
+        ignition.observe_engine(900, tenth * S // 10)
+        ignition.observe_voltage(13.8, tenth * S // 10)
+    volts(ignition, 3, 4 * 3600, 13.8)
     assert ignition.on_until_ns is not None
-    assert 1800 <= ignition.on_until_ns / S < 1870
+    assert 1800 <= ignition.on_until_ns / S < 1805
     volts(ignition, 4 * 3600, 4 * 3600 + 60, 12.9)
     volts(ignition, 4 * 3600 + 60, 4 * 3600 + 70, 14.2)
     assert ignition.is_on((4 * 3600 + 70) * S)
@@ -138,3 +143,11 @@ def test_a_supply_that_comes_down_as_a_lock_ends_is_no_rise() -> None:
     assert ignition.on_until_ns is None
     volts(ignition, 3700, 3702, 14.2)
     assert ignition.is_on(3702 * S)
+
+
+def test_a_converter_that_tops_the_battery_up_is_asked_along_for_two_minutes_at_most() -> None:
+    ignition = Ignition()
+    volts(ignition, 0, 60, 12.4)
+    volts(ignition, 60, 3600, 14.0)
+    assert ignition.on_until_ns is not None
+    assert 170 < ignition.on_until_ns / S < 190
