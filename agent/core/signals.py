@@ -1,6 +1,6 @@
 """Named signals: VSS 6.0 paths, VSS units and a quality on every value."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
@@ -92,6 +92,10 @@ class SignalWindow(Protocol):
     @property
     def t_ns(self) -> int:
         """Monotonic time at the end of the window."""
+        ...
+
+    def paths(self) -> Collection[str]:
+        """Paths of the signals that have new samples."""
         ...
 
     def new(self, path: str) -> Series:

@@ -115,6 +115,10 @@ class Window:
         """Monotonic time at the end of the window."""
         return self._t_ns
 
+    def paths(self) -> list[str]:
+        """Paths of the signals that have new samples."""
+        return [self._catalog.specs[number].path for number in self._groups]
+
     def new(self, path: str) -> Series:
         """Samples that arrived in this window."""
         number = self._catalog.index(path)

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from agent.core import vss
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import BatteryAlarm, Event
-from agent.core.signals import EMPTY_SERIES, SignalWindow
+from agent.core.signals import SignalWindow
 from agent.detect.heat import DropWatch, RiseWatch
 from agent.detect.streams import NS
 
@@ -23,7 +23,6 @@ CELLS_MAX: Final = 256
 _FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
 _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
 _CALM_NS: Final = 10 * NS  # an alarm ends when its value stayed back: a loose probe must not ring it again and again
-_SEARCH_NS: Final = 60 * NS
 _INFINITE: Final = float("inf")
 _DROP_FRESH_NS: Final = 60 * NS
 # Voltage (over, under) by chemistry: docs/sources.md 4, common knowledge in the field and configurable.
@@ -113,6 +112,7 @@ _SOURCES: Final = (  # cells before the pack's extremes: of two that say the sam
     _Source(vss.PACK_TEMPERATURE_MAX, volt=False),
     _Source(vss.PACK_TEMPERATURE_MIN, volt=False),
 )
+_NUMBERS: Final = {source.path: number for number, source in enumerate(_SOURCES)}
 
 
 class BatteryDetector:
@@ -129,9 +129,6 @@ class BatteryDetector:
         self._alarms: dict[AlarmName, _Alarm] = {}
         self._latest: tuple[dict[int, tuple[int, float]], dict[int, tuple[int, float]]] = ({}, {})
         self._extremes = [(_INFINITE, -_INFINITE), (_INFINITE, -_INFINITE)]
-        self._heard: list[int] = []
-        self._search_until_ns: int | None = None
-        self._searched_ns = 0
         self._rises: dict[int, RiseWatch] = {}
         self._drops: dict[int | None, DropWatch] = {}
         self.configure(limits)
@@ -151,11 +148,11 @@ class BatteryDetector:
 
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
-        self._search(window)
         rows: list[tuple[int, int, float]] = []
-        for number in self._heard:
-            series = window.new(_SOURCES[number].path)
-            if len(series):
+        for path in window.paths():
+            number = _NUMBERS.get(path)
+            if number is not None:
+                series = window.new(path)
                 rows += [(t, number, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
         rows.sort()
         events: list[Event] = []
@@ -170,19 +167,6 @@ class BatteryDetector:
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Standing alarms stay: the end of data cools nothing."""
         return []
-
-    def _search(self, window: SignalWindow) -> None:
-        """Find out which sources this car has: in every window of the first minute, then once a second."""
-        if self._search_until_ns is None:
-            self._search_until_ns = window.t_ns + _SEARCH_NS
-        if self._search_until_ns < window.t_ns < self._searched_ns + NS:
-            return
-        self._searched_ns = window.t_ns
-        heard = set(self._heard)
-        new = window.new
-        found = [n for n, source in enumerate(_SOURCES) if n not in heard and new(source.path) is not EMPTY_SERIES]
-        if found:
-            self._heard = sorted([*self._heard, *found])
 
     def _take_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
         cell = _SOURCES[number].cell

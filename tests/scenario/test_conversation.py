@@ -59,6 +59,9 @@ class BrakingWindow:
     t_ns: int
     acceleration_mps2: float
 
+    def paths(self) -> list[str]:
+        return [ACCELERATION_LONGITUDINAL]
+
     def new(self, path: str) -> Series:
         if path != ACCELERATION_LONGITUDINAL:
             return EMPTY_SERIES

@@ -24,6 +24,9 @@ class SteadyDrive:
         self.t_ns = (second + 1) * 10**9
         self._times = np.arange(second * 10**9, self.t_ns, 250_000_000)
 
+    def paths(self) -> list[str]:
+        return [signal.path for signal in MANIFEST.inputs]
+
     def new(self, path: str) -> Series:
         if path not in {signal.path for signal in MANIFEST.inputs}:
             return EMPTY_SERIES

@@ -25,6 +25,9 @@ class Window:
     start_ns: int
     t_ns: int
 
+    def paths(self) -> list[str]:
+        return [path for path in self.recording if len(self.new(path))]
+
     def new(self, path: str) -> Series:
         return self._between(path, self.start_ns)
 

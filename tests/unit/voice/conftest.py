@@ -19,6 +19,9 @@ class Window:
     t_ns: int
     latest_values: Mapping[str, float]
 
+    def paths(self) -> list[str]:
+        return list(self.samples)
+
     def new(self, path: str) -> Series:
         rows = self.samples.get(path, ())
         if not rows:
