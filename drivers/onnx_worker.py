@@ -24,6 +24,7 @@ Float32s = npt.NDArray[np.float32]
 
 _LOAD_DEADLINE_S: Final = 20.0  # importing onnxruntime alone takes seconds on an SD card
 _END_DEADLINE_S: Final = 2.0
+_DEATH_DEADLINE_S: Final = 0.2
 _MESSAGE_MAX: Final = 1 << 20
 _LENGTH: Final = struct.Struct("<I")
 
@@ -124,6 +125,9 @@ class OnnxWorker:
             reason = f"inference process gave no answer within {deadline_s:g} s"
         except (asyncio.IncompleteReadError, ConnectionError):
             reason = "inference process died"
+            with contextlib.suppress(TimeoutError):
+                # Killing a child that is dead already would collect it behind asyncio's back, and lose its exit status.
+                await asyncio.wait_for(child.wait(), _DEATH_DEADLINE_S)
         except asyncio.CancelledError:
             await self.close()  # half a conversation cannot be taken up again
             raise
