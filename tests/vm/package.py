@@ -65,16 +65,28 @@ def config_check_names_key_and_line(_: Path) -> str:
 
 
 def doctor_finds_faults(_: Path) -> str:
-    """Good about everything while all is there; then it names what is taken away. The agent is stopped meanwhile."""
+    """Names a broker of another authority, then an interface that is down; good about everything in between.
+
+    The agent is stopped meanwhile.
+    """
     run("systemctl", "stop", UNIT)
-    with helper(outside("broker", tempfile.mkdtemp(), DEVICE), ready="ready"):
+    cloud = Path(tempfile.mkdtemp())
+    with helper(outside("broker", str(cloud), DEVICE), ready="ready"):
+        foreign = _find_fault("link")
+        give_to_agent(cloud / "ca.crt", cloud / f"{DEVICE}.crt", cloud / f"{DEVICE}.key")
         good = run("outrider", "doctor")
         run("ip", "link", "set", "vcan0", "down")
-        bad = run("outrider", "doctor", code=1)
+        down = _find_fault("vcan0")
         run("ip", "link", "set", "vcan0", "up")
-    faults = [line for line in bad.splitlines() if line.startswith("bad")]
-    expect(true=len(faults) == 1 and "vcan0" in faults[0], otherwise=bad)
-    return f"{len(good.splitlines())} good; then: {faults[0]}"
+    return f"{foreign}; then {len(good.splitlines())} good; then: {down}"
+
+
+def _find_fault(name: str) -> str:
+    """The one line in which the doctor finds fault, which names this."""
+    said = run("outrider", "doctor", code=1)
+    faults = [line for line in said.splitlines() if line.startswith("bad")]
+    expect(true=len(faults) == 1 and name in faults[0], otherwise=said)
+    return faults[0]
 
 
 def upgrades(package: Path) -> str:
