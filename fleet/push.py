@@ -1,26 +1,14 @@
 """Puts a signed bundle where the vehicles look for it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.config import Link
-from agent.core.ports import Session
+from agent.core.ports import Connect
 from agent.link import mqtt, wire
 from agent.remote.trust import Manifest
 from fleet.bundle import sign_bundle
-
-
-class Connect(Protocol):
-    """agent.link.mqtt.connect, or a test's."""
-
-    def __call__(
-        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
-    ) -> AbstractAsyncContextManager[Session]:
-        """Open one connection; raises LinkDown."""
-        ...
 
 
 async def push(

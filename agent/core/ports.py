@@ -1,13 +1,14 @@
 """What the app asks of the world. drivers/ and simulators/ fill these in; nothing above knows which."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.config import Link
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
@@ -177,6 +178,16 @@ class Session(Protocol):
 
     def messages(self) -> AsyncIterator[Message]:
         """Everything subscribed to; raises LinkDown when the connection ends."""
+        ...
+
+
+class Connect(Protocol):
+    """agent.link.mqtt.connect, or a test's."""
+
+    def __call__(
+        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
+    ) -> AbstractAsyncContextManager[Session]:
+        """Open one connection; raises LinkDown."""
         ...
 
 

@@ -8,14 +8,13 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError
 from agent.core.events import Priority
-from agent.core.ports import Clock, Message, Notice, Notify, Session
+from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
 from agent.core.records import Position, Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.downlink import Bundle, Receipt, parse_message
@@ -47,16 +46,6 @@ class Outbox(Protocol):
 
     async def pending(self) -> int:
         """Records not yet received."""
-        ...
-
-
-class Connect(Protocol):
-    """agent.link.mqtt.connect, or a test's."""
-
-    def __call__(
-        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
-    ) -> AbstractAsyncContextManager[Session]:
-        """Open one connection; raises LinkDown."""
         ...
 
 

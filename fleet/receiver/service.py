@@ -4,14 +4,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused, StoreError
-from agent.core.ports import Session
+from agent.core.ports import Connect, Session
 from agent.link import mqtt
 from fleet.receiver.intake import Outcome
 
@@ -31,16 +30,6 @@ class Takes(Protocol):
 
     def receipts(self, device: str) -> Sequence[tuple[str, bytes]]:
         """Topic and payload of the receipts that are due. Raises StoreError."""
-        ...
-
-
-class Connect(Protocol):
-    """agent.link.mqtt.connect, or a test's."""
-
-    def __call__(
-        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
-    ) -> AbstractAsyncContextManager[Session]:
-        """Open one connection; raises LinkDown."""
         ...
 
 
