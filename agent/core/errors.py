@@ -64,3 +64,13 @@ class BundleRejected(AgentError):
 
 class ProtocolError(AgentError):
     """Bytes from the outside break their protocol."""
+
+
+def first_failure(group: BaseExceptionGroup[LinkDown | StoreError]) -> LinkDown | StoreError:
+    """Of the many tasks that saw the connection end, the first one's word."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    if not isinstance(found, (LinkDown, StoreError)):
+        raise TypeError("a group of expected failures holds something else") from found
+    return found

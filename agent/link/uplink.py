@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
-from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError
+from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError, first_failure
 from agent.core.events import Priority
 from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
 from agent.core.records import Position, Range, SealedRecord
@@ -165,7 +165,7 @@ class Uplink:
                 tasks.create_task(self._listen(session), name="downlink")
                 tasks.create_task(self._send(session, tasks), name="uplink")
         except* (LinkDown, StoreError) as group:
-            down = _first(group)
+            down = first_failure(group)
         finally:
             self._connected = False
         if down is not None:
@@ -288,13 +288,3 @@ class Uplink:
     def _say(self, text: str, **values: float) -> None:
         _LOG.info("%s", text)
         self._notify(Notice("sync", self._clock.monotonic_ns(), text, values=values))
-
-
-def _first(group: BaseExceptionGroup[LinkDown | StoreError]) -> LinkDown | StoreError:
-    """Of the many tasks that saw the connection end, the first one's word."""
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if not isinstance(found, (LinkDown, StoreError)):
-        raise TypeError("a group of expected failures holds something else") from found
-    return found

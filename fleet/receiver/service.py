@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
-from agent.core.errors import LinkDown, PublishRefused, StoreError
+from agent.core.errors import LinkDown, PublishRefused, StoreError, first_failure
 from agent.core.ports import Connect, Session
 from agent.link import mqtt
 from fleet.receiver.intake import Outcome
@@ -119,7 +119,7 @@ class _Service:
             async with asyncio.timeout(_LAST_RECEIPTS_S):
                 await self._send_receipts(session, list(self.owed))
         except* (LinkDown, StoreError) as group:
-            failed = _first(group)
+            failed = first_failure(group)
         except* TimeoutError:
             failed = LinkDown("the last receipts could not be sent")
         if failed is not None:
@@ -164,12 +164,3 @@ class _Service:
                 raise
             if first_time:
                 self.again[device] = loop.time() + self.terms.receipt_again_s
-
-
-def _first(group: BaseExceptionGroup[LinkDown | StoreError]) -> LinkDown | StoreError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    if not isinstance(found, (LinkDown, StoreError)):
-        raise TypeError("a group of expected failures holds something else") from found
-    return found
