@@ -1,11 +1,16 @@
 """What the simulators' command lines understand alike."""
 
 import argparse
-from typing import NoReturn
+from typing import Any, Final, NoReturn
+
+SCENARIO_HELP: Final = "a name from `list`, or a .toml file"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, and exits with 2."""
+    """Says what is wrong in one line, and exits with 2. Keeps the lines of description and epilog as they are."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Exit; the line begins with the command's name."""
@@ -28,3 +33,10 @@ def pace(text: str) -> float:
     if not 0 <= value <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is no pace: a number from 0 to 1000")
     return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1 to 256. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text[:4]) <= 256:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to 256")
+    return int(text)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import msgspec
 import numpy as np
 
 from agent.core.config import Detect
-from agent.core.errors import AgentError, InputError
+from agent.core.errors import InputError
 from agent.core.events import Event
 from agent.core.paths import DBC
 from agent.decode.profile import load_profile
@@ -115,13 +114,9 @@ def with_parameter(scenario: Scenario, key: str, text: str) -> Scenario:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code 0 done, 2 for what cannot be done as asked."""
+    """Exit code 0 done. Raises AgentError for what cannot be done as asked."""
     options = _parser().parse_args(argv)
-    try:
-        drives = _plan(options)
-    except AgentError as exc:
-        print(f"simulators sweep: {exc}", file=sys.stderr)
-        return 2
+    drives = _plan(options)
     outcomes = []
     for scenario, seed, family in drives:
         outcome = score_drive(simulate(scenario, seed), family=family)

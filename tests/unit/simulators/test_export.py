@@ -9,7 +9,9 @@ from simulators.world import load_scenario, simulate
 from simulators.world.frames import encode_drive
 
 
-@pytest.mark.parametrize(("form", "suffix"), [("candump", "log"), ("asc", "asc"), ("blf", "blf"), ("csv", "csv")])
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("candump", "log"), ("asc", "asc"), ("blf", "blf"), ("mf4", "mf4"), ("csv", "csv")]
+)
 def test_an_export_opens_in_python_can_with_the_same_frames(tmp_path: Path, form: str, suffix: str) -> None:
     path = tmp_path / f"drive.{suffix}"
     assert main(["export", "parked_hit", "--format", form, "--output", str(path), "--seed", "3"]) == 0

@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from simulators.__main__ import main
+from simulators.__main__ import COMMANDS, main
 from simulators.world import scenario_names
 
 
@@ -13,7 +14,7 @@ def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--scenario", "commute", "--pace", "0", "--channel", "alone"]) == 0
+    assert main(["run", "commute", "--pace", "0", "--channel", "alone"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("km/h" in line and "frames" in line for line in lines) == 86
     assert any("-> collision delta_v_kmh 25.0" in line for line in lines)
@@ -23,14 +24,18 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scenario", "nope"], "unknown scenario 'nope'; there are: ac_charging"),
-        (["--scenario", "/nowhere/x.toml"], "cannot be read"),
-        (["--interface", "socketcan", "--channel", "nocan9"], "no CAN bus at socketcan:nocan9"),
-        (["--interface", "carrier-pigeon"], "invalid choice"),
-        (["--seed", "-1"], "argument --seed"),
-        (["--seed", "seven"], "'seven' is no seed"),
-        (["--pace", "nan"], "'nan' is no pace"),
-        (["--frobnicate"], "unrecognized arguments"),
+        (["run", "nope"], "unknown scenario 'nope'; there are: ac_charging"),
+        (["run", "/nowhere/x.toml"], "cannot be read"),
+        (["run", "commute", "--interface", "socketcan", "--channel", "nocan9"], "no CAN bus at socketcan:nocan9"),
+        (["run", "commute", "--interface", "carrier-pigeon"], "invalid choice"),
+        (["run", "commute", "--seed", "-1"], "argument --seed"),
+        (["run", "commute", "--seed", "seven"], "'seven' is no seed"),
+        (["run", "commute", "--pace", "nan"], "'nan' is no pace"),
+        (["run", "commute", "--frobnicate"], "unrecognized arguments"),
+        (["run"], "the following arguments are required: NAME"),
+        (["swep"], "unknown command 'swep'; did you mean sweep?"),
+        (["--frobnicate"], "unknown command '--frobnicate'"),
+        (["list", "--family", "boats"], "--family boats: there are battery, box"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(
@@ -49,5 +54,27 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(
 def test_a_broken_scenario_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('name = "x"\ndescription = "y"\nduration_s = 10\nspeed = 3\n')
-    assert main(["--scenario", str(path)]) == 2
+    assert main(["run", str(path)]) == 2
     assert f"{path}:4: unknown key speed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["help"]])
+def test_without_a_command_they_are_listed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines if line.startswith("  ")} == set(COMMANDS)
+
+
+def test_list_for_machines_and_by_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--family", "crash", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {scenario["family"] for scenario in listed} == {"crash"}
+    assert "crash_chain" in {scenario["name"] for scenario in listed}
