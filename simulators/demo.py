@@ -27,7 +27,7 @@ from agent.core.keys import parse_ed25519
 from agent.core.paths import MODELS
 from agent.core.ports import Language, Microphone, Notice, Speaker
 from agent.store.chain import verify_chain
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from drivers.keystore import FileKeystore
 from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker

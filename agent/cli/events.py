@@ -12,7 +12,7 @@ from agent.core.events import Priority
 from agent.core.keys import parse_ed25519
 from agent.core.records import parse_envelope
 from agent.store.look import look
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from drivers.keystore import FileKeystore, open_x25519
 
 

@@ -18,7 +18,7 @@ from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.records import Range
 from agent.link.wire import parse_receipt
 from agent.store.chain import Date, date_of, split_envelopes
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 
 _CHUNK: Final = 500
 

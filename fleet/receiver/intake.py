@@ -9,7 +9,7 @@ from agent.core.errors import SealError
 from agent.core.events import AnyEvent
 from agent.core.records import Header, Position, Told, digest_of, parse_envelope
 from agent.link.wire import RECEIPT_RANGES_MAX, encode_receipt, receipt_topic
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.store import ReceiverStore
 

@@ -16,7 +16,7 @@ from agent.core.records import Header, Position, Range, build_envelope, decode_e
 from agent.link.wire import RECEIPT_CONTEXT, encode_receipt, parse_receipt
 from agent.remote.trust import BUNDLE_CONTEXT, accept_bundle
 from agent.store.chain import verify_chain
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from fleet.bundle import make_manifest, sign_bundle
 from tests.fuzz.target import Target
 from tests.unit.store.kit import KEYS, braking, seal_chain, thermal

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import SealError
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from tests.unit.store.kit import KEYS, braking, seal_chain
 
 RECORD = seal_chain([braking()])[0].payload

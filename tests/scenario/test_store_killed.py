@@ -12,7 +12,7 @@ from agent.core.records import Position
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
 from agent.store.rebuild import Damage
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from tests.unit.store.kit import KEYS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

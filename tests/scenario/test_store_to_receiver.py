@@ -12,7 +12,7 @@ from agent.core.events import Event
 from agent.link.wire import parse_receipt
 from agent.store.chain import verify_chain
 from agent.store.recorder import Recorder
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from fleet.receiver.intake import Intake
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.store import ReceiverStore

@@ -15,7 +15,7 @@ from agent.core.records import Position, Range, SealedRecord
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
 from agent.store.rebuild import Damage
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from tests.torture.disk import Disk, Fault, mounted
 from tests.torture.writer import Ledger, write
 from tests.unit.store.kit import KEYS

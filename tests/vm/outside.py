@@ -20,7 +20,7 @@ from agent.core.signals import SignalCatalog
 from agent.decode.profile import load_profile
 from agent.decode.table import build_table
 from agent.store.look import look
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from drivers.keystore import open_x25519
 from simulators.access import INSURER, RULES
 from simulators.dongle import Dongle

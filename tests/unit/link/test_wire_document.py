@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from agent.core.events import AnyEvent, Event
 from agent.core.records import ENVELOPE_SIZE_MAX, EVENT_SIZE_MAX, Told
 from agent.link import wire
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "wire.md").read_text(encoding="utf-8")
 KINDS: tuple[type[Event], ...] = get_args(AnyEvent)

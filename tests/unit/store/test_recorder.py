@@ -13,7 +13,7 @@ from agent.store import recorder as recorder_module
 from agent.store.chain import verify_chain
 from agent.store.outbox import Outbox
 from agent.store.recorder import Recorder
-from agent.store.seal import open_record
+from agent.store.unseal import open_record
 from simulators.clock import ManualClock
 from tests.unit.store.kit import KEYS, braking, make_config
 

@@ -9,6 +9,7 @@ from cwt import COSE, COSEKey, Recipient
 from agent.core.cose import sign1
 from agent.core.errors import SealError
 from agent.core.events import AnyEvent, Collision, Priority
+from agent.core.paths import DICTIONARIES
 from agent.core.records import (
     EVENT_SIZE_MAX,
     GENESIS,
@@ -20,7 +21,7 @@ from agent.core.records import (
     parse_envelope,
 )
 from agent.store import seal
-from agent.store.seal import derive_kek, encryption_aad, key_id, open_record, signature_aad
+from agent.store.unseal import derive_kek, encryption_aad, key_id, open_record, signature_aad
 from tests.unit.store.kit import KEYS, braking
 
 EVENT = braking()
@@ -150,7 +151,8 @@ def test_an_independent_cose_library_decrypts_and_verifies() -> None:
     signed = COSE.new().decode(cbor2.dumps(simpler), key, external_aad=encryption_aad(header, message.value[3]))
     public = COSEKey.new({1: 1, -1: 6, 3: -8, -2: KEYS.device.public_key})
     compressed = COSE.new().decode(signed, public, external_aad=signature_aad(header))
-    assert zstandard.decompress(compressed) == content_of()
+    dictionary = zstandard.ZstdCompressionDict((DICTIONARIES / "events-32769.dict").read_bytes())
+    assert zstandard.ZstdDecompressor(dict_data=dictionary).decompress(compressed) == content_of()
 
 
 def test_we_open_what_the_independent_library_signs_and_encrypts() -> None:
