@@ -1,7 +1,6 @@
 """An ELM327 adapter behind the guard: the one way out to the car for the serial driver."""
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -16,10 +15,8 @@ from drivers.byte_line import ByteLine, open_line
 
 _COMMAND_S_MAX: Final = 30.0  # of an adapter that keeps talking without ever coming to its prompt
 _TIMEOUTS_MAX: Final = 3  # in a row: half-dead counts as dead
-_SIGN_COMMANDS: Final = (b"ATRV\r", b"ATIGN\r")
+_SIGN_COMMANDS: Final = ("ATRV", "ATIGN")
 _SIGN_MISSES_MAX: Final = 3
-_SIGN_ANSWER: Final = re.compile(r"(?:\?|OK|\d ?V|\bON|\bOFF)\s*>")
-_SIGN_TEXT_MAX: Final = 1024
 
 
 class GuardedAdapter:
@@ -37,7 +34,7 @@ class GuardedAdapter:
         self._line: ByteLine | None = None
         self._ecu: int | None = FUNCTIONAL  # whom requests go to now; None is not known
         self._timeouts_in_row = 0
-        self._signs: dict[bytes, int] = {}  # commands that tell of the ignition, and how often in vain
+        self._signs: dict[str, int] = {}  # commands that tell of the ignition, and how often in vain
 
     @property
     def measures(self) -> bool:
@@ -74,8 +71,6 @@ class GuardedAdapter:
         while self.dialogue.state == "starting":
             reply = await self.talk()
             first = reply if reply.command == "0100" else first
-        if self.dialogue.state == "failed":
-            raise SourceLost(f"{self._dongle.port}: {self.dialogue.adapter}: {self.dialogue.fault}")
         return first
 
     async def exchange(self, request: bytes, ecu: int = FUNCTIONAL) -> Reply:
@@ -113,13 +108,18 @@ class GuardedAdapter:
         self._ecu = ecu if "OK" in lines else None
 
     async def talk(self) -> Reply:
-        """Send the dialogue's next command and wait for how it ended. Raises SourceLost on silence."""
+        """Send the dialogue's next command and wait for how it ended.
+
+        Raises SourceLost on silence, and as soon as the dialogue has failed.
+        """
         await self._send(self.dialogue.take())
         with self._clock.hold():
             end_s = asyncio.get_running_loop().time() + _COMMAND_S_MAX
             while asyncio.get_running_loop().time() < end_s:
                 data = await self._receive(self._dongle.deadline_s + self.dialogue.allowance_s)
                 replies = self.dialogue.feed(data) if data else self._time_out()
+                if self.dialogue.state == "failed":
+                    raise SourceLost(f"{self._dongle.port}: {self.dialogue.adapter}: {self.dialogue.fault}")
                 if replies:
                     self._timeouts_in_row = 0 if data else self._timeouts_in_row
                     return replies[0]
@@ -129,33 +129,13 @@ class GuardedAdapter:
         """Ask the adapter itself about voltage and ignition pin; what it does not know is not asked again."""
         for command in tuple(self._signs):
             t_ns = self._clock.monotonic_ns()
-            ready = self.dialogue.state == "ready"
-            lines = await (self.ask_adapter(command.decode().strip()) if ready else self._command(command))
+            lines = await self.ask_adapter(command)
             if self._guard.ignition.observe_adapter(lines, t_ns):
                 self._signs[command] = 0
                 continue
             self._signs[command] += 1
             if "?" in lines or "OK" in lines or self._signs[command] >= _SIGN_MISSES_MAX:
                 del self._signs[command]
-
-    async def _command(self, command: bytes) -> list[str]:
-        """What the adapter says to a command of its own, apart from the dialogue; no answer is an empty list.
-
-        Leftovers and their prompts are read over: it is over at an answer that can be read, or at silence.
-        """
-        await self._send(command)
-        text = ""
-        with self._clock.hold():
-            while len(text) < _SIGN_TEXT_MAX:
-                data = await self._receive(self._dongle.deadline_s)
-                if not data:
-                    break
-                text += data.decode("ascii", "replace")
-                if _SIGN_ANSWER.search(text):
-                    break
-        if not text:
-            raise SourceLost(f"{self._dongle.port}: silent for {self._dongle.deadline_s} s")
-        return [line for line in re.split(r"[\r\n>]+", text) if line]
 
     async def _send(self, line: bytes) -> None:
         """The only way out: past the guard. Waits where the rate asks for it. Raises SourceLost."""

@@ -119,9 +119,14 @@ class Elm327:
     def ask_adapter(self, text: str) -> None:
         """Queue a command to the adapter itself: ATRV (voltage at its plug, "12.4V"), ATIGN (ignition pin), ATSH7E4.
 
-        The reply's text holds the answer where its status is OK. Raises as request does.
+        The reply's text holds the answer where its status is OK. Raises as request does, but may come before the
+        start's own commands too: whether the car is on at all should be known before the bus is looked for.
         """
-        self._enqueue(_Command(text, role="request"))
+        command = _Command(text, role="request")
+        if self.state == "starting":
+            self._queue.appendleft(command)
+        else:
+            self._enqueue(command)
 
     def take(self) -> bytes:
         """The next command's bytes; empty while one is pending or none is left."""
@@ -164,7 +169,7 @@ class Elm327:
             self._miss_barrier()
         else:
             self._go_on(command, reply)
-            if command.text not in {"ATI", "ATZ"}:
+            if command.text not in {"ATI", "ATZ"} and self._is_barred(command):
                 self._put_barrier()
         return [reply]
 
@@ -207,10 +212,11 @@ class Elm327:
                 self._miss_barrier()
             return [reply]
         self._go_on(command, reply)
-        if command.role == "request" and self._has_started_anew(lines):
-            self._set_up_again()
-        elif command.role == "request" and reply.status not in _IN_STEP:
-            self._put_barrier()
+        if command.role == "request" and self.state == "ready":
+            if self._has_started_anew(lines):
+                self._set_up_again()
+            elif reply.status not in _IN_STEP:
+                self._put_barrier()
         return [reply]
 
     def _end_stray(self, lines: list[str]) -> list[Reply]:
@@ -279,6 +285,10 @@ class Elm327:
         if any(is_greeting(line) or line == self.adapter for line in lines):
             return True
         return self._reader.has_lost_headers(lines)
+
+    def _is_barred(self, command: _Command) -> bool:
+        """Whether a barrier follows it where it went wrong. Before the start nothing is known to make one of."""
+        return self.state != "starting" or command.role == "set up"
 
     def _put_barrier(self) -> None:
         if self.state == "failed" or (self._queue and self._queue[0].role == "barrier"):
