@@ -43,7 +43,9 @@ WORDS: Final = ("", "can0", "imu", "gnss", "elm327", "no data for 5 s", "drive",
 
 def main() -> None:
     """Train, write, say what it saves."""
-    training = _content(_drives(DRIVES, range(3)), seed=SEED) + _content(_invent(SEED), seed=SEED)
+    training: list[bytes | bytearray | memoryview[int]] = []
+    training += _content(_drives(DRIVES, range(3)), seed=SEED)
+    training += _content(_invent(SEED), seed=SEED)
     _seeded(SEED).shuffle(training)
     blob = zstandard.train_dictionary(
         SIZE, training, dict_id=ID_CURRENT, level=LEVEL, split_point=1.0, threads=0

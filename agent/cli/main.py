@@ -138,7 +138,7 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR")
-    parser.add_argument("--device-key", type=Path, required=True, help="the device's public key, PEM")
+    _device_option(parser)
     parser.add_argument("--key", type=Path, help="a recipient's private key: also opens and checks signatures")
     parser.add_argument("--receipts", type=Path, help="the insurer's receipts: show what was cut off at the end")
     parser.add_argument("--receipt-key", type=Path, help="the insurer's public key that signed them, PEM")
@@ -155,6 +155,11 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         )
 
     parser.set_defaults(run=run)
+
+
+def _device_option(parser: argparse.ArgumentParser) -> None:
+    text = "the device's certificate or public key, PEM"
+    parser.add_argument("--device-cert", "--device-key", dest="device_key", type=Path, required=True, help=text)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Public keys: PEM files, as the config's `trust` table names them, or 32 raw bytes."""
+"""Public keys: PEM files, as the config's `trust` table names them, or 32 raw bytes; X.509 certificates too."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +8,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from agent.core.errors import InputError
 
 T = TypeVar("T")
 
 _RAW_SIZE: Final = 32
+_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 
 
 def read_key(path: Path, parse: Callable[[bytes], T]) -> T:
@@ -27,13 +29,24 @@ def read_key(path: Path, parse: Callable[[bytes], T]) -> T:
 
 
 def parse_ed25519(data: bytes) -> Ed25519PublicKey:
-    """Public key from PEM (SubjectPublicKeyInfo) or raw bytes. Raises InputError."""
+    """Public key from PEM (SubjectPublicKeyInfo, or a certificate, the first of a chain) or raw bytes.
+
+    A certificate is read, not judged: who gives it trusts it. Raises InputError.
+    """
     if len(data) == _RAW_SIZE:
         return Ed25519PublicKey.from_public_bytes(data)
-    key = _parse_pem(data)
+    key = parse_certificates(data)[0].public_key() if _CERTIFICATE in data else _parse_pem(data)
     if not isinstance(key, Ed25519PublicKey):
         raise InputError("not an Ed25519 key")
     return key
+
+
+def parse_certificates(data: bytes) -> list[Certificate]:
+    """Certificates of a PEM file, one at least. Raises InputError."""
+    try:
+        return load_pem_x509_certificates(data)
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise InputError("not PEM certificates") from exc
 
 
 def parse_x25519(data: bytes) -> X25519PublicKey:

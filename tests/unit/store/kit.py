@@ -2,10 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from agent.core.config import Config, Device, Store, Trust
 from agent.core.events import BatteryAlarm, Event, HarshDriving, Priority
@@ -34,6 +40,24 @@ KEYS = Keys(
     X25519PrivateKey.from_private_bytes(b"\1" * 32),
     X25519PrivateKey.from_private_bytes(b"\2" * 32),
 )
+
+
+def certify(
+    key: Ed25519PrivateKey | ec.EllipticCurvePrivateKey,
+    name: str,
+    *,
+    by: tuple[x509.Name, Ed25519PrivateKey] | None = None,
+) -> bytes:
+    """Certificate in PEM, by a CA's name and key, or by its own."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, signer = by or (subject, key)
+    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC)).not_valid_after(
+        datetime(2036, 1, 1, tzinfo=UTC)
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+    algorithm = None if isinstance(signer, Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(signer, algorithm).public_bytes(Encoding.PEM)
 
 
 def make_config(directory: Path, **store: int) -> Config:

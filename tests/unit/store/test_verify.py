@@ -1,17 +1,19 @@
-import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-import agent.cli.verify
 from agent.cli.verify import verify
 from agent.core.errors import InputError
 from agent.core.records import SealedRecord, build_envelope, parse_envelope
 from agent.store.look import look
 from agent.store.outbox import Outbox
 from drivers.keystore import write_private
-from tests.unit.store.kit import KEYS, braking, make_chain, seal_chain
+from tests.unit.store.kit import KEYS, braking, certify, make_chain, seal_chain
 
 
 @pytest.fixture
@@ -90,10 +92,39 @@ def test_unusable_files_are_named(tmp_path: Path, device_key: Path) -> None:
         verify([tmp_path / "empty"], device_key=device_key)
 
 
-def test_it_imports_nothing_that_writes() -> None:
-    tree = ast.parse(Path(agent.cli.verify.__file__).read_text())
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not {name for name in modules if name and name.rsplit(".")[-1] in {"outbox", "recorder", "database"}}
+def test_it_imports_nothing_of_the_path_that_writes(tmp_path: Path, device_key: Path, owner_key: Path) -> None:
+    """In a process of its own, as a third party runs it."""
+    log = save(tmp_path / "log.cborseq", seal_chain([braking(1), braking(2)]))
+    program = f"""
+import sys
+from agent.cli.main import main
+code = main(["verify", {str(log)!r}, "--device-cert", {str(device_key)!r}, "--key", {str(owner_key)!r}])
+print(code, *(name for name in sys.modules if name.startswith(("agent.", "fleet", "simulators", "sqlite3"))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    rooms = {name for name in modules if name.split(".")[1:2] not in (["core"], ["cli"])}
+    assert "agent.store.unseal" in rooms
+    assert not {name for name in rooms if name.startswith("agent.app") or name.split(".")[0] in {"fleet", "simulators"}}
+    writers = {"seal", "outbox", "recorder", "database", "worker", "files", "reserve", "quota", "rebuild", "reports"}
+    assert not {name for name in rooms if name.split(".")[-1] in writers}
+    assert not {name for name in rooms if name.startswith("agent.link.") and name != "agent.link.wire"}
+    assert "sqlite3" not in modules
+
+
+def test_a_certificate_tells_the_devices_key(tmp_path: Path, device_key: Path, owner_key: Path) -> None:
+    log = save(tmp_path / "log.cborseq", seal_chain([braking(1), braking(2)]))
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    chain = tmp_path / "device.crt"
+    chain.write_bytes(certify(key, "car-1"))
+    assert verify([log], device_key=chain, key=owner_key) == 0
+    chain.write_bytes(certify(ec.generate_private_key(ec.SECP256R1()), "car-1"))
+    with pytest.raises(InputError, match=r"device\.crt: not an Ed25519 key"):
+        verify([log], device_key=chain)
+    chain.write_bytes(b"-----BEGIN CERTIFICATE-----\n")
+    with pytest.raises(InputError, match=r"device\.crt: not PEM certificates"):
+        verify([log], device_key=chain)
 
 
 async def test_the_outbox_can_be_looked_into_while_it_is_open(tmp_path: Path) -> None:
