@@ -4,12 +4,10 @@ import argparse
 import asyncio
 import json
 import math
-import signal
-import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,11 +20,11 @@ from agent.core.keys import public_pem
 from drivers.keystore import create_ed25519, open_ed25519
 from fleet.bundle import make_manifest
 from fleet.push import push
-from fleet.receiver.intake import Intake, Outcome
+from fleet.receive import add_receive
+from fleet.receiver.database import open_store
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.receipts import make_receipts
-from fleet.receiver.service import serve
-from fleet.receiver.store import ReceiverStore
+from fleet.receiver.store import Store
 from fleet.reports import Report, find_report, newest_ns
 
 _POLL_S: Final = 0.2
@@ -49,9 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(commands.add_parser("keys", help="make the insurer's and the operator's keys"))
     _add_register(commands.add_parser("register", help="let a device in by its public key"))
     _add_push(commands.add_parser("push", help="sign a config and push it to vehicles"))
-    _add_receive(commands.add_parser("receive", help="run the receiver"))
+    add_receive(commands.add_parser("receive", help="run the receiver"))
     _add_export(commands.add_parser("export", help="write a device's sealed records to a file, as evidence"))
     _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
+    _add_devices(commands.add_parser("devices", help="list the devices heard of, as JSON lines"))
     return parser
 
 
@@ -95,7 +94,7 @@ def _add_push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--valid-days", type=_days, default=30.0)
     parser.add_argument("--key", type=Path, required=True, help="the operator's private key")
     parser.add_argument("--link", type=Path, required=True, help="TOML: the keys of a [link] table")
-    parser.add_argument("--database", type=Path, help="the receiver's database: wait there for the vehicles' answers")
+    parser.add_argument("--database", help="the receiver's database: wait there for the vehicles' answers")
     parser.add_argument("--wait", type=float, default=60.0, metavar="SECONDS")
     parser.set_defaults(run=lambda args: asyncio.run(_push(args)))
 
@@ -121,11 +120,11 @@ async def _push(args: argparse.Namespace) -> int:
     if args.database is None:
         await push(link, manifest, key, said=print)
         return 0
-    with _reading(args.database):
-        since_ns = newest_ns(args.database)
-    blob = await push(link, manifest, key, said=print)
-    look = partial(_look, args.database, bundle, blob, since_ns)
-    return await _await_answers(look, args.vehicle, wait_s=args.wait)
+    with closing(open_store(args.database)) as store:
+        since_ns = newest_ns(store)
+        blob = await push(link, manifest, key, said=print)
+        look = partial(_look, store, bundle, blob, since_ns)
+        return await _await_answers(look, args.vehicle, wait_s=args.wait)
 
 
 def _name(text: str) -> str:
@@ -167,87 +166,55 @@ async def _await_answers(look: Callable[[str], Report | None], vehicles: Sequenc
     return 1 if refused or open_for else 0
 
 
-def _look(database: Path, bundle: str, blob: bytes, since_ns: int, vehicle: str) -> Report | None:
-    with _reading(database):
-        return find_report(database, bundle, blob, vehicle=vehicle, since_ns=since_ns)
-
-
-@contextmanager
-def _reading(database: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise InputError(f"{database}: {exc}") from exc
-
-
-def _add_receive(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--link", type=Path, required=True, help="TOML: the keys of a [link] table")
-    parser.add_argument("--keys", type=Path, required=True, help="the insurer's key directory")
-    parser.add_argument("--database", type=Path, required=True)
-    parser.set_defaults(run=lambda args: asyncio.run(_receive(args)))
-
-
-async def _receive(args: argparse.Namespace) -> int:
-    """Until SIGTERM or SIGINT."""
-    link = load_toml(args.link, Link)
-    intake = Intake(ReceiverKeys.open(args.keys), ReceiverStore(args.database))
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await serve(link, intake, stopping=stopping, on_outcome=_print_outcome)
-    return 0
-
-
-def _print_outcome(outcome: Outcome) -> None:
-    what = outcome.event.kind if outcome.event else outcome.reason
-    place = "-" if outcome.position is None else f"{outcome.position.boot}/{outcome.position.sequence}"
-    print(f"{outcome.status:<10} {outcome.device or '?'} {place} {what}", flush=True)
+def _look(store: Store, bundle: str, blob: bytes, since_ns: int, vehicle: str) -> Report | None:
+    return find_report(store, bundle, blob, vehicle=vehicle, since_ns=since_ns)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("device")
     parser.add_argument("file", type=Path, help="a CBOR sequence of envelopes: what `outrider verify` reads")
-    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--database", required=True)
     parser.add_argument("--receipts", type=Path, help="also write signed receipts for them here")
     parser.add_argument("--keys", type=Path, help="the insurer's key directory; needed with --receipts")
 
     def run(args: argparse.Namespace) -> int:
         if args.receipts and not args.keys:
             raise InputError("--receipts needs --keys: they are signed")
-        store = _open_store(args.database)
         try:
-            envelopes = store.envelopes(args.device)
-            args.file.write_bytes(b"".join(envelopes))
-            if args.receipts:
-                keys = ReceiverKeys.open(args.keys)
-                args.receipts.write_bytes(make_receipts(store, keys, args.device, now_ns=time.time_ns()))
+            with closing(open_store(args.database)) as store:
+                envelopes = store.envelopes(args.device)
+                args.file.write_bytes(b"".join(envelopes))
+                if args.receipts:
+                    keys = ReceiverKeys.open(args.keys)
+                    args.receipts.write_bytes(make_receipts(store, keys, args.device, now_ns=time.time_ns()))
         except OSError as exc:
             raise InputError(f"{exc.filename or args.file}: {exc.strerror}") from exc
-        finally:
-            store.close()
         print(f"{args.device}: {len(envelopes)} records to {args.file}")
         return 0
 
     parser.set_defaults(run=run)
 
 
-def _open_store(database: Path) -> ReceiverStore:
-    if not database.exists():
-        raise InputError(f"{database}: no such file")
-    return ReceiverStore(database)
-
-
 def _add_events(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--database", type=Path, required=True)
+    parser.add_argument("--database", required=True)
     parser.add_argument("--device", help="only this one's")
 
     def run(args: argparse.Namespace) -> int:
-        store = _open_store(args.database)
-        try:
+        with closing(open_store(args.database)) as store:
             for event in store.events(args.device):
                 print(json.dumps(event, ensure_ascii=False))
-        finally:
-            store.close()
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_devices(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--database", required=True)
+
+    def run(args: argparse.Namespace) -> int:
+        with closing(open_store(args.database)) as store:
+            for device in store.devices():
+                print(json.dumps(device))
         return 0
 
     parser.set_defaults(run=run)

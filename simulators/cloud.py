@@ -18,7 +18,8 @@ from agent.core.keys import public_pem
 from fleet.receiver.intake import Intake, Outcome
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.service import DEFAULT_TERMS, Terms, serve
-from fleet.receiver.store import Counts, ReceiverStore
+from fleet.receiver.sqlite import SqliteStore
+from fleet.receiver.store import Counts, Store
 from simulators.access import INSURER, OPERATOR, RESERVED, RULES
 from simulators.broker import Broker
 from simulators.mosquitto import BrokerFailed, Mosquitto, find_mosquitto
@@ -59,7 +60,7 @@ class Cloud:
         self.owner_key = X25519PrivateKey.generate()
         self.outcomes: Counter[str] = Counter()
         self._keys = ReceiverKeys.create(directory / "insurer")
-        self._intake = Intake(self._keys, ReceiverStore(directory / "received.sqlite"))
+        self._intake = Intake(self._keys, SqliteStore(directory / "received.sqlite"))
         self._broker = self._make_broker(program if self.broker_kind == "mosquitto" else None, port)
         self._network: Network | None = None
         self._terms = terms
@@ -161,7 +162,7 @@ class Cloud:
         return self.store.counts() if self._last_counts is None else self._last_counts
 
     @property
-    def store(self) -> ReceiverStore:
+    def store(self) -> Store:
         """The insurer's own view: events, envelopes, dead letters."""
         return self._intake.store
 

@@ -180,6 +180,10 @@ class Session(Protocol):
         """Everything subscribed to; raises LinkDown when the connection ends."""
         ...
 
+    def batches(self, count_max: int) -> AsyncIterator[list[Message]]:
+        """The same, one to count_max messages at a time."""
+        ...
+
 
 class Connect(Protocol):
     """agent.link.mqtt.connect, or a test's."""

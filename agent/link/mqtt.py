@@ -23,7 +23,8 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused
 from agent.core.ports import Message, Session
-from agent.link.dial import dial
+from agent.link import dial
+from agent.link.dial import Resolve
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTENT_TYPE: Final = "application/cose"
@@ -35,13 +36,15 @@ _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
 
 
 @asynccontextmanager
-async def connect(link: Link, *, client_id: str, subscriptions: Sequence[str] = ()) -> AsyncIterator[Session]:
+async def connect(
+    link: Link, *, client_id: str, subscriptions: Sequence[str] = (), resolve: Resolve = dial.resolve
+) -> AsyncIterator[Session]:
     """One connection to the broker, with a client of its own, subscribed at QoS 1.
 
     Session kept by the broker for link.session_expiry_s. Raises LinkDown with the reason where name, TCP, TLS,
     CONNECT or a subscription fails, ConfigError where the link would be neither TLS nor loopback.
     """
-    sock = await dial(link, timeout_s=link.ack_timeout_s)
+    sock = await dial.dial(link, timeout_s=link.ack_timeout_s, resolve=resolve)
     client = _Client(link, client_id, sock)
     try:
         await client.open()
@@ -77,10 +80,17 @@ class _MqttSession:
 
     async def messages(self) -> AsyncIterator[Message]:
         """Everything subscribed to; each is acknowledged to the broker when the next one is asked for."""
+        async for batch in self.batches(1):
+            yield batch[0]
+
+    async def batches(self, count_max: int) -> AsyncIterator[list[Message]]:
+        """What has arrived, one to count_max messages; acknowledged when the next ones are asked for."""
         try:
-            async for message in self._client.messages:
-                yield Message(str(message.topic), bytes(message.payload))
-                self._client.acknowledge(message)
+            async for first in self._client.messages:
+                batch = [first, *self._client.arrived(count_max - 1)]
+                yield [Message(str(message.topic), bytes(message.payload)) for message in batch]
+                for message in batch:
+                    self._client.acknowledge(message)
         except aiomqtt.MqttError as exc:
             raise self._client.down() from exc
 
@@ -184,6 +194,11 @@ class _Client(aiomqtt.Client):
             return await ack
         finally:
             self._acks.pop(info.mid, None)
+
+    def arrived(self, count_max: int) -> list[aiomqtt.Message]:
+        """Messages that wait already, without a turn of the loop for each."""
+        waiting = min(count_max, self._queue.qsize())
+        return [self._queue.get_nowait() for _ in range(waiting)]
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         """PUBACK an incoming message; one that came over a connection since lost comes again."""

@@ -1,20 +1,23 @@
-"""What the insurer does with a record: open, verify, store once, and sign for it. No network in here."""
+"""What the insurer does with records: open, verify, store once, and sign for them. No network in here."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, Literal
 
 from agent.core.errors import SealError
 from agent.core.events import AnyEvent
-from agent.core.records import Header, Position, Told, digest_of, parse_envelope
-from agent.link.wire import RECEIPT_RANGES_MAX, encode_receipt, receipt_topic
+from agent.core.records import Header, Position, Range, Told, digest_of, parse_envelope
+from agent.link.wire import receipt_topic
 from agent.store.unseal import open_record
 from fleet.receiver.keys import ReceiverKeys
-from fleet.receiver.store import ReceiverStore
+from fleet.receiver.receipts import contiguous_ranges, sign_receipts
+from fleet.receiver.store import TAKEN, Letter, Place, Row, Store
 
 _RECEIPTED_TIMES: Final = 2  # one may be lost with a connection; after that the device sends again and is answered
 _UNANSWERED_MAX: Final = 100_000
+_GAP_MAX: Final = 64  # places between two that are owed: other workers may have stored them
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,77 +36,149 @@ class Outcome:
         return None if self.told is None else self.told.event
 
 
-class Intake:
-    """The receiver's core; one per receiver process."""
+@dataclass(slots=True)
+class _Owed:
+    digest: bytes
+    times: int = 0  # how often receipted
 
-    def __init__(self, keys: ReceiverKeys, store: ReceiverStore, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+
+class Intake:
+    """The receiver's core; one per worker. It remembers nothing but whom it owes a receipt."""
+
+    def __init__(self, keys: ReceiverKeys, store: Store, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.store = store
         self._keys = keys
         self._now_ns = now_ns
-        self._unanswered: dict[str, dict[Position, int]] = {}  # how often each place has been receipted
+        self._owed: dict[str, dict[Position, _Owed]] = {}
 
-    def take(self, envelope: bytes) -> Outcome:
-        """Accept a record, recognise a duplicate, or bury it with the reason. Raises StoreError."""
-        try:
-            header, _ = parse_envelope(envelope)
-        except SealError as exc:
-            return self._bury(envelope, Outcome("dead", reason=str(exc)))
-        stored = self.store.digest_at(header.device, header.position)
-        if stored == digest_of(envelope):
-            self._owe(header)
-            return Outcome("duplicate", header.device, header.position)
-        try:
-            told = self._open(header, envelope)
-        except SealError as exc:
-            return self._bury(envelope, Outcome("dead", header.device, header.position, reason=str(exc)))
-        if stored is not None:
-            # An SD card may have been replaced or restored. Without a receipt the car keeps its record.
-            reason = "another record holds this place"
-            return self._bury(envelope, Outcome("dead", header.device, header.position, reason=reason))
-        self.store.add(header, told, envelope, received_ns=self._now_ns())
-        self._owe(header)
-        return Outcome("accepted", header.device, header.position, told)
+    def take(self, envelopes: Sequence[bytes]) -> list[Outcome]:
+        """Accept records, recognise duplicates, bury the rest with the reason. Raises StoreError.
 
-    def receipts(self, device: str) -> list[tuple[str, bytes]]:
-        """Topic and payload of the receipts for what came since the last but one call, committed before signed.
+        All is on the disk when this returns: the broker may be told.
+        """
+        headers = [_parse(envelope) for envelope in envelopes]
+        known = self.store.digests({_place(header) for header in headers if isinstance(header, Header)})
+        outcomes: list[Outcome] = []
+        rows: list[Row] = []
+        letters: list[Letter] = []
+        for envelope, header in zip(envelopes, headers, strict=True):
+            outcome = self._judge(envelope, header, known)
+            outcomes.append(outcome)
+            if outcome.told is not None and isinstance(header, Header):
+                row = Row(header, outcome.told, envelope, digest_of(envelope))
+                known[row.place] = row.digest
+                rows.append(row)
+            elif outcome.status == "dead":
+                letters.append(Letter(outcome.device, envelope, outcome.reason))
+        taken: set[Place] = set()
+        if rows or letters:
+            taken = self.store.put(rows, letters, received_ns=self._now_ns())
+        if taken:
+            outcomes = self._settle(envelopes, outcomes, taken)
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            self._owe(outcome, envelope)
+        return outcomes
+
+    def receipts(self, devices: Iterable[str]) -> list[tuple[str, bytes]]:
+        """Topic and payload of the receipts for what came since the last but one call.
 
         Ranges name what is stored, whether or not the chain is complete yet: a record that overtook others is safe.
         Sending them is repeatable; a receipt that got lost is made again when the device sends again.
         """
-        places = self._unanswered.get(device, {})
-        if not places:
-            return []
-        self.store.commit()
-        # Apart: a range that ended in a record answered before would be refused whole by a car that forgot it since.
-        fresh = sorted(place for place, times in places.items() if times == 0)
-        again = sorted(place for place, times in places.items() if times > 0)
-        ranges = self.store.stored_ranges(device, fresh) + self.store.stored_ranges(device, again)
-        self._unanswered[device] = {p: times + 1 for p, times in places.items() if times + 1 < _RECEIPTED_TIMES}
-        return [
-            (
-                receipt_topic(device),
-                encode_receipt(
-                    device,
-                    ranges[start : start + RECEIPT_RANGES_MAX],
-                    received_ns=self._now_ns(),
-                    sign=self._keys.sign_receipt,
-                ),
-            )
-            for start in range(0, len(ranges), RECEIPT_RANGES_MAX)
-        ]
+        owed = {device: self._owed[device] for device in devices if device in self._owed}
+        filled = self.store.digests({place for device, places in owed.items() for place in _gaps(device, places)})
+        receipts: list[tuple[str, bytes]] = []
+        for device, places in owed.items():
+            stored = filled | {Place(device, *place): debt.digest for place, debt in places.items()}
+            # Apart: a range that ended in a record answered before would be refused whole by a car that forgot it.
+            fresh = sorted(place for place, debt in places.items() if debt.times == 0)
+            again = sorted(place for place, debt in places.items() if debt.times > 0)
+            ranges = _ranges(device, fresh, stored) + _ranges(device, again, stored)
+            blobs = sign_receipts(self._keys, device, ranges, now_ns=self._now_ns())
+            receipts += [(receipt_topic(device), blob) for blob in blobs]
+            left = {p: _Owed(debt.digest, debt.times + 1) for p, debt in places.items()}
+            self._owed[device] = {place: debt for place, debt in left.items() if debt.times < _RECEIPTED_TIMES}
+            if not self._owed[device]:
+                del self._owed[device]
+        return receipts
+
+    def _judge(self, envelope: bytes, header: Header | SealError, known: Mapping[Place, bytes]) -> Outcome:
+        if isinstance(header, SealError):
+            return Outcome("dead", reason=str(header))
+        stored = known.get(_place(header))
+        if stored == digest_of(envelope):
+            return Outcome("duplicate", header.device, header.position)
+        try:
+            told = self._open(header, envelope)
+        except SealError as exc:
+            return Outcome("dead", header.device, header.position, reason=str(exc))
+        if stored is not None:
+            # An SD card may have been replaced or restored. Without a receipt the car keeps its record.
+            return Outcome("dead", header.device, header.position, reason=TAKEN)
+        return Outcome("accepted", header.device, header.position, told)
+
+    def _settle(self, envelopes: Sequence[bytes], outcomes: list[Outcome], taken: set[Place]) -> list[Outcome]:
+        """Another worker stored something at these places between our question and our writing."""
+        stored = self.store.digests(taken)
+        letters: list[Letter] = []
+        settled: list[Outcome] = []
+        for envelope, outcome in zip(envelopes, outcomes, strict=True):
+            place = Place(outcome.device, *(outcome.position or (0, 0)))
+            if outcome.status != "accepted" or place not in taken:
+                settled.append(outcome)
+            elif stored.get(place) == digest_of(envelope):
+                settled.append(replace(outcome, status="duplicate", told=None))
+            else:
+                settled.append(replace(outcome, status="dead", told=None, reason=TAKEN))
+                letters.append(Letter(outcome.device, envelope, TAKEN))
+        if letters:
+            self.store.put([], letters, received_ns=self._now_ns())
+        return settled
 
     def _open(self, header: Header, envelope: bytes) -> Told:
         device_key = self._keys.device_key(header.device)
         if device_key is None:
             raise SealError("the device is not registered")
         _, told = open_record(envelope, self._keys.encryption_key, device_key)
+        if "\0" in told.agent:
+            raise SealError("the agent's version holds a zero byte")  # no database takes it as text
         return told
 
-    def _owe(self, header: Header) -> None:
-        places = self._unanswered.setdefault(header.device, {})
+    def _owe(self, outcome: Outcome, envelope: bytes) -> None:
+        if outcome.status == "dead" or outcome.position is None:
+            return
+        places = self._owed.setdefault(outcome.device, {})
         if len(places) < _UNANSWERED_MAX:
-            places[header.position] = 0
+            places[outcome.position] = _Owed(digest_of(envelope))
 
-    def _bury(self, envelope: bytes, outcome: Outcome) -> Outcome:
-        self.store.bury(outcome.device, envelope, outcome.reason, received_ns=self._now_ns())
-        return outcome
+
+def _parse(envelope: bytes) -> Header | SealError:
+    try:
+        return parse_envelope(envelope)[0]
+    except SealError as exc:
+        return exc
+
+
+def _place(header: Header) -> Place:
+    return Place(header.device, header.boot, header.sequence)
+
+
+def _between(before: Position, after: Position) -> Iterator[int]:
+    """Sequences between two places of a boot, where there are few: another worker may have stored them."""
+    if before.boot == after.boot and after.sequence - before.sequence <= _GAP_MAX:
+        yield from range(before.sequence + 1, after.sequence)
+
+
+def _gaps(device: str, places: Iterable[Position]) -> Iterator[Place]:
+    for before, after in pairwise(sorted(places)):
+        yield from (Place(device, before.boot, sequence) for sequence in _between(before, after))
+
+
+def _ranges(device: str, owed: Sequence[Position], stored: Mapping[Place, bytes]) -> list[Range]:
+    """Ranges that begin and end in a place that is owed, wholly stored."""
+    places = {place: stored[Place(device, *place)] for place in owed}
+    for before, after in pairwise(owed):
+        between = {Position(before.boot, n): stored.get(Place(device, before.boot, n)) for n in _between(before, after)}
+        if all(between.values()):
+            places.update((place, digest) for place, digest in between.items() if digest is not None)
+    return contiguous_ranges(sorted(places.items()))

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -24,11 +25,11 @@ _LAST_RECEIPTS_S: Final = 2.0
 class Takes(Protocol):
     """What the service needs of fleet.receiver.intake.Intake."""
 
-    def take(self, envelope: bytes) -> Outcome:
-        """Open, verify, store. Raises StoreError."""
+    def take(self, envelopes: Sequence[bytes]) -> Sequence[Outcome]:
+        """Open, verify, store for good. Raises StoreError."""
         ...
 
-    def receipts(self, device: str) -> Sequence[tuple[str, bytes]]:
+    def receipts(self, devices: Iterable[str]) -> Sequence[tuple[str, bytes]]:
         """Topic and payload of the receipts that are due. Raises StoreError."""
         ...
 
@@ -38,6 +39,7 @@ class Terms:
     """How the service behaves. share: name of the shared subscription that several receivers divide among them."""
 
     client_id: str = "insurer"
+    batch_max: int = 500
     share: str | None = None
     receipt_wait_s: float = 0.05
     receipt_again_s: float = 1.0
@@ -59,31 +61,32 @@ async def serve(
 ) -> None:
     """Receive until stopping is set; then answer what was taken and disconnect.
 
-    A record is acknowledged to the broker once the intake has it. Receipts are gathered for receipt_wait_s, and sent
-    once more receipt_again_s later: a connection may have been lost under the first, or the car have refused a range
-    whose last record it had forgotten already. Where the store refuses,
-    nothing is acknowledged, and the service tries again later.
+    Records are taken in batches, on a thread beside the connection's, and acknowledged to the broker once they are
+    stored. Receipts are gathered for receipt_wait_s, and sent once more receipt_again_s later: a connection may have
+    been lost under the first, or the car have refused a range whose last record it had forgotten already. Where the
+    store refuses, nothing is acknowledged, and the service tries again later.
     """
     topic = f"$share/{terms.share}/{_RECORDS}" if terms.share else _RECORDS
-    service = _Service(intake, on_outcome, terms)
 
     def fresh_waits() -> Iterator[float]:
         longest_s = link.backoff_longest_s
         return backoff_waits(uniform, first_s=min(_FIRST_WAIT_S, longest_s), longest_s=longest_s)
 
     waits = fresh_waits()
-    while not stopping.is_set():
-        taken_before = service.taken
-        try:
-            async with connect(link, client_id=terms.client_id, subscriptions=[topic]) as session:
-                _LOG.info("receiving from %s:%d", link.host, link.port)
-                on_connected()
-                await service.attend(session, stopping)
-        except (LinkDown, StoreError) as exc:
-            _LOG.warning("receiver is cut off: %s", exc)
-        if service.taken > taken_before:
-            waits = fresh_waits()
-        await _pause(stopping, next(waits))
+    with ThreadPoolExecutor(1, thread_name_prefix="intake") as thread:
+        service = _Service(intake, thread, on_outcome, terms)
+        while not stopping.is_set():
+            taken_before = service.taken
+            try:
+                async with connect(link, client_id=terms.client_id, subscriptions=[topic]) as session:
+                    _LOG.info("receiving from %s:%d", link.host, link.port)
+                    on_connected()
+                    await service.attend(session, stopping)
+            except (LinkDown, StoreError) as exc:
+                _LOG.warning("receiver is cut off: %s", exc)
+            if service.taken > taken_before:
+                waits = fresh_waits()
+            await _pause(stopping, next(waits))
 
 
 async def _pause(stopping: asyncio.Event, wait_s: float) -> None:
@@ -99,6 +102,7 @@ class _Service:
     """What outlives a connection: whom we owe a receipt (device -> when its next one is due)."""
 
     intake: Takes
+    thread: ThreadPoolExecutor  # one: what the intake does it does in order, also when we stopped waiting for it
     on_outcome: Callable[[Outcome], None]
     terms: Terms
     taken: int = 0
@@ -127,13 +131,16 @@ class _Service:
 
     async def _take(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
-        async for message in session.messages():
-            outcome = self.intake.take(message.payload)
-            self.taken += 1
-            if outcome.status != "dead":
-                self.owed.setdefault(outcome.device, loop.time() + self.terms.receipt_wait_s)
-                self.changed.set()
-            self.on_outcome(outcome)
+        async for messages in session.batches(self.terms.batch_max):
+            envelopes = [message.payload for message in messages]
+            outcomes = await loop.run_in_executor(self.thread, self.intake.take, envelopes)
+            self.taken += len(outcomes)
+            due_s = loop.time() + self.terms.receipt_wait_s
+            for outcome in outcomes:
+                if outcome.status != "dead":
+                    self.owed.setdefault(outcome.device, due_s)
+                    self.changed.set()
+                self.on_outcome(outcome)
 
     async def _answer(self, session: Session) -> None:
         loop = asyncio.get_running_loop()
@@ -149,18 +156,27 @@ class _Service:
             except TimeoutError:
                 continue
 
-    async def _send_receipts(self, session: Session, devices: Sequence[str] | dict[str, None]) -> None:
+    async def _send_receipts(self, session: Session, devices: Collection[str]) -> None:
+        if not devices:
+            return
         loop = asyncio.get_running_loop()
+        first_time = [device for device in devices if self.owed.pop(device, None) is not None]
         for device in devices:
-            first_time = self.owed.pop(device, None) is not None
             self.again.pop(device, None)
-            try:
-                for topic, payload in self.intake.receipts(device):
-                    await session.publish(topic, payload, expiry_s=_RECEIPT_EXPIRY_S)
-            except PublishRefused as exc:
-                _LOG.warning("receipt for %s refused: %s", device, exc)
-            except (LinkDown, StoreError, asyncio.CancelledError):
-                self.owed[device] = loop.time()
-                raise
-            if first_time:
-                self.again[device] = loop.time() + self.terms.receipt_again_s
+        sent = False
+        try:
+            receipts = await loop.run_in_executor(self.thread, self.intake.receipts, devices)
+            async with asyncio.TaskGroup() as sending:
+                for topic, payload in receipts:
+                    sending.create_task(self._send(session, topic, payload))
+            sent = True
+        finally:
+            if not sent:
+                self.owed.update(dict.fromkeys(devices, loop.time()))
+        self.again.update(dict.fromkeys(first_time, loop.time() + self.terms.receipt_again_s))
+
+    async def _send(self, session: Session, topic: str, payload: bytes) -> None:
+        try:
+            await session.publish(topic, payload, expiry_s=_RECEIPT_EXPIRY_S)
+        except PublishRefused as exc:
+            _LOG.warning("receipt refused: %s", exc)

@@ -1,52 +1,60 @@
-"""What the insurer holds: opened events, the envelopes they came in, and dead letters. SQLite.
+"""What the insurer holds: opened events, the envelopes they came in, and dead letters. The port.
 
-Writes gather in one transaction until `commit`: a receipt lets the car delete, so it is signed after a commit only,
-and records that were taken but not receipted are sent again.
+A store judges nothing while it writes: whether a record fits the one before it, and when it was, is read from what is
+there (see fleet/receiver/schema.py), so any number of workers may write at once, in any order.
 """
 
-import os
-import sqlite3
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from agent.core.errors import InputError, StoreError
-from agent.core.records import GENESIS, Header, Position, Range, Told, digest_of
+from agent.core.records import Header, Position, Told
 
-ChainState = Literal["verified", "waiting", "broken"]
+DEAD_LETTERS_MAX: Final = 10_000
+TAKEN: Final = "another record holds this place"
+"""Reason of a dead letter: the device's store was replaced, or restored from a backup."""
 
-SCHEMA_VERSION: Final = 1
-_DEAD_LETTERS_MAX: Final = 10_000
-_SCHEMA: Final = """
-BEGIN;
-CREATE TABLE events (
-    device TEXT NOT NULL, boot INTEGER NOT NULL, sequence INTEGER NOT NULL,
-    priority INTEGER NOT NULL, kind TEXT NOT NULL, agent TEXT NOT NULL, event TEXT NOT NULL,
-    t_ns INTEGER NOT NULL, wall_ns INTEGER, clock_synced INTEGER NOT NULL,
-    previous BLOB NOT NULL, digest BLOB NOT NULL, chain TEXT NOT NULL,
-    envelope BLOB NOT NULL, received_ns INTEGER NOT NULL,
-    PRIMARY KEY (device, boot, sequence)
-);
-CREATE INDEX by_digest ON events (device, digest);
-CREATE INDEX by_previous ON events (device, previous);
-CREATE INDEX undated ON events (device, boot) WHERE wall_ns IS NULL;
-CREATE INDEX dated ON events (device, boot) WHERE clock_synced;
-CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, device TEXT NOT NULL, reason TEXT NOT NULL,
-    envelope BLOB NOT NULL, received_ns INTEGER NOT NULL, times INTEGER NOT NULL
-);
-CREATE VIEW devices AS
-SELECT device, COUNT(*) AS events, SUM(chain = 'verified') AS verified, SUM(chain = 'broken') AS broken,
-    MAX(boot) AS boot, MAX(received_ns) AS received_ns
-FROM events GROUP BY device;
-PRAGMA user_version = 1;
-COMMIT;
-"""
+EVENT_FIELDS: Final = ("device", "boot", "sequence", "wall_ns", "dated", "chain", "agent", "received_ns", "event")
+"""What Store.events tells of each. dated: how wall_ns is known, "told" or "derived"; see fleet/receiver/schema.py."""
+
+
+class Place(NamedTuple):
+    """Where a record belongs, of all devices."""
+
+    device: str
+    boot: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An opened record, to be stored. digest is the SHA-256 of the envelope."""
+
+    header: Header
+    told: Told
+    envelope: bytes
+    digest: bytes
+
+    @property
+    def place(self) -> Place:
+        """Where it belongs."""
+        return Place(self.header.device, self.header.boot, self.header.sequence)
+
+    @property
+    def event(self) -> str:
+        """The event as JSON."""
+        return msgspec.json.encode(self.told.event).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What could not be accepted. device is what it claims to be from, "" where even that cannot be read."""
+
+    device: str
+    envelope: bytes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,222 +72,45 @@ class Counts:
         return self.received - self.verified - self.broken
 
 
-class ReceiverStore:
-    """One SQLite file. Every method raises StoreError where the disk refuses."""
+class Store(Protocol):
+    """Every method raises StoreError where the database refuses; one call at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file, mode 0600: what the cars sealed lies here opened.
+    def digests(self, places: Collection[Place]) -> dict[Place, bytes]:
+        """Hashes of the envelopes stored at those of the places that are taken."""
+        ...
 
-        Raises InputError where a newer version made it.
+    def put(self, rows: Sequence[Row], letters: Sequence[Letter], *, received_ns: int) -> set[Place]:
+        """Store all in one transaction; return when it is on the disk.
+
+        Rows have different places. Returned are those that another worker took meanwhile: nothing was stored there. A
+        letter is kept once, with how often it came; the oldest beyond DEAD_LETTERS_MAX go.
         """
-        with _disk():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = sqlite3.connect(path, isolation_level=None)
-        try:
-            with _disk():
-                self._prepare(path)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def digest_at(self, device: str, position: Position) -> bytes | None:
-        """Hash of the envelope stored at a place, None where there is none."""
-        digest: bytes | None = self._value(
-            "SELECT digest FROM events WHERE device = ? AND boot = ? AND sequence = ?", device, *position
-        )
-        return digest
-
-    def add(self, header: Header, told: Told, envelope: bytes, *, received_ns: int) -> ChainState:
-        """Store an opened record at a free place; judge its links to its neighbours; date what can be dated."""
-        digest = digest_of(envelope)
-        chain = self._judge(header)
-        row = (
-            header.device,
-            header.boot,
-            header.sequence,
-            int(header.priority),
-            told.event.kind,
-            told.agent,
-            msgspec.json.encode(told.event).decode(),
-            told.event.t_ns,
-            told.wall_ns,
-            told.clock_synced,
-            header.previous,
-            digest,
-            chain,
-            envelope,
-            received_ns,
-        )
-        with self._write() as db:
-            db.execute(f"INSERT INTO events VALUES ({','.join('?' * len(row))})", row)  # noqa: S608  # marks only
-            self._judge_successors(header, digest)
-            self._date(header, told)
-        return chain
-
-    def bury(self, device: str, envelope: bytes, reason: str, *, received_ns: int) -> None:
-        """Keep what cannot be accepted, once, with the reason and how often it came; the oldest go beyond a limit."""
-        with self._write() as db:
-            db.execute(
-                "INSERT INTO dead_letters (digest, device, reason, envelope, received_ns, times)"
-                " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT (digest) DO UPDATE SET times = times + 1",
-                (digest_of(envelope), device, reason, envelope, received_ns),
-            )
-            db.execute(
-                "DELETE FROM dead_letters WHERE id <= (SELECT MAX(id) FROM dead_letters) - ?", (_DEAD_LETTERS_MAX,)
-            )
-
-    def commit(self) -> None:
-        """Return when everything written is on the disk."""
-        with _disk():
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
-
-    def stored_ranges(self, device: str, positions: Sequence[Position]) -> list[Range]:
-        """Contiguous ranges that are wholly stored, each from one of the sorted positions to another."""
-        ranges: list[Range] = []
-        for boot in sorted({position.boot for position in positions}):
-            sequences = [position.sequence for position in positions if position.boot == boot]
-            for first, last in self._islands(device, boot, sequences[0], sequences[-1]):
-                low, high = bisect_left(sequences, first), bisect_right(sequences, last) - 1
-                if low <= high:
-                    digest = self.digest_at(device, Position(boot, sequences[high]))
-                    ranges.append(Range(boot, sequences[low], sequences[high], digest or b""))
-        return ranges
+        ...
 
     def counts(self, device: str | None = None) -> Counts:
         """Counts of one device, or of all."""
-        where, args = ("", ()) if device is None else ("WHERE device = ?", (device,))
-        row = self._row(f"SELECT COUNT(*), SUM(chain = 'verified'), SUM(chain = 'broken') FROM events {where}", *args)  # noqa: S608  # constants
-        dead = self._value(f"SELECT COUNT(*) FROM dead_letters {where}", *args)  # noqa: S608  # constants
-        return Counts(row[0], row[1] or 0, row[2] or 0, dead)
+        ...
 
-    def events(self, device: str | None = None) -> Iterator[dict[str, Any]]:
-        """Stored events as plain values, in order of device, boot and sequence; wall_ns as far as it is known."""
-        with _disk():
-            rows = self._db.execute(
-                "SELECT device, boot, sequence, wall_ns, chain, agent, event FROM events WHERE ? IN (device, '')"
-                " ORDER BY device, boot, sequence",
-                (device or "",),
-            ).fetchall()
-        names = ("device", "boot", "sequence", "wall_ns", "chain", "agent")
-        for row in rows:
-            yield {**dict(zip(names, row, strict=False)), "event": msgspec.json.decode(row[-1])}
+    def events(self, device: str | None = None, *, kinds: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
+        """Stored events as plain values, by device, boot and sequence; wall_ns as far as it is known."""
+        ...
+
+    def devices(self) -> list[dict[str, Any]]:
+        """A line per device: counts, newest boot, when last heard, signs that it was restored from a backup."""
+        ...
 
     def envelopes(self, device: str) -> list[bytes]:
         """Envelopes of a device in the order of its chain: joined, they are the file that `outrider verify` takes."""
-        with _disk():
-            query = "SELECT envelope FROM events WHERE device = ? ORDER BY boot, sequence"
-            return [row[0] for row in self._db.execute(query, (device,))]
+        ...
+
+    def positions(self, device: str) -> list[tuple[Position, bytes]]:
+        """Where the device's records are, and their hashes, in order."""
+        ...
 
     def dead_letters(self) -> list[tuple[str, str, int]]:
         """Device named, reason and how often each one came, oldest first."""
-        with _disk():
-            return self._db.execute("SELECT device, reason, times FROM dead_letters ORDER BY id").fetchall()
+        ...
 
     def close(self) -> None:
-        """Commit and close."""
-        self.commit()
-        with _disk():
-            self._db.close()
-
-    def _prepare(self, path: Path) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise InputError(f"{path}: made by a newer version (schema {version}; this one knows {SCHEMA_VERSION})")
-        if version == 0:
-            self._db.executescript(_SCHEMA)
-
-    def _judge(self, header: Header) -> ChainState:
-        """The record before may come later: priority overtakes."""
-        if header.sequence == 1 and header.previous == GENESIS:
-            return "verified"
-        before = self._row(
-            "SELECT boot, sequence FROM events WHERE device = ? AND digest = ?", header.device, header.previous
-        )
-        if before is not None:
-            return "verified" if _may_follow(Position(*before), header.position) else "broken"
-        taken = self.digest_at(header.device, Position(header.boot, header.sequence - 1))
-        return "waiting" if taken is None else "broken"
-
-    def _judge_successors(self, header: Header, digest: bytes) -> None:
-        position = header.position
-        followers = self._db.execute(
-            "SELECT boot, sequence FROM events WHERE device = ? AND previous = ? AND chain = 'waiting'",
-            (header.device, digest),
-        ).fetchall()
-        for follower in map(Position._make, followers):
-            chain: ChainState = "verified" if _may_follow(position, follower) else "broken"
-            self._set_chain(header.device, follower, chain)
-        next_one = Position(header.boot, header.sequence + 1)
-        self._db.execute(
-            "UPDATE events SET chain = 'broken' WHERE device = ? AND boot = ? AND sequence = ? AND previous != ?",
-            (header.device, *next_one, digest),
-        )
-
-    def _set_chain(self, device: str, position: Position, chain: ChainState) -> None:
-        self._db.execute(
-            "UPDATE events SET chain = ? WHERE device = ? AND boot = ? AND sequence = ?", (chain, device, *position)
-        )
-
-    def _date(self, header: Header, told: Told) -> None:
-        """Give events from before the first clock sync of a boot their wall time, by the monotonic offset."""
-        offset_ns = told.wall_offset_ns
-        if offset_ns is None:
-            offset_ns = self._value(
-                "SELECT wall_ns - t_ns FROM events WHERE device = ? AND boot = ? AND clock_synced LIMIT 1",
-                header.device,
-                header.boot,
-            )
-        if offset_ns is not None:
-            self._db.execute(
-                "UPDATE events SET wall_ns = t_ns + ? WHERE device = ? AND boot = ? AND wall_ns IS NULL",
-                (offset_ns, header.device, header.boot),
-            )
-
-    def _islands(self, device: str, boot: int, low: int, high: int) -> list[tuple[int, int]]:
-        with _disk():
-            return self._db.execute(
-                "SELECT MIN(sequence), MAX(sequence) FROM"
-                " (SELECT sequence, sequence - ROW_NUMBER() OVER (ORDER BY sequence) AS island FROM events"
-                "  WHERE device = ? AND boot = ? AND sequence BETWEEN ? AND ?) GROUP BY island ORDER BY 1",
-                (device, boot, low, high),
-            ).fetchall()
-
-    def _row(self, query: str, *args: object) -> Any:
-        with _disk():
-            return self._db.execute(query, args).fetchone()
-
-    def _value(self, query: str, *args: object) -> Any:
-        row = self._row(query, *args)
-        return None if row is None else row[0]
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with _disk():
-            if not self._db.in_transaction:
-                self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("SAVEPOINT one")
-            try:
-                yield self._db
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK TO one")
-                raise
-            self._db.execute("RELEASE one")
-
-
-def _may_follow(before: Position, after: Position) -> bool:
-    """The next of the same boot, or the first of a later one."""
-    return after == (before.boot, before.sequence + 1) or (after.sequence == 1 and after.boot > before.boot)
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise
-    except (sqlite3.DatabaseError, OSError) as exc:
-        raise StoreError(f"receiver's store: {exc}") from exc
+        """Let go of the database."""
+        ...

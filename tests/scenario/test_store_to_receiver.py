@@ -15,7 +15,7 @@ from agent.store.recorder import Recorder
 from agent.store.unseal import open_record
 from fleet.receiver.intake import Intake
 from fleet.receiver.keys import ReceiverKeys
-from fleet.receiver.store import ReceiverStore
+from fleet.receiver.sqlite import SqliteStore
 from simulators.clock import ManualClock
 from tests.unit.store.kit import KEYS, braking, make_config, thermal
 
@@ -43,8 +43,8 @@ async def deliver(recorder: Recorder, intake: Intake, wire: Wire, receipt_key: b
         if not waiting:
             return
         for envelope in wire.carry([record.payload for record in waiting]):
-            assert intake.take(envelope).status in {"accepted", "duplicate"}
-        receipts = [payload for _, payload in intake.receipts("car-1")]
+            assert intake.take([envelope])[0].status in {"accepted", "duplicate"}
+        receipts = [payload for _, payload in intake.receipts(["car-1"])]
         for receipt in wire.carry(receipts):
             await recorder.outbox.forget(parse_receipt(receipt, receipt_key, "car-1"))
     pytest.fail("the outbox does not empty")
@@ -60,7 +60,7 @@ def config_for(directory: Path, keys: ReceiverKeys) -> Config:
 async def test_every_event_of_every_start_arrives_once_and_verifies(tmp_path: Path, seed: int) -> None:
     keys = ReceiverKeys.create(tmp_path / "insurer")
     keys.register("car-1", KEYS.device.public_key)
-    store = ReceiverStore(tmp_path / "received.db")
+    store = SqliteStore(tmp_path / "received.db")
     intake, wire, clock = Intake(keys, store), Wire(seed), ManualClock()
     receipt_key = keys.receipt_public.read_bytes()
     told: list[Event] = []

@@ -1,19 +1,21 @@
 import itertools
 import random
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from agent.core.errors import InputError
-from agent.core.events import AgentStarted, Priority
+from agent.core.events import AgentStarted
 from agent.core.records import GENESIS, Range, SealedRecord, build_envelope, parse_envelope
 from agent.link.wire import parse_receipt
 from agent.store.chain import split_envelopes, verify_chain
 from agent.store.seal import Sealer
 from drivers.keystore import FileKeystore
+from fleet.receiver.database import open_store
 from fleet.receiver.intake import Intake
 from fleet.receiver.keys import ReceiverKeys
-from fleet.receiver.store import Counts, ReceiverStore
+from fleet.receiver.store import TAKEN, Counts, Place
 from tests.unit.store import kit
 from tests.unit.store.kit import KEYS, braking, thermal
 
@@ -21,16 +23,21 @@ NOW_NS = 1_790_000_000_000_000_000
 
 
 class Insurer:
-    """A receiver with keys and files of its own; seals as the registered car does."""
+    """A receiver with keys and a database of its own; seals as the registered car does."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, new_database: Callable[[], str]) -> None:
         self.keys = ReceiverKeys.create(directory / "keys")
         self.keys.register("car-1", KEYS.device.public_key)
+        self._new_database = new_database
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The same insurer with an empty database."""
+        self._database = self._new_database()
         self.open()
 
     def open(self) -> None:
-        self.store = ReceiverStore(self.directory / "received.db")
+        self.store = open_store(self._database, create=True)
         self.intake = Intake(self.keys, self.store, now_ns=lambda: NOW_NS)
 
     def seal(
@@ -42,23 +49,23 @@ class Insurer:
 
     def receipted(self, device: str = "car-1") -> list[Range]:
         public = self.keys.receipt_public.read_bytes()
-        receipts = self.intake.receipts(device)
+        receipts = self.intake.receipts([device])
         assert all(topic == f"outrider/v1/{device}/receipt" for topic, _ in receipts)
         return [part for _, payload in receipts for part in parse_receipt(payload, public, device)]
 
 
 @pytest.fixture
-def insurer(tmp_path: Path) -> Insurer:
-    return Insurer(tmp_path)
+def insurer(tmp_path: Path, new_database: Callable[[], str]) -> Insurer:
+    return Insurer(tmp_path, new_database)
 
 
 def take(insurer: Insurer, *records: SealedRecord) -> list[str]:
-    return [insurer.intake.take(record.payload).status for record in records]
+    return [insurer.intake.take([record.payload])[0].status for record in records]
 
 
 def test_a_record_is_opened_stored_and_signed_for(insurer: Insurer) -> None:
     records = insurer.seal(3)
-    outcome = insurer.intake.take(records[0].payload)
+    outcome = insurer.intake.take([records[0].payload])[0]
     assert (outcome.status, outcome.device, outcome.position, outcome.event) == (
         "accepted",
         "car-1",
@@ -130,7 +137,9 @@ def test_what_the_car_did_not_say_is_buried_with_the_reason(insurer: Insurer, tm
         type(header)(**{**{n: getattr(header, n) for n in header.__struct_fields__}, "device": "x"}), cose
     )
     foreign = kit.seal_chain([braking()])[0]
-    reasons = [insurer.intake.take(e).reason for e in (forged.payload, unknown, foreign.payload, b"noise", b"noise")]
+    reasons = [
+        insurer.intake.take([e])[0].reason for e in (forged.payload, unknown, foreign.payload, b"noise", b"noise")
+    ]
     assert reasons[:3] == ["signature is wrong", "the device is not registered", "not sealed for this key"]
     assert reasons[3].startswith("not an envelope")
     letters = insurer.store.dead_letters()
@@ -154,11 +163,10 @@ def test_a_place_used_twice_is_no_duplicate_and_gets_no_receipt(insurer: Insurer
 def test_a_signed_record_that_does_not_fit_is_marked_broken(insurer: Insurer) -> None:
     ours, other = insurer.seal(4), insurer.seal(4)
     for order in itertools.permutations([ours[0], ours[1], other[2]]):
-        with_break = Insurer(insurer.directory / str([r.digest[0] for r in order]))
-        with_break.keys, with_break.intake._keys = insurer.keys, insurer.keys
-        take(with_break, *order)
-        assert with_break.store.counts() == Counts(received=3, verified=2, broken=1, dead=0)
-        with_break.store.close()
+        insurer.store.close()
+        insurer.begin_anew()
+        take(insurer, *order)
+        assert insurer.store.counts() == Counts(received=3, verified=2, broken=1, dead=0)
     insurer.store.close()
 
 
@@ -172,15 +180,73 @@ def test_events_from_before_the_clock_sync_are_dated_afterwards(insurer: Insurer
     insurer.store.close()
 
 
-def test_what_was_receipted_survives_the_receiver(insurer: Insurer) -> None:
-    records = insurer.seal(3)
+def test_what_was_taken_survives_the_receiver(insurer: Insurer) -> None:
+    records = insurer.seal(4)
     take(insurer, *records[:2])
-    insurer.receipted()
-    take(insurer, records[2])
-    insurer.store._db.close()  # killed: nothing was committed since the receipt
+    insurer.intake.take([record.payload for record in records[1:3]])
+    killed = insurer.store
     insurer.open()
-    assert insurer.store.counts().received == 2
-    assert take(insurer, *records) == ["duplicate", "duplicate", "accepted"]
+    assert insurer.store.counts().received == 3
+    assert take(insurer, *records) == ["duplicate"] * 3 + ["accepted"]
+    insurer.store.close()
+    killed.close()
+
+
+def test_a_batch_knows_its_own_duplicates_and_contradictions(insurer: Insurer) -> None:
+    records, again = insurer.seal(3), insurer.seal(3)
+    batch = [records[0], records[1], records[0], again[1], records[2]]
+    outcomes = insurer.intake.take([record.payload for record in batch])
+    assert [outcome.status for outcome in outcomes] == ["accepted", "accepted", "duplicate", "dead", "accepted"]
+    assert outcomes[3].reason == TAKEN
+    assert insurer.receipted() == [Range(1, 1, 3, records[2].digest)]
+    insurer.store.close()
+
+
+def test_two_workers_take_the_same_records_once_in_effect(insurer: Insurer) -> None:
+    records, again = insurer.seal(3), insurer.seal(3)
+    first = insurer.store
+    insurer.open()
+    Intake(insurer.keys, first, now_ns=lambda: NOW_NS).take([record.payload for record in records])
+    digests = insurer.store.digests
+
+    def ask_too_early(places: Collection[Place]) -> dict[Place, bytes]:
+        """The first worker stores between our question and our writing."""
+        del places
+        insurer.store.digests = digests  # type: ignore[method-assign]
+        return {}
+
+    insurer.store.digests = ask_too_early  # type: ignore[method-assign]
+    outcomes = insurer.intake.take([records[0].payload, again[1].payload])
+    assert [(outcome.status, outcome.told) for outcome in outcomes] == [("duplicate", None), ("dead", None)]
+    assert insurer.store.counts() == Counts(received=3, verified=3, broken=0, dead=1)
+    assert insurer.receipted() == [Range(1, 1, 1, records[0].digest)]
+    first.close()
+    insurer.store.close()
+
+
+def test_what_other_workers_stored_between_ours_joins_a_range(insurer: Insurer) -> None:
+    records = insurer.seal(6)
+    take(insurer, records[0], records[3], records[5])
+    other = Intake(insurer.keys, insurer.store, now_ns=lambda: NOW_NS)
+    other.take([record.payload for record in records[1:3]])
+    assert [(r.first, r.last, r.digest) for r in insurer.receipted()] == [
+        (1, 4, records[3].digest),
+        (6, 6, records[5].digest),
+    ]
+    insurer.store.close()
+
+
+def test_a_device_restored_from_a_backup_is_told(insurer: Insurer) -> None:
+    """After the restore it counts on from an older record: new places fork the chain, old ones are taken."""
+    records = insurer.seal(4)
+    take(insurer, *records)
+    assert [row["restored"] for row in insurer.store.devices()] == [0]
+    restarted = insurer.seal(2, boot=2, after=records[1].digest)
+    take(insurer, *restarted)
+    (device,) = insurer.store.devices()
+    assert (device["device"], device["events"], device["restored"]) == ("car-1", 6, 1)
+    take(insurer, *insurer.seal(3)[1:])
+    assert insurer.store.devices()[0]["restored"] == 3
     insurer.store.close()
 
 
@@ -193,7 +259,7 @@ def test_content_of_an_unknown_kind_is_buried_and_kept_in_the_car(insurer: Insur
     sealer = Sealer(KEYS.device, [insurer.keys.encryption_key.public_key()])
     event = Novelty(t_ns=1, agent_version="9", config_version=1, profile="p")
     record = kit.seal_chain([event], sealer=sealer)[0]
-    outcome = insurer.intake.take(record.payload)
+    outcome = insurer.intake.take([record.payload])[0]
     assert outcome.status == "dead"
     assert "novelty" in outcome.reason
     assert insurer.receipted() == []
@@ -226,11 +292,10 @@ def test_registering_names_what_is_wrong(tmp_path: Path) -> None:
         keys.register("car-2", b"nonsense")
 
 
-def test_priorities_are_kept(insurer: Insurer) -> None:
-    take(insurer, *insurer.seal(3))
-    rows = insurer.store._db.execute("SELECT priority FROM events ORDER BY sequence").fetchall()
-    assert rows == [(Priority.SERVICE,), (Priority.SERVICE,), (Priority.SAFETY,)]
-    assert insurer.store._db.execute("SELECT device, events, verified, broken FROM devices").fetchall() == [
-        ("car-1", 3, 3, 0)
-    ]
+def test_events_are_found_by_kind_with_their_date(insurer: Insurer) -> None:
+    take(insurer, *insurer.seal(2, offset_ns=None), insurer.seal(3)[2])
+    rows = list(insurer.store.events("car-1", kinds=["battery_alarm"]))
+    assert [(row["sequence"], row["wall_ns"], row["dated"]) for row in rows] == [(3, 9, "told")]
+    assert [row["dated"] for row in insurer.store.events(kinds=["harsh_driving"])] == ["derived", "derived"]
+    assert list(insurer.store.events(kinds=["collision"])) == []
     insurer.store.close()

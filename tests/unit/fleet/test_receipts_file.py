@@ -8,17 +8,17 @@ from agent.store.seal import Sealer
 from fleet.__main__ import main
 from fleet.receiver.intake import Intake
 from fleet.receiver.keys import ReceiverKeys
-from fleet.receiver.store import ReceiverStore
+from fleet.receiver.sqlite import SqliteStore
 from tests.unit.store.kit import KEYS, braking, seal_chain
 
 
 def test_the_export_signs_for_all_that_is_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = ReceiverKeys.create(tmp_path / "keys")
     keys.register("car-1", KEYS.device.public_key)
-    intake = Intake(keys, ReceiverStore(tmp_path / "received.db"))
+    intake = Intake(keys, SqliteStore(tmp_path / "received.db"))
     records = seal_chain([braking()] * 6, sealer=Sealer(KEYS.device, [keys.encryption_key.public_key()]))
     for record in records[:2] + records[3:]:
-        intake.take(record.payload)
+        intake.take([record.payload])
     intake.store.close()
     command = ["export", "car-1", str(tmp_path / "log"), "--database", str(tmp_path / "received.db")]
     assert main([*command, "--receipts", str(tmp_path / "receipts")]) == 2

@@ -1,7 +1,7 @@
 """When the receiver answers, on a link made of plain Python."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -23,17 +23,20 @@ class Taken:
     envelopes: list[bytes] = field(default_factory=list)
     disk_full: bool = False
 
-    def take(self, envelope: bytes) -> Outcome:
+    def take(self, envelopes: Sequence[bytes]) -> list[Outcome]:
         if self.disk_full:
             self.disk_full = False
             raise StoreError("disk full")
+        return [self._take(envelope) for envelope in envelopes]
+
+    def receipts(self, devices: Iterable[str]) -> list[tuple[str, bytes]]:
+        return [(f"outrider/v1/{device}/receipt", b"%d so far" % len(self.envelopes)) for device in devices]
+
+    def _take(self, envelope: bytes) -> Outcome:
         if envelope == b"poison":
             return Outcome("dead", "car1", reason="poison")
         self.envelopes.append(envelope)
         return Outcome("accepted", envelope.decode().partition(":")[0])
-
-    def receipts(self, device: str) -> list[tuple[str, bytes]]:
-        return [(f"outrider/v1/{device}/receipt", b"%d so far" % len(self.envelopes))]
 
 
 class Wire:
@@ -63,11 +66,21 @@ class Wire:
         self.published.append((topic, payload))
 
     async def messages(self) -> AsyncIterator[Message]:
+        async for batch in self.batches(1):
+            yield batch[0]
+
+    async def batches(self, count_max: int) -> AsyncIterator[list[Message]]:
+        """A cut ends a batch: what came before it has arrived."""
         while True:
-            message = await self._messages.get()
-            if isinstance(message, LinkDown):
-                raise message
-            yield message
+            batch = [await self._messages.get()]
+            while len(batch) < count_max and not self._messages.empty():
+                batch.append(self._messages.get_nowait())
+            whole = [message for message in batch if isinstance(message, Message)]
+            if whole:
+                yield whole
+            for message in batch:
+                if isinstance(message, LinkDown):
+                    raise message
 
     def record(self, device: str, number: int = 0) -> None:
         self.send(f"{device}:{number}".encode())
@@ -202,7 +215,7 @@ async def test_receivers_can_share() -> None:
 
 async def test_a_bug_in_the_intake_is_not_swallowed() -> None:
     class Broken(Taken):
-        def take(self, envelope: bytes) -> Outcome:  # noqa: ARG002 - the port has it
+        def take(self, envelopes: Sequence[bytes]) -> list[Outcome]:  # noqa: ARG002 - the port has it
             raise ZeroDivisionError
 
     wire = Wire()

@@ -1,0 +1,115 @@
+"""What is particular to one of the stores, and how they fail."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.core.errors import InputError, StoreError
+from agent.store.seal import Sealer
+from fleet.receiver.database import open_store
+from fleet.receiver.intake import Intake
+from fleet.receiver.keys import ReceiverKeys
+from fleet.receiver.schema import SQLITE, SQLITE_VERSION
+from fleet.receiver.sqlite import SqliteStore
+from fleet.receiver.store import DEAD_LETTERS_MAX, Counts, Letter
+from simulators.postgres import Postgres
+from tests.unit.store.kit import KEYS, braking, seal_chain
+
+_SCHEMA_1 = """
+CREATE TABLE events (
+    device TEXT NOT NULL, boot INTEGER NOT NULL, sequence INTEGER NOT NULL,
+    priority INTEGER NOT NULL, kind TEXT NOT NULL, agent TEXT NOT NULL, event TEXT NOT NULL,
+    t_ns INTEGER NOT NULL, wall_ns INTEGER, clock_synced INTEGER NOT NULL,
+    previous BLOB NOT NULL, digest BLOB NOT NULL, chain TEXT NOT NULL,
+    envelope BLOB NOT NULL, received_ns INTEGER NOT NULL,
+    PRIMARY KEY (device, boot, sequence)
+);
+CREATE INDEX by_digest ON events (device, digest);
+CREATE INDEX by_previous ON events (device, previous);
+CREATE INDEX undated ON events (device, boot) WHERE wall_ns IS NULL;
+CREATE INDEX dated ON events (device, boot) WHERE clock_synced;
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, device TEXT NOT NULL, reason TEXT NOT NULL,
+    envelope BLOB NOT NULL, received_ns INTEGER NOT NULL, times INTEGER NOT NULL
+);
+CREATE VIEW devices AS SELECT device FROM events;
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_the_first_schema_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "received.db"
+    old = sqlite3.connect(path)
+    old.executescript(_SCHEMA_1)
+    event = '{"kind": "agent_stopped", "t_ns": 5, "reason": "x"}'
+    insert = f"INSERT INTO events VALUES ({','.join('?' * 15)})"  # noqa: S608  # marks only
+    row = ("car-1", 1, 1, 3, "agent_stopped", "0.1", event, 5, 12, 0, bytes(32), b"d" * 32, "verified", b"e", 99)
+    old.execute(insert, row)
+    row = ("car-1", 1, 2, 3, "agent_stopped", "0.1", event, 6, 13, 1, b"d" * 32, b"f" * 32, "verified", b"g", 99)
+    old.execute(insert, row)
+    old.execute("INSERT INTO dead_letters VALUES (4, x'00', 'car-1', 'forged', x'01', 7, 2)")
+    old.commit()
+    old.close()
+    store = SqliteStore(path)
+    assert store.counts("car-1") == Counts(received=2, verified=2, broken=0, dead=1)
+    rows = list(store.events())
+    assert [(row["wall_ns"], row["dated"]) for row in rows] == [(12, "derived"), (13, "told")]
+    assert store.envelopes("car-1") == [b"e", b"g"]
+    assert store.dead_letters() == [("car-1", "forged", 2)]
+    store.close()
+    assert SqliteStore(path).counts() == Counts(received=2, verified=2, broken=0, dead=1)
+
+
+def test_every_older_schema_has_a_way_to_the_newest() -> None:
+    assert sorted(SQLITE) == list(range(SQLITE_VERSION))
+
+
+def test_a_newer_schema_is_left_alone(tmp_path: Path, postgres: Postgres) -> None:
+    path = tmp_path / "received.db"
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SQLITE_VERSION + 1}")
+    with pytest.raises(InputError, match=r"received\.db: made by a newer version \(schema 3; this one knows 2\)"):
+        SqliteStore(path)
+    address = postgres.create_database("newer")
+    store = open_store(address)
+    store._open.execute("INSERT INTO outrider_schema VALUES (9)")  # type: ignore[attr-defined]
+    store.close()
+    with pytest.raises(InputError, match="made by a newer version"):
+        open_store(address)
+
+
+def test_the_oldest_dead_letters_go(new_database: Callable[[], str]) -> None:
+    store = open_store(new_database(), create=True)
+    for start in range(0, DEAD_LETTERS_MAX + 500, 500):
+        letters = [Letter("car-1", b"%d" % number, "poison") for number in range(start, start + 500)]
+        store.put([], letters, received_ns=start)
+    store.put([], [Letter("car-1", b"9999", "poison")], received_ns=1)
+    left = store.dead_letters()
+    assert len(left) == DEAD_LETTERS_MAX
+    assert [letter for letter in left if letter[2] > 1] == [("car-1", "poison", 2)]
+    store.close()
+
+
+def test_a_restarted_server_is_found_again(tmp_path: Path, postgres: Postgres) -> None:
+    keys = ReceiverKeys.create(tmp_path / "keys")
+    keys.register("car-1", KEYS.device.public_key)
+    store = open_store(postgres.create_database("restarted"))
+    intake = Intake(keys, store)
+    records = seal_chain([braking(), braking()], sealer=Sealer(KEYS.device, [keys.encryption_key.public_key()]))
+    assert intake.take([records[0].payload])[0].status == "accepted"
+    postgres.restart()
+    with pytest.raises(StoreError, match="receiver's store: "):
+        intake.take([records[1].payload])
+    assert [outcome.status for outcome in intake.take([r.payload for r in records])] == ["duplicate", "accepted"]
+    store.close()
+
+
+def test_what_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.db: no such file"):
+        open_store(str(tmp_path / "missing.db"))
+    with pytest.raises(StoreError, match="receiver's store: connection"):
+        open_store(f"postgresql:///x?host={tmp_path}")
+    with pytest.raises(InputError, match="database: "):
+        open_store("postgresql://x?nonsense=1")
