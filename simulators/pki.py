@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from drivers.keystore import write_private
 
 _VALID: Final = timedelta(days=30)
-_SLACK: Final = timedelta(days=1)  # for boxes whose clock runs late
+_SLACK: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,9 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._issued: dict[str, Identity] = {}
         self._name = _name("Outrider simulator CA")
+        now = datetime.now(UTC)
         certificate = (
-            _builder(self._name, self._name, self._key.public_key(), self._key.public_key())
+            _builder(self._name, self._name, self._key.public_key(), self._key.public_key(), end=now + _VALID)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -44,30 +45,38 @@ class Authority:
         self.certificate = directory / "ca.crt"
         self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue_server(self, names: Sequence[str] = ("localhost", "127.0.0.1", "::1")) -> Identity:
-        """Certificate of the broker, for names and addresses."""
+    def issue_server(
+        self, names: Sequence[str] = ("localhost", "127.0.0.1", "::1"), *, expired: bool = False
+    ) -> Identity:
+        """Certificate of the broker, for names and addresses; one that was good until yesterday where expired."""
         alternative = x509.SubjectAlternativeName([_general_name(name) for name in names])
-        return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, alternative)
+        return self._issue("broker", ExtendedKeyUsageOID.SERVER_AUTH, alternative, expired=expired)
 
-    def issue_client(self, name: str) -> Identity:
+    def issue_client(self, name: str, *, expired: bool = False) -> Identity:
         """Certificate of a device, the insurer or an operator; the broker knows it by this common name. Made once."""
-        if name in self._issued:
-            return self._issued[name]
-        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, None)
+        file = _file_name(name, expired=expired)
+        return self._issued.get(file) or self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, None, expired=expired)
 
     def _issue(
-        self, name: str, usage: x509.ObjectIdentifier, alternative: x509.SubjectAlternativeName | None
+        self,
+        name: str,
+        usage: x509.ObjectIdentifier,
+        alternative: x509.SubjectAlternativeName | None,
+        *,
+        expired: bool,
     ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
+        end = datetime.now(UTC) + (-_SLACK if expired else _VALID)
         builder = (
-            _builder(_name(name), self._name, key.public_key(), self._key.public_key())
+            _builder(_name(name), self._name, key.public_key(), self._key.public_key(), end=end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if alternative is not None:
             builder = builder.add_extension(alternative, critical=False)
-        identity = Identity(self.directory / f"{name}.crt", self.directory / f"{name}.key")
+        file = _file_name(name, expired=expired)
+        identity = Identity(self.directory / f"{file}.crt", self.directory / f"{file}.key")
         certificate = builder.sign(self._key, hashes.SHA256())
         identity.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         write_private(
@@ -76,8 +85,12 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-        self._issued[name] = identity
+        self._issued[file] = identity
         return identity
+
+
+def _file_name(name: str, *, expired: bool) -> str:
+    return f"{name}-expired" if expired else name
 
 
 def _name(common_name: str) -> x509.Name:
@@ -92,18 +105,22 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, signer: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    signer: ec.EllipticCurvePublicKey,
+    *,
+    end: datetime,
 ) -> x509.CertificateBuilder:
     """Key identifiers are there because Python 3.13 verifies strictly (RFC 5280, 4.2.1.1 and 4.2.1.2)."""
-    now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SLACK)
-        .not_valid_after(now + _VALID)
+        .not_valid_before(end - _VALID - _SLACK)  # the slack is for boxes whose clock runs late
+        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     )

@@ -8,14 +8,30 @@ import ipaddress
 import socket
 import ssl
 import threading
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from agent.core.config import Link
 from agent.core.errors import ConfigError, LinkDown
 
-_Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
+Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 _ALPN: Final = ["mqtt"]
+_TLS_RECORDS: Final = range(20, 25)  # the first byte of whatever speaks TLS (RFC 8446, 5.1)
+_LOOK_BYTES: Final = 256
+_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
+
+
+class Resolve(Protocol):
+    """Addresses of a host as getaddrinfo gives them; raises socket.gaierror."""
+
+    async def __call__(self, host: str, port: int) -> Sequence[Address]:
+        """Find them."""
+        ...
+
+
+class _NotTls(OSError):
+    """Says who answered instead of a TLS server."""
 
 
 def check_link(link: Link) -> None:
@@ -29,21 +45,60 @@ def check_link(link: Link) -> None:
     raise ConfigError(f"link.host: {link.host} is not this machine, so link.ca, certificate and key are needed")
 
 
-async def dial(link: Link, *, timeout_s: float) -> socket.socket:
-    """Return a non-blocking socket to the broker, its TLS handshake done. Raises LinkDown with the reason."""
+async def resolve(host: str, port: int) -> list[Address]:
+    """Names by getaddrinfo on a daemon thread: the loop's own executor would hold up the process's end."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Address]] = loop.create_future()
+
+    def settle(result: list[Address] | OSError) -> None:
+        if found.done():
+            return
+        if isinstance(result, OSError):
+            found.set_exception(result)
+        else:
+            found.set_result(result)
+
+    def work() -> None:
+        result: list[Address] | OSError
+        try:
+            result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[assignment]  # typeshed widens the sockaddr
+        except OSError as exc:
+            result = exc
+        except UnicodeError as exc:
+            result = socket.gaierror(socket.EAI_NONAME, f"not a host name: {exc}")
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=work, name="resolve", daemon=True).start()
+    return await found
+
+
+async def dial(link: Link, *, timeout_s: float, resolve: Resolve = resolve) -> socket.socket:
+    """Return a non-blocking socket to the broker, its TLS handshake done.
+
+    Raises LinkDown with the reason: a dead resolver, an unknown name, a captive portal, an expired certificate and one
+    of somebody else's are told apart, since people do different things about them.
+    """
     context = _tls_context(link)
     where = f"{link.host}:{link.port}"
+    silent = "no answer from the resolver"
     try:
         async with asyncio.timeout(timeout_s):
-            sock = await _connect_first(await _resolve(link.host, link.port))
+            addresses = await resolve(link.host, link.port)
+            silent = "no answer"
+            sock = await _connect_first(addresses)
             return sock if context is None else await _secure(sock, context, link.host)
     except TimeoutError as exc:
-        raise LinkDown(f"{where}: no answer within {timeout_s:g} s") from exc
+        raise LinkDown(f"{where}: {silent} within {timeout_s:g} s") from exc
+    except _NotTls as exc:
+        raise LinkDown(f"{where}: {exc}") from exc
     except socket.gaierror as exc:
         raise LinkDown(f"{where}: name not found: {exc.strerror}") from exc
     except ConnectionRefusedError as exc:
         raise LinkDown(f"{where}: connection refused") from exc
     except ssl.SSLCertVerificationError as exc:
+        if exc.verify_code == _EXPIRED:
+            raise LinkDown(f"{where}: the broker's certificate has expired, or the clock is wrong") from exc
         raise LinkDown(f"{where}: the broker's certificate is not trusted: {exc.verify_message}") from exc
     except ssl.SSLError as exc:
         raise LinkDown(f"{where}: TLS failed: {exc.reason or exc.strerror}") from exc
@@ -78,35 +133,7 @@ def _tls_context(link: Link) -> ssl.SSLContext | None:
     return context
 
 
-async def _resolve(host: str, port: int) -> list[_Address]:
-    """Names by getaddrinfo on a daemon thread: the loop's own executor would hold up the process's end."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[_Address]] = loop.create_future()
-
-    def settle(result: list[_Address] | OSError) -> None:
-        if found.done():
-            return
-        if isinstance(result, OSError):
-            found.set_exception(result)
-        else:
-            found.set_result(result)
-
-    def work() -> None:
-        result: list[_Address] | OSError
-        try:
-            result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[assignment]  # typeshed widens the sockaddr
-        except OSError as exc:
-            result = exc
-        except UnicodeError as exc:
-            result = socket.gaierror(socket.EAI_NONAME, f"not a host name: {exc}")
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result)
-
-    threading.Thread(target=work, name="resolve", daemon=True).start()
-    return await found
-
-
-async def _connect_first(addresses: list[_Address]) -> socket.socket:
+async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
     """TCP to the first address that answers; the last one's error where none does."""
     failed: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for family, kind, protocol, _, address in addresses:
@@ -129,12 +156,16 @@ async def _connect_first(addresses: list[_Address]) -> socket.socket:
 async def _secure(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     """TLS handshake on a connected non-blocking socket, which is closed where it fails."""
     secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    heard = False
     try:
         while True:
             try:
                 secured.do_handshake()
             except ssl.SSLWantReadError:
                 await _ready(secured, write=False)
+                if not heard:
+                    heard = True
+                    _check_tls(socket.socket.recv(secured, _LOOK_BYTES, socket.MSG_PEEK))
             except ssl.SSLWantWriteError:
                 await _ready(secured, write=True)
             else:
@@ -142,6 +173,18 @@ async def _secure(sock: socket.socket, context: ssl.SSLContext, host: str) -> ss
     except (OSError, asyncio.CancelledError):
         secured.close()
         raise
+
+
+def _check_tls(answer: bytes) -> None:
+    """Raise _NotTls where the first bytes of the other side are something else: OpenSSL names no captive portal."""
+    if not answer or answer[0] in _TLS_RECORDS:
+        return
+    if not answer.startswith(b"HTTP/"):
+        raise _NotTls("whoever answers speaks no TLS")
+    text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "\n" for byte in answer)
+    lines = [line.strip() for line in text.splitlines()]
+    location = next((line[9:].strip() for line in lines if line.lower().startswith("location:")), "")
+    raise _NotTls(f"a captive portal answers: {lines[0]}" + (f", sends us to {location}" if location else ""))
 
 
 async def _ready(sock: ssl.SSLSocket, *, write: bool) -> None:

@@ -1,4 +1,5 @@
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -30,3 +31,13 @@ def test_private_keys_are_private_and_made_once(tmp_path: Path) -> None:
     key = identity.key.read_bytes()
     assert authority.issue_client("car1") == identity
     assert identity.key.read_bytes() == key
+
+
+def test_an_expired_certificate_is_another_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    good, expired = authority.issue_client("car1"), authority.issue_client("car1", expired=True)
+    assert good != expired
+    assert (
+        _load(expired.certificate).not_valid_after_utc < datetime.now(UTC) < _load(good.certificate).not_valid_after_utc
+    )
+    assert _load(expired.certificate).subject == _load(good.certificate).subject
