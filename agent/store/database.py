@@ -57,7 +57,7 @@ class Database:
         self._damages: list[Damage] = []
         with _disk():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._reserve = Reserve(directory / "reserve", crash_reserve_bytes(size_max_bytes))
+            self._reserve = Reserve(directory / "reserve")
             with ExitStack() as opened:
                 self._lock = opened.enter_context(lock(directory / "outbox.lock"))
                 self._db = self._open_or_rebuild()

@@ -51,7 +51,7 @@ _FROM_1_TO_2: Final = "\n".join(
 _CHECK_TIME_S: Final = 2.0  # a longer check would hold up the start; what it did not reach is checked when it is read
 _CHECK_STEPS: Final = 10_000
 _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
-_WAL_SIZE_MAX: Final = 8 << 20
+WAL_SIZE_MAX: Final = 8 << 20
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -70,7 +70,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA secure_delete = OFF")  # what lies here is encrypted; wiping would double the writes
     db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-    db.execute(f"PRAGMA journal_size_limit = {_WAL_SIZE_MAX}")
+    db.execute(f"PRAGMA journal_size_limit = {WAL_SIZE_MAX}")
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise InputError(f"{path}: made by a newer version (schema {version}; this one knows {SCHEMA_VERSION})")

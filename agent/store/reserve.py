@@ -4,16 +4,19 @@ import os
 from pathlib import Path
 from typing import Final
 
-SIZE_MAX: Final = 4 << 20  # some thousand crash records with the WAL they pass through
+from agent.store.files import WAL_SIZE_MAX
+
+SIZE_BYTES: Final = WAL_SIZE_MAX + (4 << 20)
+"""After a refusal the whole WAL must find room in the file before anything is durable again; and then some thousand
+crash records with the WAL they pass through. However small the store's own limit is: the WAL is not."""
 
 
 class Reserve:
     """Allocated when there is room. While it is not, the store takes nothing but crash records."""
 
-    def __init__(self, path: Path, size_bytes: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._size_bytes = min(size_bytes, SIZE_MAX)
-        self.held = path.exists() and path.stat().st_size == self._size_bytes
+        self.held = path.exists() and path.stat().st_size == SIZE_BYTES
 
     def hold(self) -> bool:
         """Allocate it unless that is done; whether it is held then."""
@@ -33,5 +36,5 @@ class Reserve:
 
     def _allocate(self) -> None:
         with self._path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self._size_bytes)
+            os.posix_fallocate(file.fileno(), 0, SIZE_BYTES)
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from agent.core.events import Priority
 from agent.core.records import GENESIS, Position, Range, SealedRecord
 from agent.store import files
 from agent.store.outbox import Outbox
+from agent.store.reserve import SIZE_BYTES
 from agent.store.quota import Shed
 from tests.unit.store.kit import make_chain
 
@@ -207,7 +208,7 @@ async def test_a_full_disk_does_not_keep_the_store_from_opening(
 ) -> None:
     await (await open_outbox(tmp_path)).close()
     reserve = tmp_path / "reserve"
-    assert reserve.stat().st_size == 125_000
+    assert reserve.stat().st_size == SIZE_BYTES
 
     def count_while_full(path: Path, count: int) -> None:
         if reserve.exists():
