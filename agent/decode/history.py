@@ -1,6 +1,6 @@
 """Recent seconds of every signal, and the windows that detectors look through."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import numpy as np
@@ -12,13 +12,45 @@ Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int32]
 Places = npt.NDArray[np.intp]
-Groups = dict[int, Series]  # signal number -> its samples, times not decreasing
 
 _CAPACITY_MIN: Final = 64
+_PIECES_MAX: Final = 256
 _EXTENDED_MAX: Final = 64  # batches remembered between two windows
 _SINGLY_MAX: Final = 32  # samples in a batch
 _LONG_AGO: Final = np.iinfo(np.int64).min
 _VALID: Final = int(Quality.VALID)
+
+
+class Groups:
+    """New samples by signal number, times not decreasing; each signal's are cut out when first asked for."""
+
+    __slots__ = ("_cut", "_places", "_t_ns", "_values")
+
+    def __init__(self, cut: dict[int, Series]) -> None:
+        self._cut = cut
+        self._places: dict[int, tuple[int, int]] = {}
+
+    @classmethod
+    def of_runs(cls, t_ns: Times, values: Values, places: dict[int, tuple[int, int]]) -> "Groups":
+        """places: where each signal's run lies within t_ns and values."""
+        groups = cls({})
+        groups._t_ns, groups._values, groups._places = t_ns, values, places
+        return groups
+
+    def numbers(self) -> Collection[int]:
+        """Signals that have new samples."""
+        return self._places.keys() or self._cut.keys()
+
+    def get(self, number: int) -> Series:
+        """One signal's, empty where it has none."""
+        series = self._cut.get(number)
+        if series is None:
+            place = self._places.get(number)
+            if place is None:
+                return EMPTY_SERIES
+            start, stop = place
+            series = self._cut[number] = Series(self._t_ns[start:stop], self._values[start:stop])
+        return series
 
 
 class History:
@@ -64,26 +96,32 @@ class History:
                 continue
             ring.push(t_ns, value)
             counts[number] = counts.get(number, 0) + 1
-        return {number: self._rings[number].tail(count) for number, count in counts.items()}
+        return Groups({number: self._rings[number].tail(count) for number, count in counts.items()})
 
     def _extend_in_runs(self, samples: Samples) -> Groups:
         """All samples of a signal at once."""
         numbers, t_ns, values = _sort(samples)
         if not len(numbers):
-            return {}
+            return Groups({})
         starts, stops = _runs(numbers)
-        rings = [self._ring(number) for number in numbers[starts].tolist()]
+        signals = numbers.take(starts).tolist()
+        rings = [self._ring(number) for number in signals]
         newest = np.array([ring.newest_ns for ring in rings], np.int64)
-        goes_back = (t_ns[1:] < t_ns[:-1]) & (numbers[1:] == numbers[:-1])
-        if goes_back.any() or (t_ns[starts] < newest).any():
+        back = t_ns[1:] < t_ns[:-1]
+        back[stops[:-1] - 1] = False
+        if back.any() or (t_ns.take(starts) < newest).any():
             keep = _forward(t_ns, starts, stops, newest)
             self.backwards += len(keep) - int(np.count_nonzero(keep))
             numbers, t_ns, values = numbers[keep], t_ns[keep], values[keep]
             starts, stops = _runs(numbers)
-        groups = _split(numbers, starts, stops, t_ns, values)
-        for number, series in groups.items():
-            self._rings[number].append(series)
-        return groups
+            signals = numbers.take(starts).tolist()
+            rings = [self._rings[number] for number in signals]
+        last = stops - 1
+        places = dict(zip(signals, zip(starts.tolist(), stops.tolist(), strict=True), strict=True))
+        columns = zip(rings, places.values(), t_ns.take(last).tolist(), values.take(last).tolist(), strict=True)
+        for ring, place, newest_ns, value in columns:
+            ring.add(t_ns, values, place, newest_ns, value)
+        return Groups.of_runs(t_ns, values, places)
 
     def _ring(self, number: int) -> "_Ring":
         ring = self._rings.get(number)
@@ -96,7 +134,10 @@ class History:
         numbers, t_ns, values = _sort(samples)
         starts, stops = _runs(numbers)
         keep = _forward(t_ns, starts, stops, np.full(len(starts), _LONG_AGO))
-        return _split(numbers[keep], *_runs(numbers[keep]), t_ns[keep], values[keep])
+        numbers, t_ns, values = numbers[keep], t_ns[keep], values[keep]
+        starts, stops = _runs(numbers)
+        places = zip(starts.tolist(), stops.tolist(), strict=True)
+        return Groups.of_runs(t_ns, values, dict(zip(numbers.take(starts).tolist(), places, strict=True)))
 
 
 class Window:
@@ -117,12 +158,12 @@ class Window:
 
     def paths(self) -> list[str]:
         """Paths of the signals that have new samples."""
-        return [self._catalog.specs[number].path for number in self._groups]
+        return [self._catalog.specs[number].path for number in self._groups.numbers()]
 
     def new(self, path: str) -> Series:
         """Samples that arrived in this window."""
         number = self._catalog.index(path)
-        return EMPTY_SERIES if number is None else self._groups.get(number, EMPTY_SERIES)
+        return EMPTY_SERIES if number is None else self._groups.get(number)
 
     def recent(self, path: str, seconds: float) -> Series:
         """Samples of the last seconds before t_ns, as far as the history reaches; views, not to be written to."""
@@ -146,11 +187,12 @@ class Window:
 class _Ring:
     """Samples of one signal, newest last, in arrays with room to append.
 
-    What has been appended is never overwritten: when the room is used up the living part moves to new arrays, so the
-    views handed out stay true.
+    Runs of a batch wait as they came, and are joined once somebody looks or many wait: most signals nobody looks back
+    at. What has been appended is never overwritten: when the room is used up the living part moves to new arrays, so
+    the views handed out stay true.
     """
 
-    __slots__ = ("_samples_max", "_span_ns", "_start", "_stop", "_t_ns", "_values", "newest", "newest_ns")
+    __slots__ = ("_pieces", "_samples_max", "_span_ns", "_start", "_stop", "_t_ns", "_values", "newest", "newest_ns")
 
     def __init__(self, span_ns: int, samples_max: int) -> None:
         self._span_ns = span_ns
@@ -158,11 +200,14 @@ class _Ring:
         self._t_ns = np.empty(_CAPACITY_MIN, np.int64)
         self._values = np.empty(_CAPACITY_MIN, np.float64)
         self._start = self._stop = 0
+        self._pieces: list[tuple[Times, Values, tuple[int, int]]] = []
         self.newest_ns = int(_LONG_AGO)
         self.newest = 0.0
 
     def push(self, t_ns: int, value: float) -> None:
         """Add one sample that is not older than the newest."""
+        if self._pieces:
+            self._join()
         self.newest_ns, self.newest = t_ns, value
         if self._stop == len(self._t_ns):
             self._move(1)
@@ -171,11 +216,34 @@ class _Ring:
         self._stop += 1
         self._start = max(self._start, self._stop - self._samples_max)
 
-    def append(self, series: Series) -> None:
-        """Add samples that are not older than the newest."""
-        t_ns, values = series.t_ns[-self._samples_max :], series.value[-self._samples_max :]
+    def add(self, t_ns: Times, values: Values, place: tuple[int, int], newest_ns: int, newest: float) -> None:
+        """Add the samples at place (first, last + 1) of a batch, not older than the newest; their last is given."""
+        self._pieces.append((t_ns, values, place))
+        self.newest_ns, self.newest = newest_ns, newest
+        if len(self._pieces) == _PIECES_MAX:
+            self._join()
+
+    def tail(self, count: int) -> Series:
+        """The last count samples, all of them pushed."""
+        start = max(self._start, self._stop - count)
+        return Series(self._t_ns[start : self._stop], self._values[start : self._stop])
+
+    def since(self, t_ns: int) -> Series:
+        """Samples from t_ns on, of those within the span."""
+        if self._pieces:
+            self._join()
+        return self._living(max(t_ns, self.newest_ns - self._span_ns))
+
+    def _living(self, t_ns: int) -> Series:
+        start = self._start + int(self._t_ns[self._start : self._stop].searchsorted(t_ns))
+        return Series(self._t_ns[start : self._stop], self._values[start : self._stop])
+
+    def _join(self) -> None:
+        """Append what waits."""
+        pieces, self._pieces = self._pieces, []
+        t_ns = np.concatenate([t[first:end] for t, _, (first, end) in pieces])[-self._samples_max :]
+        values = np.concatenate([v[first:end] for _, v, (first, end) in pieces])[-self._samples_max :]
         count = len(t_ns)
-        self.newest_ns, self.newest = int(t_ns[-1]), float(values[-1])
         if self._stop + count > len(self._t_ns):
             self._move(count)
         self._t_ns[self._stop : self._stop + count] = t_ns
@@ -183,19 +251,8 @@ class _Ring:
         self._stop += count
         self._start = max(self._start, self._stop - self._samples_max)
 
-    def tail(self, count: int) -> Series:
-        """The last count samples."""
-        start = max(self._start, self._stop - count)
-        return Series(self._t_ns[start : self._stop], self._values[start : self._stop])
-
-    def since(self, t_ns: int) -> Series:
-        """Samples from t_ns on, of those within the span."""
-        oldest_ns = max(t_ns, self.newest_ns - self._span_ns)
-        start = self._start + int(self._t_ns[self._start : self._stop].searchsorted(oldest_ns))
-        return Series(self._t_ns[start : self._stop], self._values[start : self._stop])
-
     def _move(self, count: int) -> None:
-        living = self.since(self.newest_ns - self._span_ns)
+        living = self._living(self.newest_ns - self._span_ns)
         kept = min(len(living), max(0, self._samples_max - count))
         capacity = max(_CAPACITY_MIN, 2 * (kept + count))
         self._t_ns, self._values = np.empty(capacity, np.int64), np.empty(capacity, np.float64)
@@ -234,10 +291,3 @@ def _forward(t_ns: Times, starts: Places, stops: Places, newest: Times) -> npt.N
         run = t_ns[start:stop]
         keep[start:stop] = run >= np.maximum.accumulate(np.maximum(run, known))
     return keep
-
-
-def _split(numbers: Numbers, starts: Places, stops: Places, t_ns: Times, values: Values) -> Groups:
-    return {
-        number: Series(t_ns[start:stop], values[start:stop])
-        for number, start, stop in zip(numbers[starts].tolist(), starts.tolist(), stops.tolist(), strict=True)
-    }
