@@ -26,20 +26,18 @@ class Groups:
 
     __slots__ = ("_cut", "_places", "_t_ns", "_values")
 
-    def __init__(self, cut: dict[int, Series]) -> None:
-        self._cut = cut
-        self._places: dict[int, tuple[int, int]] = {}
-
-    @classmethod
-    def of_runs(cls, t_ns: Times, values: Values, places: dict[int, tuple[int, int]]) -> "Groups":
-        """places: where each signal's run lies within t_ns and values."""
-        groups = cls({})
-        groups._t_ns, groups._values, groups._places = t_ns, values, places
-        return groups
+    def __init__(
+        self, places: dict[int, tuple[int, int]], t_ns: Times, values: Values, *, cut: dict[int, Series] | None = None
+    ) -> None:
+        """places: first, and last + 1, of each signal's run within t_ns and values. cut: what is cut out already."""
+        self._places = places
+        self._t_ns = t_ns
+        self._values = values
+        self._cut = {} if cut is None else cut
 
     def numbers(self) -> Collection[int]:
         """Signals that have new samples."""
-        return self._places.keys() or self._cut.keys()
+        return self._places or self._cut
 
     def get(self, number: int) -> Series:
         """One signal's, empty where it has none."""
@@ -57,7 +55,8 @@ class History:
     """The VALID samples of the last seconds per signal; at most samples_max of each, oldest forgotten first.
 
     Times of one signal never go back: a sample older than the newest one of its signal is dropped and counted in
-    `backwards`. The number of signals is the catalog's, so memory is bounded: 16 to 32 bytes a sample.
+    `backwards`. The number of signals is the catalog's, so memory is bounded: 16 to 32 bytes a sample, and for each
+    signal its last 256 batches.
     """
 
     def __init__(self, catalog: SignalCatalog, *, seconds: float = 30.0, samples_max: int = 65_536) -> None:
@@ -96,13 +95,14 @@ class History:
                 continue
             ring.push(t_ns, value)
             counts[number] = counts.get(number, 0) + 1
-        return Groups({number: self._rings[number].tail(count) for number, count in counts.items()})
+        cut = {number: self._rings[number].tail(count) for number, count in counts.items()}
+        return Groups({}, EMPTY_SERIES.t_ns, EMPTY_SERIES.value, cut=cut)
 
     def _extend_in_runs(self, samples: Samples) -> Groups:
         """All samples of a signal at once."""
         numbers, t_ns, values = _sort(samples)
         if not len(numbers):
-            return Groups({})
+            return Groups({}, t_ns, values)
         starts, stops = _runs(numbers)
         signals = numbers.take(starts).tolist()
         rings = [self._ring(number) for number in signals]
@@ -121,7 +121,7 @@ class History:
         columns = zip(rings, places.values(), t_ns.take(last).tolist(), values.take(last).tolist(), strict=True)
         for ring, place, newest_ns, value in columns:
             ring.add(t_ns, values, place, newest_ns, value)
-        return Groups.of_runs(t_ns, values, places)
+        return Groups(places, t_ns, values)
 
     def _ring(self, number: int) -> "_Ring":
         ring = self._rings.get(number)
@@ -137,7 +137,7 @@ class History:
         numbers, t_ns, values = numbers[keep], t_ns[keep], values[keep]
         starts, stops = _runs(numbers)
         places = zip(starts.tolist(), stops.tolist(), strict=True)
-        return Groups.of_runs(t_ns, values, dict(zip(numbers.take(starts).tolist(), places, strict=True)))
+        return Groups(dict(zip(numbers.take(starts).tolist(), places, strict=True)), t_ns, values)
 
 
 class Window:
