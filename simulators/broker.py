@@ -2,6 +2,7 @@
 
 QoS 0 and 1, retained messages, sessions (in memory, as long as the object lives), shared subscriptions, message expiry,
 both sides' Receive Maximum, TLS with client certificates, access rules by their common name. Bounded everywhere.
+On demand it misbehaves (broker_faults).
 """
 
 import asyncio
@@ -14,44 +15,25 @@ from typing import Final
 
 from agent.core.errors import ProtocolError
 from simulators.access import Rule, allowed, topic_matches
+from simulators.broker_connection import CONNECT_TIMEOUT_S, Connection
+from simulators.broker_faults import HONEST, BrokerFaults, Mischief
 from simulators.broker_session import Session, parse_filter
 from simulators.mqtt_codec import (
     CONTENT_TYPE,
-    MAXIMUM_PACKET_SIZE,
-    MAXIMUM_QOS,
     MESSAGE_EXPIRY,
-    RECEIVE_MAXIMUM,
-    SESSION_EXPIRY,
     Connect,
     Decoder,
-    Disconnect,
-    Packet,
     Properties,
-    PubAck,
     Publish,
-    Subscribe,
-    Unsubscribe,
-    encode_connack,
     encode_disconnect,
-    encode_pingresp,
-    encode_puback,
-    encode_suback,
-    encode_unsuback,
 )
+from simulators.mqtt_reasons import Reason
 from simulators.pki import Identity
 
 _CHUNK: Final = 65_536
-_CONNECT_TIMEOUT_S: Final = 5.0
 _SHUTDOWN_TIMEOUT_S: Final = 0.5
 _FORWARDED: Final = (MESSAGE_EXPIRY, CONTENT_TYPE)
-_NOT_AUTHORIZED: Final = 0x87
-_PROTOCOL_ERROR: Final = 0x82
-_SERVER_SHUTTING_DOWN: Final = 0x8B
-_SESSION_TAKEN_OVER: Final = 0x8E
-_CLIENT_ID_INVALID: Final = 0x85
-_TOPIC_NAME_INVALID: Final = 0x90
-_FILTER_INVALID: Final = 0x8F
-_QUOTA_EXCEEDED: Final = 0x97
+_HELD_S: Final = 0.02  # how long a delivery waits for others to change places with
 
 
 class Broker:
@@ -70,6 +52,8 @@ class Broker:
         retained_max: int = 10_000,
     ) -> None:
         self.counts: Counter[str] = Counter()
+        self.mischief = Mischief()
+        self._held: list[Publish] = []
         self._rules = tuple(rules)
         self._packet_size_max = packet_size_max
         self._queue_max = queue_max
@@ -104,10 +88,21 @@ class Broker:
             return
         self._server.close()
         for writer in self._clients.values():
-            writer.write(encode_disconnect(_SERVER_SHUTTING_DOWN))
+            writer.write(encode_disconnect(Reason.SERVER_SHUTTING_DOWN))
             writer.close()
         await asyncio.gather(*self._clients)
         self._server = None  # not wait_closed: since Python 3.12 it waits for handshakes that may never end
+
+    def misbehave(self, faults: BrokerFaults = HONEST, *, seed: int = 0) -> None:
+        """Have these faults from now on, or none; what is held back is delivered."""
+        self._release()
+        self.mischief = Mischief(faults, seed=seed)
+
+    def forget(self) -> None:
+        """Lose every session and every retained message, as a restart without a database does. Only while stopped."""
+        self._sessions.clear()
+        self._retained.clear()
+        self._held.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, from its CONNECT to its end."""
@@ -115,23 +110,24 @@ class Broker:
         if task is None:
             raise RuntimeError("the server runs its clients as tasks")
         self._clients[task] = writer
-        connection = _Connection(self, writer)
+        connection = Connection(self, writer)
         try:
             async with asyncio.timeout(None) as deadline:
                 decoder = Decoder(size_max=self._packet_size_max)
-                silence_max_s = _CONNECT_TIMEOUT_S
+                silence_max_s = CONNECT_TIMEOUT_S
                 while not connection.ended:
                     deadline.reschedule(asyncio.get_running_loop().time() + silence_max_s)
                     data = await reader.read(_CHUNK)
                     if not data:
                         break
                     for packet in decoder.feed(data):
-                        connection.take(packet)
+                        if not connection.ended:
+                            connection.take(packet)
                     silence_max_s = connection.silence_max_s
                     await writer.drain()
         except ProtocolError:
             self.counts["protocol_errors"] += 1
-            writer.write(encode_disconnect(_PROTOCOL_ERROR))
+            writer.write(encode_disconnect(Reason.PROTOCOL_ERROR))
         except (OSError, TimeoutError):
             self.counts["connections_lost"] += 1
         finally:
@@ -148,7 +144,7 @@ class Broker:
             del self._sessions[key]
         session = self._sessions.get((user, packet.client_id))
         if session is not None and session.writer is not None:
-            session.writer.write(encode_disconnect(_SESSION_TAKEN_OVER))
+            session.writer.write(encode_disconnect(Reason.SESSION_TAKEN_OVER))
             session.writer.close()
             session.detach(now_s)
         present = session is not None and not packet.clean_start
@@ -166,31 +162,52 @@ class Broker:
         if session.expiry_s == 0 and self._sessions.get(session.key) is session:
             del self._sessions[session.key]
 
-    def publish(self, packet: Publish, user: str) -> int:
-        """Route a message; returns the reason code for its PUBACK."""
+    def publish(self, packet: Publish, user: str, *, copies: int = 1) -> int:
+        """Route a message, so many times; returns the reason code for its PUBACK."""
         self.counts["published"] += 1
         if not packet.topic or "+" in packet.topic or "#" in packet.topic:
-            return _TOPIC_NAME_INVALID
+            return Reason.TOPIC_NAME_INVALID
         if not allowed(self._rules, user, "write", packet.topic):
             self.counts["refused"] += 1
-            return _NOT_AUTHORIZED
+            return Reason.NOT_AUTHORIZED
+        if not copies:
+            return Reason.SUCCESS
         if packet.retain and not packet.payload:
             self._retained.pop(packet.topic, None)
         elif packet.retain:
             if packet.topic not in self._retained and len(self._retained) >= self._retained_max:
-                return _QUOTA_EXCEEDED
+                return Reason.QUOTA_EXCEEDED
             self._retained[packet.topic] = _forwarded(packet, retain=True)
+        forwarded = [_forwarded(packet, retain=False)] * copies
+        held_max = self.mischief.for_user(user).reordered
+        if not held_max:
+            self._deliver(forwarded)
+            return Reason.SUCCESS
+        if not self._held:
+            asyncio.get_running_loop().call_later(_HELD_S, self._release)
+        self._held += forwarded
+        if len(self._held) >= held_max:
+            self._release()
+        return Reason.SUCCESS
+
+    def _release(self) -> None:
+        """Deliver what was held back, in another order."""
+        held, self._held = self._held, []
+        if held:
+            self.mischief.shuffle(held)
+            self._deliver(held)
+
+    def _deliver(self, packets: Iterable[Publish]) -> None:
         now_s = asyncio.get_running_loop().time()
-        forwarded = _forwarded(packet, retain=False)
-        for session, qos in self._receivers(packet.topic):
-            self.counts["queue_full"] += session.offer(forwarded, qos, now_s)
-        return 0
+        for packet in packets:
+            for session, qos in self._receivers(packet.topic):
+                self.counts["queue_full"] += session.offer(packet, qos, now_s)
 
     def subscribe(self, session: Session, topic_filter: str, options: int) -> int:
         """Return the reason code for the SUBACK; retained messages follow (not for shared subscriptions)."""
         parsed = parse_filter(topic_filter)
         if parsed is None:
-            return _FILTER_INVALID
+            return Reason.TOPIC_FILTER_INVALID
         share, pattern = parsed
         known = topic_filter in session.subscriptions
         qos = min(options & 3, 1)
@@ -230,79 +247,6 @@ class Broker:
         return [(self._sessions[key], qos) for key, qos in receivers.items()]
 
 
-class _Connection:
-    """The packets of one client."""
-
-    def __init__(self, broker: Broker, writer: asyncio.StreamWriter) -> None:
-        self.ended = False
-        self.silence_max_s = _CONNECT_TIMEOUT_S
-        self._broker = broker
-        self._writer = writer
-        self._session: Session | None = None
-        self._user = _common_name(writer)
-
-    def take(self, packet: Packet) -> None:
-        """Answer one packet. Raises ProtocolError."""
-        if self._session is None:
-            if not isinstance(packet, Connect):
-                raise ProtocolError("the first packet is not CONNECT")
-            self._connect(packet)
-        elif isinstance(packet, Publish):
-            self._publish(packet)
-        elif isinstance(packet, PubAck):
-            self._session.acknowledged(packet.packet_id, asyncio.get_running_loop().time())
-        elif isinstance(packet, Subscribe):
-            codes = [self._broker.subscribe(self._session, topic, options) for topic, options in packet.filters]
-            self._writer.write(encode_suback(packet.packet_id, codes))
-        elif isinstance(packet, Unsubscribe):
-            gone = [self._session.subscriptions.pop(topic, None) for topic in packet.filters]
-            self._writer.write(encode_unsuback(packet.packet_id, [0x11 if qos is None else 0 for qos in gone]))
-        elif isinstance(packet, Disconnect):
-            self._session.set_expiry(packet.properties)
-            self.ended = True
-        elif isinstance(packet, Connect):
-            raise ProtocolError("a second CONNECT")
-        else:
-            self._writer.write(encode_pingresp())
-
-    def close(self) -> None:
-        """Leave the session to a later connection, unless one has it already."""
-        if self._session is not None and self._session.writer is self._writer:
-            self._broker.close_session(self._session)
-
-    def _connect(self, packet: Connect) -> None:
-        session, present = (None, False)
-        if packet.client_id:
-            session, present = self._broker.open_session(packet, self._user, self._writer)
-        if session is None:
-            self._writer.write(encode_connack(_CLIENT_ID_INVALID, session_present=False, properties={}))
-            self.ended = True
-            return
-        self._session = session
-        self.silence_max_s = packet.keep_alive_s * 1.5 or 1e9  # 3.1.2.10
-        offered: Properties = {
-            RECEIVE_MAXIMUM: 20,
-            MAXIMUM_QOS: 1,
-            MAXIMUM_PACKET_SIZE: self._broker.packet_size_max,
-            SESSION_EXPIRY: session.expiry_s,
-        }
-        self._writer.write(encode_connack(0, session_present=present, properties=offered))
-        session.resume(asyncio.get_running_loop().time())
-
-    def _publish(self, packet: Publish) -> None:
-        reason = self._broker.publish(packet, self._user)
-        if packet.packet_id is not None:
-            self._writer.write(encode_puback(PubAck(packet.packet_id, reason)))
-
-
 def _forwarded(packet: Publish, *, retain: bool) -> Publish:
     properties: Properties = {key: packet.properties[key] for key in _FORWARDED if key in packet.properties}
     return Publish(packet.topic, packet.payload, packet.qos, retain, properties=properties)
-
-
-def _common_name(writer: asyncio.StreamWriter) -> str:
-    certificate = writer.get_extra_info("peercert") or {}
-    for (key, value), *_ in certificate.get("subject", ()):
-        if key == "commonName":
-            return str(value)
-    return ""

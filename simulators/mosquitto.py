@@ -95,6 +95,15 @@ class Mosquitto:
             process.kill()
             await process.wait()
 
+    def forget(self) -> None:
+        """Lose every session and every retained message: its database is gone. Only while stopped."""
+        (self._directory / "mosquitto.db").unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int:
+        """Of the running broker, 0 while it is stopped."""
+        return 0 if self._process is None else self._process.pid
+
     def _runs(self) -> bool:
         """It says so once its listener is open. Asking by connecting would not tell whose port it is."""
         return any(line.endswith(" running") for line in self._log().splitlines())
@@ -117,7 +126,7 @@ def _config(directory: Path, acl: Path, authority: Path, identity: Identity, *, 
         "autosave_interval": "30",
         "log_dest": "stderr",
         "connection_messages": "true",
-        "max_inflight_messages": "100",
+        "max_inflight_messages": "500",
         "max_queued_messages": "100000",
         "max_packet_size": str(packet_size_max),
         "set_tcp_nodelay": "true",

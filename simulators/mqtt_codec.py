@@ -16,6 +16,7 @@ Properties = dict[int, PropertyValue]
 MESSAGE_EXPIRY: Final = 0x02
 CONTENT_TYPE: Final = 0x03
 SESSION_EXPIRY: Final = 0x11
+SERVER_KEEP_ALIVE: Final = 0x13
 RECEIVE_MAXIMUM: Final = 0x21
 MAXIMUM_PACKET_SIZE: Final = 0x27
 MAXIMUM_QOS: Final = 0x24
