@@ -2,10 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from agent.core.config import Detect
@@ -14,22 +19,31 @@ from agent.core.events import Event
 from agent.core.paths import DBC
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
-from simulators.arguments import Parser
+from simulators.arguments import Parser, count
 from simulators.clock import ManualClock
 from simulators.gnss import SimulatedGnss
 from simulators.hardware import PROFILE
 from simulators.imu import SimulatedImu, interleave
-from simulators.score import NS, Outcome, Report, judge, table_json, table_text, tabulate
-from simulators.world import Drive, Scenario, load_scenario, random_commute, scenario_names, simulate
+from simulators.report_table import table_json, table_text, tabulate
+from simulators.score import NS, Outcome, Report, Run, judge, name_of
+from simulators.sweep_plan import Job, plan
+from simulators.world import Drive, simulate
 from simulators.world.frames import encode_drive
-from simulators.world.scenario import Car
 
 WINDOW_NS: Final = 100_000_000  # latencies are known to this
-_COMMUTE: Final = "commute"  # the family of the healthy drives without a file
-_COMMUTE_S: Final = 600.0
-_COMMUTES_SMALL: Final = 6
-_COMMUTES: Final = 60
+_REPORT: Final = Path("build/sweep.html")
 _SEEDS_MAX: Final = 10_000
+_EXAMPLES: Final = """\
+examples:
+  python -m simulators sweep                       # everything, about 40 hours of driving, and build/sweep.html
+  python -m simulators sweep --small               # one seed of each scenario, an hour of healthy commutes
+  python -m simulators sweep crash_chain --seeds 0..99
+  python -m simulators sweep crash_light --param events.0.delta_v_kmh=5,8,12 --param mass=1200,2400 --report x.html
+  python -m simulators sweep --commutes 12         # one healthy drive without a file
+
+A --param is the start of a [car] key (mass), or the way to any value: imu.rate_hz, events.0.cell, legs.1.speed_kmh.
+"no event" counts truths that the agent has no event for yet; recall leaves them out, "of all" counts them as missed.
+Lead is the median time from the first warning to the hazard (thermal runaway, a flat 12 V battery)."""
 
 
 def watch(drive: Drive, *, window_ns: int = WINDOW_NS) -> list[Report]:
@@ -88,94 +102,112 @@ def score_drive(drive: Drive, *, family: str) -> Outcome:
     return judge(family, drive.scenario.name, drive.duration_ns / NS, drive.truth, watch(drive))
 
 
-def with_parameter(scenario: Scenario, key: str, text: str) -> Scenario:
-    """The scenario with one value changed: `car.mass_kg`, `events.0.delta_v_kmh`, or the start of a [car] key.
+def run_job(job: Job) -> Run:
+    """One drive of the plan. Raises InputError where the scenario cannot be driven."""
+    outcome = score_drive(simulate(job.scenario, job.seed), family=job.family)
+    return Run(outcome, job.source, job.seed, job.parameters)
 
-    Raises InputError naming the key where it, or the value, is not possible.
-    """
-    path = key.split(".") if "." in key else ["car", *_car_key(key)]
-    whole: Any = msgspec.to_builtins(scenario)
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    where = whole
-    try:
-        for step in path[:-1]:
-            where = where[int(step)] if isinstance(where, list) else where[step]
-        if isinstance(where, list) or path[-1] not in where:
-            raise InputError(f"--param {key}: the scenario {scenario.name} has no such key")
-        where[path[-1]] = value
-        return msgspec.convert(whole, Scenario)
-    except (KeyError, IndexError, ValueError, TypeError) as exc:
-        if isinstance(exc, msgspec.ValidationError):
-            raise InputError(f"--param {key}={text}: {exc}") from exc
-        raise InputError(f"--param {key}: the scenario {scenario.name} has no such key") from exc
+
+def run_jobs(jobs: Sequence[Job], *, workers: int, tell: Callable[[int], None]) -> list[Run]:
+    """In the order of the plan, on so many processes; tell hears how many are done. Raises InputError."""
+    if workers == 1 or len(jobs) == 1:
+        runs = []
+        for job in jobs:
+            runs.append(run_job(job))
+            tell(len(runs))
+        return runs
+    found: dict[int, Run] = {}
+    # The longest first, so that no process is left with an hour at the end. Spawned: threads of this one do not fork.
+    order = sorted(range(len(jobs)), key=lambda n: -jobs[n].scenario.duration_s)
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(run_job, jobs[n]): n for n in order}
+        try:
+            for future in as_completed(waiting):
+                found[waiting[future]] = future.result()
+                tell(len(found))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [found[n] for n in range(len(jobs))]
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0 done. Raises AgentError for what cannot be done as asked."""
     options = _parser().parse_args(argv)
-    drives = _plan(options)
-    outcomes = []
-    for scenario, seed, family in drives:
-        outcome = score_drive(simulate(scenario, seed), family=family)
-        outcomes.append(outcome)
-        if not options.json and (outcome.missed or outcome.false):
-            print(_details(outcome, seed), flush=True)
-    rows = tabulate(outcomes)
-    print(json.dumps(table_json(rows)) if options.json else table_text(rows))
+    jobs = plan(options.names, options.param, seeds=options.seeds, commutes=options.commutes, small=options.small)
+    full = not (options.names or options.small or options.json or options.commutes)
+    report = options.report or (_REPORT if full else None)
+    if report is not None:
+        _make_room(report)
+    began_s = time.monotonic()
+    runs = run_jobs(jobs, workers=options.jobs, tell=_progress(len(jobs)))
+    rows = tabulate(run.outcome for run in runs)
+    if options.json:
+        print(json.dumps(table_json(rows)))
+    else:
+        for run in runs:
+            if run.outcome.missed or run.outcome.false:
+                print(_details(run))
+        print(table_text(rows))
+    if report is not None:
+        from simulators.report import Title, render  # noqa: PLC0415  # most sweeps write none
+
+        words = ["python -m simulators sweep", *argv]
+        title = Title(command=" ".join(words), took_s=time.monotonic() - began_s, processes=options.jobs)
+        report.write_text(render(runs, title), encoding="utf-8")
+        if not options.json:
+            print(f"report: {report}")
     return 0
 
 
-def _plan(options: argparse.Namespace) -> list[tuple[Scenario, int, str]]:
-    """Which drives with which seeds. Raises InputError or ConfigError."""
-    if options.names:
-        scenarios = list(_vary([load_scenario(name) for name in options.names], options.param))
-        seeds, commutes = options.seeds or range(7, 8), 0
-    else:
-        scenarios = list(_vary([load_scenario(name) for name in scenario_names()], options.param))
-        seeds = options.seeds or range(7, 8 if options.small else 17)
-        commutes = _COMMUTES_SMALL if options.small else _COMMUTES
-    healthy = [(random_commute(seed, _COMMUTE_S), seed, _COMMUTE) for seed in range(commutes)]
-    return [(scenario, seed, scenario.family) for scenario in scenarios for seed in seeds] + healthy
-
-
-def _vary(scenarios: Sequence[Scenario], parameters: Sequence[str]) -> Iterator[Scenario]:
-    varied = list(scenarios)
-    for parameter in parameters:
-        key, equals, values = parameter.partition("=")
-        if not equals or not values:
-            raise InputError(f"--param {parameter}: write KEY=VALUE or KEY=VALUE,VALUE")
-        varied = [with_parameter(scenario, key, text) for scenario in varied for text in values.split(",")]
-    yield from varied
-
-
-def _car_key(start: str) -> list[str]:
-    keys = Car.__struct_fields__
-    fitting = [name for name in keys if name.startswith(start)]
-    if len(fitting) != 1:
-        raise InputError(f"--param {start}: [car] has {', '.join(keys)}")
-    return fitting
-
-
-def _details(outcome: Outcome, seed: int) -> str:
-    missed = [f"missed {truth.kind} at {truth.t_ns / NS:.1f} s" for truth in outcome.missed]
+def _details(run: Run) -> str:
+    outcome = run.outcome
+    missed = [f"missed {name_of(truth)} at {truth.t_ns / NS:.1f} s" for truth in outcome.missed]
     false = [f"false {report.event.kind} at {report.event.t_ns / NS:.1f} s" for report in outcome.false]
-    return f"{outcome.name} (seed {seed}): " + "; ".join(missed + false)
+    changes = "".join(f", {key}={value}" for key, value in run.parameters)
+    return f"{outcome.name} (seed {run.seed}{changes}): " + "; ".join(missed + false)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m simulators sweep", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all of them without a name")
+def _progress(total: int) -> Callable[[int], None]:
+    """A counter on a terminal; nothing in a log."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+
+    def tell(done: int) -> None:
+        print(f"\r{done} of {total} drives", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _make_room(report: Path) -> None:
+    """Before an hour's work, not after it. Raises InputError."""
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.touch()
+    except OSError as exc:
+        raise InputError(f"--report {report}: cannot be written: {exc.strerror}") from exc
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m simulators sweep",
+        description="Drive scenarios through the agent's rules as fast as the machine can, and score its reports.",
+        epilog=_EXAMPLES,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios or .toml files; all without a name")
     parser.add_argument("--small", action="store_true", help="one seed of each, and an hour of healthy commutes")
     parser.add_argument("--param", action="append", default=[], metavar="KEY=V[,V]", help="such as mass=1200,2400")
-    parser.add_argument("--seeds", type=_seeds, metavar="A..B", help="both ends included")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seeds", type=_range, metavar="A..B", help="both ends included; 7 without it")
+    parser.add_argument("--commutes", type=_range, metavar="A..B", help="healthy ten-minute drives of these seeds")
+    parser.add_argument(
+        "--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes; %(default)s here"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help=f"HTML with plots; {_REPORT} for a full sweep")
+    parser.add_argument("--json", action="store_true", help="the table for machines")
     return parser
 
 
-def _seeds(text: str) -> range:
+def _range(text: str) -> range:
     first, dots, last = text.partition("..")
     if not (first.isdecimal() and (last.isdecimal() if dots else not last)):
         raise argparse.ArgumentTypeError(f"{text!r} is no range of seeds: write 0..99")

@@ -12,6 +12,7 @@ from agent.core.frames import FrameBatch
 from simulators.replay import blf, mf4
 from simulators.replay.asc import Asc
 from simulators.replay.busmaster import DAY_NS, Busmaster
+from simulators.replay.can_csv import PythonCan
 from simulators.replay.lines import LineParser, read_lines, split_lines
 from simulators.replay.report import Report
 from simulators.replay.text_formats import Candump, Crtd, GenericId, Gvret, Microchip
@@ -36,6 +37,7 @@ TEXT_FORMATS: Final = {
     "candump": TextFormat(Candump, (".log",)),
     "gvret": TextFormat(Gvret, (".csv",), _MICROS_32BIT_NS),
     "crtd": TextFormat(Crtd, (".crtd", ".txt")),
+    "python-can": TextFormat(PythonCan, (".csv",)),
     "generic-id": TextFormat(GenericId, (".csv",)),
     "microchip": TextFormat(Microchip, (".log", ".can")),
     "busmaster": TextFormat(Busmaster, (".log",), DAY_NS),

@@ -62,7 +62,7 @@ class Candump:
 
     def wall_ns(self, t_ns: int) -> int | None:
         """See LineParser."""
-        return _believe_epoch(t_ns)
+        return believe_epoch(t_ns)
 
     def _find_bus(self, interface: str) -> int:
         if interface not in self._bus_of:
@@ -88,7 +88,7 @@ class Crtd:
 
     def wall_ns(self, t_ns: int) -> int | None:
         """See LineParser."""
-        return _believe_epoch(t_ns)
+        return believe_epoch(t_ns)
 
 
 class Gvret:
@@ -113,7 +113,7 @@ class Gvret:
 
     def wall_ns(self, t_ns: int) -> int | None:
         """See LineParser. SavvyCAN can log system time, in microseconds since 1970."""
-        return _believe_epoch(t_ns)
+        return believe_epoch(t_ns)
 
 
 class GenericId:
@@ -170,6 +170,6 @@ def _guess_width(can_id: int) -> int:
     return EXTENDED if can_id > STANDARD_ID_MAX else 0
 
 
-def _believe_epoch(t_ns: int) -> int | None:
+def believe_epoch(t_ns: int) -> int | None:
     """Seconds that are no calendar time (candump -t z, an adapter's uptime) are small."""
     return t_ns if t_ns >= _YEAR_2000_NS else None

@@ -22,6 +22,8 @@ SEEDS = {
     "candump": b"(1612345678.000000) can0 123#0011AA\n(1.5) can1 12345678##3001122 T\n(2.0) c 7FF#R8\n",
     "gvret": b"Time Stamp,ID,Extended,Bus,LEN,D1\n166064000,0000021A,false,0,2,FE,36\n1,2,true,Tx,0,1,C,\n",
     "crtd": b"1.0 CXX hello\n1320745424.002 R11 402 FA 01\n1.5 2T29 18FEF100\n",
+    "python-can": b"timestamp,arbitration_id,extended,remote,error,dlc,data\n"
+    b"1790000000.0019674,0xc4,0,0,0,8,//8AAAAAACs=\n1790000000.5,0x18fef100,1,1,0,0,\n",
     "generic-id": b"ID,Data Bytes\n0000021A,FE 36\n18FEF100,\n",
     "microchip": b"// \n166064;RX;0x0000021A;2;0xFE;0x36;\n1;TX;0x18FEF100x;0;\n",
     "busmaster": b"***START DATE AND TIME 23:9:2015 22:17:28:928***\n***HEX***\n***SYSTEM MODE***\n"

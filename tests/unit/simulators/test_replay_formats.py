@@ -41,6 +41,13 @@ Time Stamp,ID,Extended,Bus,LEN,D1,D2,D3,D4,D5,D6,D7,D8
 166064100,18FEF100,true,1,2,01,02,00,00,00,00,00,00,
 166065000,000007DF,false,Tx,0,3,2,1,C,
 """
+PYTHON_CAN = """\
+timestamp,arbitration_id,extended,remote,error,dlc,data
+1790000000.25,0x25,0,0,0,8,//8AAAAAACs=
+1790000000.2519674,0x18fef100,1,0,0,1,AQ==
+1790000000.26,0x7ff,0,1,0,4,
+1790000001.25,0x4,0,0,1,0,
+"""
 GENERIC = """\
 ID,Data Bytes
 0000021A,FE 36 12\x20
@@ -115,6 +122,12 @@ CASES = {
         Frame(100_000, 0x18FEF100, b"\x01\x02", EXTENDED, bus=1),
         Frame(1 * MS, 0x7DF, b"\x02\x01\x0c", OWN),
     ],
+    ("drive.csv", "python-can", PYTHON_CAN): [
+        Frame(0, 0x25, bytes.fromhex("FFFF00000000002B")),
+        Frame(1_967_400, 0x18FEF100, b"\x01", EXTENDED),
+        Frame(10 * MS, 0x7FF, b"", REMOTE),
+        Frame(1000 * MS, 0x4, b"", ERROR_FRAME),
+    ],
     ("drive.csv", "generic-id", GENERIC): [
         Frame(0, 0x21A, b"\xfe\x36\x12"),
         Frame(1 * MS, 0x18FEF100, b"\x01", EXTENDED),
@@ -145,6 +158,7 @@ CASES = {
 STARTS_NS = {
     "candump": 1_612_345_678_000_000_000,
     "crtd": 1_320_745_424_002_000_000,
+    "python-can": 1_790_000_000_250_000_000,
     "busmaster": 1_443_046_814_992_000_000,
     "asc": 1_506_783_973_206_991_000,
 }
@@ -205,6 +219,7 @@ def test_encodings_and_line_ends_do_not_matter(
         ("a.log", CANDUMP + "(1612345679.0) can0 123#0\n(16123\n(1612345679.0) can0 FFF#00\nx\n", [7, 8, 9, 10]),
         ("a.txt", CRTD + "1320745425.0 R11 402 F\n1320745425.0 R11 FFF 00\n", [6, 7]),
         ("a.csv", GVRET + "166066000,0000021A,false,0,8,FE,36\n166066000,FFFFFFFF,true,0,1,FE\n166\n", [5, 6, 7]),
+        ("a.csv", PYTHON_CAN + "1790000002.0,0x800,0,0,0,0,\n1790000002.0,0x25,0,0,0,8,A\n17\n", [6, 7, 8]),
         ("a.csv", GENERIC + "0000021A,F\nFFFFFFFF,00\n", [4, 5]),
         ("a.log", MICROCHIP + "166067;RX;0x21A;8;0xFE;\n166067;RX;\n", [10, 11]),
         ("a.log", BUSMASTER + "22:20:15:8 Rx 1 7FF s 4 00\n22:20\n", [12, 13]),
@@ -214,7 +229,7 @@ def test_encodings_and_line_ends_do_not_matter(
             [17, 18, 19, 20, 21],
         ),
     ],
-    ids=["candump", "crtd", "gvret", "generic-id", "microchip", "busmaster", "asc"],
+    ids=["candump", "crtd", "gvret", "python-can", "generic-id", "microchip", "busmaster", "asc"],
 )
 def test_broken_lines_are_counted_by_place(tmp_path: Path, name: str, text: str, bad: list[int]) -> None:
     path = tmp_path / name
