@@ -65,6 +65,11 @@ class Postgres:
         self._run("createdb", f"--host={self._folder}", f"--username={_OWNER}", name)
         return f"postgresql://{_OWNER}@/{name}?host={self._folder}"
 
+    @property
+    def pid(self) -> int:
+        """Of the server's first process, the parent of the others."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+
     def restart(self) -> None:
         """Everybody is disconnected; what was committed stays."""
         self._run("pg_ctl", "restart", "--wait", "--mode=fast", f"--log={self._folder / 'log'}")

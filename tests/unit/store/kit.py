@@ -104,12 +104,13 @@ def seal_chain(
     after: bytes = GENESIS,
     wall_offset_ns: int | None = 7,
     sealer: Sealer | None = None,
+    device: str = "car-1",
 ) -> list[SealedRecord]:
     """Really sealed records that hang together."""
     sealer = sealer or KEYS.sealer()
     records: list[SealedRecord] = []
     for index, event in enumerate(events):
-        header = Header(device="car-1", boot=boot, sequence=index + 1, priority=event.priority, previous=after)
+        header = Header(device=device, boot=boot, sequence=index + 1, priority=event.priority, previous=after)
         content = encode_event(event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version="0.1.0")
         records.append(sealer.seal(content, header))
         after = records[-1].digest
