@@ -1,5 +1,8 @@
-"""The car's end of a CAN bus: the drive's frames, sent through python-can when their time has come."""
+"""The drive's frames: as batches for the app, or sent through python-can for whoever listens there."""
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import can
@@ -7,8 +10,45 @@ from can.interfaces.virtual import VirtualBus
 
 from agent.core.errors import SourceLost
 from agent.core.frames import EXTENDED, FrameBatch
+from agent.core.ports import Clock
+from simulators.windows import WINDOW_NS, Windows
 
 INTERFACES: Final = ("virtual", "udp_multicast", "socketcan")
+CHANNELS: Final = {"socketcan": "vcan0", "udp_multicast": "239.74.163.2"}  # where none is named
+
+
+class SimulatedCan:
+    """A FrameSource: the frames of the drive as a box on the bus would hear them, a window at a time.
+
+    A silent bus does not end: EndOfSource comes at end_ns, the last instant at which anybody looks.
+    """
+
+    def __init__(
+        self, frames: FrameBatch, clock: Clock, *, start_ns: int, end_ns: int, window_ns: int = WINDOW_NS
+    ) -> None:
+        self.name = "can"
+        self.opened = asyncio.Event()
+        self._frames = replace(frames, t_ns=frames.t_ns + start_ns)
+        self._windows = Windows(self._frames.t_ns, clock, window_ns=window_ns)
+        self._clock = clock
+        self._end_ns = end_ns
+
+    async def open(self) -> None:
+        """Begin to listen."""
+        self.opened.set()
+
+    async def read_batch(self) -> FrameBatch:
+        """Wait for the next frames, those of one window. Raises EndOfSource at the end of the drive."""
+        if not self._windows:
+            await self._clock.sleep(max(0, self._end_ns - self._clock.monotonic_ns()) / 1e9)
+        return self._frames[await self._windows.next()]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Frames given so far."""
+        return {"frames": self._windows.given}
 
 
 class CarBus:

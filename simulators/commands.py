@@ -9,13 +9,12 @@ from typing import Final
 from agent.core import vss
 from agent.core.errors import InputError
 from simulators.arguments import SCENARIO_HELP, Parser, pace, seed
-from simulators.can import INTERFACES, CarBus
+from simulators.can import CHANNELS, INTERFACES, CarBus
 from simulators.clock import ManualClock
 from simulators.drive import CarDrive
 from simulators.world import Scenario, Truth, load_scenario, scenario_names, simulate
 from simulators.world.frames import encode_drive
 
-_CHANNELS: Final = {"socketcan": "vcan0", "udp_multicast": "239.74.163.2"}
 _RUN_EXAMPLES: Final = """\
 examples:
   python -m simulators run crash_chain --pace 0
@@ -64,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
 async def _drive(scenario: Scenario, options: argparse.Namespace) -> None:
     """Drive it, with one line a second and one for each thing that an agent should notice."""
     drive = simulate(scenario, options.seed)
-    channel = options.channel or _CHANNELS.get(options.interface, "outrider")
+    channel = options.channel or CHANNELS.get(options.interface, "outrider")
     bus = CarBus(encode_drive(drive), interface=options.interface, channel=channel)
     car = CarDrive(drive, ManualClock(), bus=bus, pace=options.pace)
     print(f"{scenario.name}, seed {options.seed}, on {options.interface}:{channel}: {scenario.description}", flush=True)

@@ -35,6 +35,7 @@ from drivers.speaker import EspeakSpeaker
 from fleet.bundle import make_manifest
 from fleet.push import push
 from simulators.arguments import pace
+from simulators.can import INTERFACES
 from simulators.clock import ManualClock
 from simulators.cloud import BrokerKind, Cloud
 from simulators.drive import CarDrive
@@ -61,6 +62,7 @@ class Options:
     language: Language = "zh"
     headless: bool = False
     broker: BrokerKind | None = None
+    can: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,8 @@ class _Demo:
         config = self._config()
         keystore = FileKeystore.create(Path(config.device.key), _DEVICE)
         self._cloud.register(_DEVICE, keystore.public_key)
-        car = open_car(self._scenario, self._options.seed, self._clock, pace=self._options.pace)
+        chosen = self._options
+        car = open_car(self._scenario, chosen.seed, self._clock, pace=chosen.pace, interface=chosen.can)
         self._plan(car)
         hardware = open_hardware(
             car,
@@ -289,6 +292,7 @@ def _parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--language", choices=("zh", "en"), default="zh")
     parser.add_argument("--pace", type=pace, default=1.0, help="1 is real time, 0 as fast as possible")
     parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
+    parser.add_argument("--can", choices=INTERFACES, default="", help="send the frames on this bus, for others to hear")
     args = parser.parse_args(argv)
     return Options(
         scenario=args.scenario,
@@ -297,4 +301,5 @@ def _parse(argv: Sequence[str]) -> Options:
         language=args.language,
         headless=args.headless,
         broker=args.broker,
+        can=args.can,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import count
 from typing import Final
 
@@ -11,35 +11,52 @@ import numpy as np
 from agent.core.errors import EndOfSource
 from agent.core.frames import FrameBatch
 from agent.core.ports import FrameSource
-from simulators.can import CarBus
+from simulators.can import CarBus, SimulatedCan
 from simulators.clock import ManualClock
 from simulators.gnss import SimulatedGnss
 from simulators.imu import SimulatedImu
+from simulators.windows import WINDOW_NS
 from simulators.world.types import Drive
 
 Hook = Callable[[], Awaitable[None]]
 
-TICK_NS: Final = 10_000_000
+TICK_NS: Final = 10_000_000  # in real time, and where those who listen live in it: on a bus, behind an adapter
 _LAST_LOOK_NS: Final = 1_000_000_000  # time for every reader to find what came last
 
 
 class CarDrive:
-    """One drive on a manual clock, in ticks of 10 ms.
+    """One drive on a manual clock. Its sources give what came in windows of 200 ms, 10 ms where there is a bus.
 
-    pace: 1.0 real time, 2.0 twice as fast, 0 as fast as the machine can. Deadlines are absolute: a slow tick is made
-    up for by the next ones. While a hook runs the car's time stands still, and pace goes on from there.
+    frames: what the car's `can` gives the app; or bus: where they are sent, for whoever listens there.
+    pace: 1.0 real time, 2.0 twice as fast, in ticks of 10 ms; 0 as fast as the machine can, from one instant that
+    somebody waits for to the next. Deadlines are absolute: a slow tick is made up for by the next ones. While a hook
+    runs the car's time stands still, and pace goes on from there.
     """
 
-    def __init__(self, drive: Drive, clock: ManualClock, *, bus: CarBus | None = None, pace: float = 1.0) -> None:
+    def __init__(
+        self,
+        drive: Drive,
+        clock: ManualClock,
+        *,
+        frames: FrameBatch | None = None,
+        bus: CarBus | None = None,
+        pace: float = 1.0,
+    ) -> None:
         if pace < 0:
             raise ValueError("pace must not be negative")
         self.drive = drive
         self.clock = clock
         self.start_ns = clock.monotonic_ns()
-        self.imu = SimulatedImu(drive, clock, start_ns=self.start_ns)
-        self.gnss = SimulatedGnss(drive, clock, start_ns=self.start_ns)
-        self._heard = asyncio.Event()
-        self._heard.set()
+        self._end_ns = self.start_ns + drive.duration_ns + _LAST_LOOK_NS
+        window_ns = WINDOW_NS if bus is None else TICK_NS
+        self.can: SimulatedCan | None = None
+        if frames is not None:
+            self.can = SimulatedCan(frames, clock, start_ns=self.start_ns, end_ns=self._end_ns)
+        self.imu = SimulatedImu(drive, clock, start_ns=self.start_ns, window_ns=window_ns)
+        self.gnss = SimulatedGnss(drive, clock, start_ns=self.start_ns, window_ns=window_ns)
+        self._heard = asyncio.Event() if self.can is None else self.can.opened
+        if self.can is None:
+            self._heard.set()
         self._ended = asyncio.Event()
         self.bus = bus
         self._pace = pace
@@ -69,20 +86,24 @@ class CarDrive:
         await self._heard.wait()
         origin_s = loop.time()
         try:
-            for t_ns in range(0, self.drive.duration_ns + 1, TICK_NS):
+            for t_ns in self._ticks():
                 origin_s += await self._run_hooks(t_ns)
                 if self.bus:
                     self.bus.send_until(t_ns)
                 await self.clock.advance_to(self.start_ns + t_ns)
                 if self._pace:
                     await asyncio.sleep(origin_s + t_ns / 1e9 / self._pace - loop.time())
-            if self.bus:
-                self.bus.send_until(self.drive.duration_ns)
-            await self.clock.advance_to(self.start_ns + self.drive.duration_ns + _LAST_LOOK_NS)
+            await self.clock.advance_to(self._end_ns)
         finally:
             self._ended.set()
             if self.bus:
                 self.bus.close()
+
+    def _ticks(self) -> Iterator[int]:
+        """Instants at which the car must come to a stop. The clock wakes whoever waits between them."""
+        if self._pace or self.can is None:
+            yield from range(0, self.drive.duration_ns, TICK_NS)
+        yield self.drive.duration_ns
 
     async def _run_hooks(self, t_ns: int) -> float:
         """Run what is due and return the real seconds it took."""

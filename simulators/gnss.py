@@ -1,21 +1,21 @@
-"""The simulated car's GNSS receiver as the app sees it: one batch a fix."""
+"""The simulated car's GNSS receiver as the app sees it: a window's fixes at a time."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from agent.core import vss
-from agent.core.errors import EndOfSource
 from agent.core.ports import Clock
 from agent.core.signals import Samples, SignalSpec
-from simulators.imu import WINDOW_NS, interleave, sleep_until_due
+from simulators.imu import interleave
+from simulators.windows import WINDOW_NS, Windows
 from simulators.world.types import Drive
 
 
 class SimulatedGnss:
     """A SampleSource of fixes at 1 to 10 Hz."""
 
-    def __init__(self, drive: Drive, clock: Clock, *, start_ns: int = 0) -> None:
+    def __init__(self, drive: Drive, clock: Clock, *, start_ns: int = 0, window_ns: int = WINDOW_NS) -> None:
         self.name = "gnss"
         self.specs: Sequence[SignalSpec] = (
             SignalSpec(vss.LATITUDE, "degrees", -90, 90, 5.0),
@@ -30,24 +30,19 @@ class SimulatedGnss:
         self._values = np.column_stack(
             [fixes.latitude, fixes.longitude, fixes.altitude_m, fixes.heading_deg, fixes.accuracy_m, fixes.speed_kmh]
         )
-        self._clock = clock
-        self._next = 0
+        self._windows = Windows(self._t_ns, clock, window_ns=window_ns)
 
     async def open(self) -> None:
         """Nothing to open."""
 
     async def read_batch(self) -> Samples:
-        """Wait for the next fix. Raises EndOfSource after the last."""
-        if self._next >= len(self._t_ns):
-            raise EndOfSource("the drive is over")
-        await sleep_until_due(self._clock, int(self._t_ns[self._next]), WINDOW_NS)
-        row = slice(self._next, self._next + 1)
-        self._next += 1
-        return interleave(self._t_ns[row], self._values[row])
+        """Wait for the next fixes, those of one window. Raises EndOfSource after the last."""
+        rows = await self._windows.next()
+        return interleave(self._t_ns[rows], self._values[rows])
 
     async def close(self) -> None:
         """Nothing to let go of."""
 
     def counters(self) -> Mapping[str, int]:
         """Fixes given so far."""
-        return {"fixes": self._next}
+        return {"fixes": self._windows.given}

@@ -1,13 +1,23 @@
-"""The simulated car as the app's Hardware: the same drivers where there is a bus, the simulators' sources elsewhere."""
+"""The simulated car as the app's Hardware: the car's own driver where there is a bus, the simulators' sources else."""
 
 from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
 from agent.core.config import Bus
-from agent.core.ports import Hardware, Inference, Keystore, Microphone, Notify, Probe, SampleSource, Speaker
+from agent.core.ports import (
+    FrameSource,
+    Hardware,
+    Inference,
+    Keystore,
+    Microphone,
+    Notify,
+    Probe,
+    SampleSource,
+    Speaker,
+)
 from drivers.python_can import PythonCanSource
-from simulators.can import CarBus
+from simulators.can import CHANNELS, CarBus
 from simulators.clock import ManualClock
 from simulators.drive import CarDrive
 from simulators.world import Scenario, simulate
@@ -15,7 +25,7 @@ from simulators.world.frames import encode_drive
 
 PROFILE: Final = "simcar"
 
-_CHANNELS = count()
+_NUMBERS = count()
 
 
 def open_car(
@@ -24,13 +34,20 @@ def open_car(
     clock: ManualClock,
     *,
     pace: float = 1.0,
-    interface: str = "virtual",
+    interface: str = "",
     channel: str = "",
 ) -> CarDrive:
-    """Simulate the whole drive and put the car on its bus. Raises SourceLost where there is no such bus."""
+    """Simulate the whole drive.
+
+    Without an interface its frames go to the app as batches; with one they are sent on that bus, and the app hears them
+    through python-can as any box does. Raises SourceLost where there is no such bus.
+    """
     drive = simulate(scenario, seed)
-    name = channel or f"outrider-{next(_CHANNELS)}"  # two cars in one process never hear each other
-    bus = CarBus(encode_drive(drive), interface=interface, channel=name, start_ns=clock.monotonic_ns())
+    frames = encode_drive(drive)
+    if not interface:
+        return CarDrive(drive, clock, frames=frames, pace=pace)
+    name = channel or CHANNELS.get(interface) or f"outrider-{next(_NUMBERS)}"  # two cars never hear each other
+    bus = CarBus(frames, interface=interface, channel=name, start_ns=clock.monotonic_ns())
     return CarDrive(drive, clock, bus=bus, pace=pace)
 
 
@@ -46,7 +63,7 @@ def open_hardware(
     samples: Sequence[SampleSource] = (),
 ) -> Hardware:
     """What the app touches of this car; `samples` adds sources, such as a dongle on the car's OBD socket."""
-    frames = []
+    frames: list[FrameSource] = [] if car.can is None else [car.can]
     if car.bus:
         bus = Bus(interface=car.bus.interface, channel=car.bus.channel)
         frames.append(car.heard_by(PythonCanSource(bus, car.clock)))

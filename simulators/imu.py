@@ -1,18 +1,15 @@
 """The simulated car's IMU as the app sees it: batches of the drive's samples, as time passes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
 from agent.core import vss
-from agent.core.errors import EndOfSource
 from agent.core.ports import Clock
 from agent.core.signals import Samples, SignalSpec
+from simulators.windows import WINDOW_NS, Windows
 from simulators.world.motion import GRAVITY
 from simulators.world.types import Drive
-
-WINDOW_NS: Final = 10_000_000
 
 
 class SimulatedImu:
@@ -22,7 +19,7 @@ class SimulatedImu:
     down +, yaw to the left +.
     """
 
-    def __init__(self, drive: Drive, clock: Clock, *, start_ns: int = 0) -> None:
+    def __init__(self, drive: Drive, clock: Clock, *, start_ns: int = 0, window_ns: int = WINDOW_NS) -> None:
         self.name = "imu"
         full = drive.scenario.imu.range_g * GRAVITY
         self.specs: Sequence[SignalSpec] = (
@@ -35,20 +32,14 @@ class SimulatedImu:
         )
         self._t_ns = drive.imu.t_ns + start_ns
         self._values = np.column_stack([drive.imu.acceleration, drive.imu.rotation])
-        self._clock = clock
-        self._next = 0
+        self._windows = Windows(self._t_ns, clock, window_ns=window_ns)
 
     async def open(self) -> None:
         """Nothing to open: the sensor is soldered in."""
 
     async def read_batch(self) -> Samples:
-        """Wait for the next samples, a window of 10 ms at a time. Raises EndOfSource after the last."""
-        if self._next >= len(self._t_ns):
-            raise EndOfSource("the drive is over")
-        await sleep_until_due(self._clock, int(self._t_ns[self._next]), WINDOW_NS)
-        end = int(np.searchsorted(self._t_ns, self._clock.monotonic_ns(), side="right"))
-        rows = slice(self._next, end)
-        self._next = end
+        """Wait for the next samples, those of one window. Raises EndOfSource after the last."""
+        rows = await self._windows.next()
         return interleave(self._t_ns[rows], self._values[rows])
 
     async def close(self) -> None:
@@ -56,13 +47,7 @@ class SimulatedImu:
 
     def counters(self) -> Mapping[str, int]:
         """Samples given so far."""
-        return {"samples": self._next}
-
-
-async def sleep_until_due(clock: Clock, due_ns: int, window_ns: int) -> None:
-    """Wait for the end of the window in which due_ns lies, counted from the clock's zero; at once if that is past."""
-    window_end_ns = -(-due_ns // window_ns) * window_ns
-    await clock.sleep(max(0, window_end_ns - clock.monotonic_ns()) / 1e9)
+        return {"samples": self._windows.given}
 
 
 def interleave(

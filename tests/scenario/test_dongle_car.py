@@ -50,12 +50,14 @@ async def test_a_trip_is_found_through_the_adapter_also_when_it_is_unplugged_on_
     config = make_config(tmp_path, dongle.port)
     source = Elm327Source(Dongle(port=dongle.port), clock)
     keystore = FileKeystore.create(Path(config.device.key), "box-1")
-    hardware = Hardware(keystore=keystore, samples=[source], notify=notice)
+    ready = asyncio.Event()
+    hardware = Hardware(keystore=keystore, samples=[source], notify=notice, service=lambda _: ready.set())
     car.at(30, dongle.unplug)
     car.at(32, dongle.plug)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         agent = tasks.create_task(app.run(config, hardware, clock, stop=stop))
+        await ready.wait()
         await car.run()
         stop.set()
         summary = await agent

@@ -118,7 +118,7 @@ EMERGENCY = Scenario(
 
 async def drive_through_the_bus(seed: int) -> list[Event]:
     """The whole way: frames over a virtual bus and the real driver, samples as time passes."""
-    car = open_car(EMERGENCY, seed, ManualClock(), pace=0)
+    car = open_car(EMERGENCY, seed, ManualClock(), pace=0, interface="virtual")
     hardware = open_hardware(car, keystore=NoKey())
     events: list[Event] = []
     pipeline = make_pipeline(hardware.samples, events)
