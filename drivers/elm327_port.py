@@ -8,13 +8,15 @@ from typing import Final
 from agent.core.config import Dongle
 from agent.core.errors import SourceLost
 from agent.core.ports import Clock
+from agent.proto.ecus import FUNCTIONAL, is_wide
 from agent.proto.elm327 import Elm327, Reply, Status
+from agent.proto.elm327_address import Addressing
 from agent.proto.guard import Guard, SilentNow
-from agent.proto.schedule import FUNCTIONAL
 from drivers.byte_line import ByteLine, open_line
 
 _COMMAND_S_MAX: Final = 30.0  # of an adapter that keeps talking without ever coming to its prompt
 _TIMEOUTS_MAX: Final = 3  # in a row: half-dead counts as dead
+_LOSSES_MAX: Final = 2
 _SIGN_COMMANDS: Final = ("ATRV", "ATIGN")
 _SIGN_MISSES_MAX: Final = 3
 
@@ -32,7 +34,9 @@ class GuardedAdapter:
         self._guard = guard
         self._counts = counts
         self._line: ByteLine | None = None
-        self._ecu: int | None = FUNCTIONAL  # whom requests go to now; None is not known
+        self._addressing = Addressing("", wide=False)
+        self._resets = 0  # of the dialogue, as far as the addressing knows of them
+        self._losses = 0  # connections in a row that ended while one ECU was being addressed
         self._timeouts_in_row = 0
         self._signs: dict[str, int] = {}  # commands that tell of the ignition, and how often in vain
 
@@ -50,7 +54,6 @@ class GuardedAdapter:
         self.dialogue = Elm327()
         self._timeouts_in_row = 0
         self._signs = dict.fromkeys(_SIGN_COMMANDS, 0)
-        self._ecu = FUNCTIONAL
 
     def close(self) -> None:
         """Let go of the line; safe to call twice."""
@@ -71,13 +74,17 @@ class GuardedAdapter:
         while self.dialogue.state == "starting":
             reply = await self.talk()
             first = reply if reply.command == "0100" else first
+        wide = any(is_wide(message.sender) for message in first.messages)
+        self._addressing, self._resets = Addressing(self.dialogue.protocol, wide=wide), 0
         return first
 
-    async def exchange(self, request: bytes, ecu: int = FUNCTIONAL) -> Reply:
-        """Send one request; an interrupted one is sent once more."""
+    async def exchange(self, request: bytes, ecu: int = FUNCTIONAL, answered_by: int | None = None) -> Reply:
+        """Send one request; an interrupted one is sent once more. REFUSED where the adapter cannot address the ECU."""
         for _ in range(2):
-            await self._address(ecu)
-            self.dialogue.request(request)
+            if not await self._address(ecu, answered_by):
+                self._counts["not_addressed"] += 1
+                return Reply(request.hex().upper(), Status.REFUSED)
+            self.dialogue.request(request, answered_by)
             self._counts["requests"] += 1
             reply = await self.talk()
             while reply.command != request.hex().upper():
@@ -88,24 +95,42 @@ class GuardedAdapter:
             self._counts["failed"] += reply.status is Status.FAILED
             if reply.status is not Status.STOPPED:
                 break
-            self._ecu = None  # it may have started anew
+            self._addressing.forget()
         return reply
 
     async def ask_adapter(self, text: str) -> Sequence[str]:
         """What the adapter says to a command of its own, within the dialogue."""
+        return (await self._tell(text)).text
+
+    async def _tell(self, text: str) -> Reply:
         self.dialogue.ask_adapter(text)
         reply = await self.talk()
         while reply.command != text:
             reply = await self.talk()
-        return reply.text
+        return reply
 
-    async def _address(self, ecu: int) -> None:
-        """Set the identifier of the requests that follow."""
-        if ecu == self._ecu:
-            return
-        header = f"{ecu:03X}" if ecu <= 0x7FF else f"{ecu & 0xFFFFFF:06X}"
-        lines = await self.ask_adapter(f"ATSH{header}")
-        self._ecu = ecu if "OK" in lines else None
+    async def _address(self, ecu: int, answered_by: int | None) -> bool:
+        """See to it that the requests that follow go to the ECU and its answers come back; False where they cannot.
+
+        An adapter that fell silent twice while it was told is not told a third time. Raises SourceLost.
+        """
+        if ecu != FUNCTIONAL and (self._losses >= _LOSSES_MAX or not self.dialogue.shows_headers):
+            return False
+        self._losses += ecu != FUNCTIONAL
+        while True:
+            if self._resets != self.dialogue.resets:
+                self._addressing.forget()
+                self._resets = self.dialogue.resets
+            command = self._addressing.next(ecu, answered_by)
+            if command is None:
+                break
+            self._addressing.settle(ecu, command, await self._tell(command))
+        self._losses = 0
+        if self._addressing.lost:
+            self._addressing.start_over()
+            self.dialogue.start_over()
+            self._resets = self.dialogue.resets
+        return ecu == FUNCTIONAL or self._addressing.reaches(ecu, answered_by)
 
     async def talk(self) -> Reply:
         """Send the dialogue's next command and wait for how it ended.

@@ -15,10 +15,12 @@ from agent.core.ports import Clock, VehicleCache
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec, SignalWindow
 from agent.proto import obd
 from agent.proto.did import DidDecoder, DidSpec, samples_of
+from agent.proto.ecus import FUNCTIONAL
 from agent.proto.elm327 import Reply
 from agent.proto.guard import Guard
 from agent.proto.ignition import SIGNS
-from agent.proto.schedule import FUNCTIONAL, READ_DATA, Poll, Request, Schedule, generic_polls
+from agent.proto.schedule import Poll, Request, Schedule, generic_polls
+from agent.proto.uds import READ_DATA
 from drivers.elm327_port import GuardedAdapter
 from drivers.obd_facts import FactReader, VehicleFacts
 
@@ -67,6 +69,7 @@ class Elm327Source:
         self._wake_loops = 0
         self._look_ns = 0
         self._counts: Counter[str] = Counter(requests=0, replies=0, timeouts=0, no_data=0, refused=0, failed=0)
+        self._counts["not_addressed"] = 0
         self._adapter = GuardedAdapter(dongle, clock, self.guard, self._counts)
         self._reader = FactReader(self._ask, self._table, self._counts)
 
@@ -89,7 +92,7 @@ class Elm327Source:
         while True:
             request = await self._next_request()
             begun_ns = self._clock.monotonic_ns()
-            reply = await self._ask(request.data, request.ecu)
+            reply = await self._ask(request.data, request.ecu, request.reply)
             data, refusal = self._read_pids(reply, request)
             samples = self._samples(data, begun_ns)
             answered: Collection[int] = data
@@ -113,7 +116,10 @@ class Elm327Source:
         return self._facts
 
     def counters(self) -> Mapping[str, int]:
-        """Requests, replies, timeouts, no_data, refused, bad and stray lines; packs as now in use; the guard's."""
+        """Requests, replies, timeouts, no_data, refused, bad and stray lines; packs as now in use; the guard's.
+
+        not_addressed: requests for one ECU that were not sent because the adapter cannot address it.
+        """
         return {
             **self._counts,
             **{f"guard_{name}": count for name, count in self.guard.counters().items()},
@@ -205,7 +211,7 @@ class Elm327Source:
             if self.guard.ignition.wake_loops > self._wake_loops:
                 self._wake_loops = self.guard.ignition.wake_loops
                 raise SourceSilenced(f"{self._dongle.port}: the car wakes again and again without moving")
-            if not self.guard.may_ask(now_ns):
+            if self.guard.holds_back(now_ns):
                 await self._clock.sleep(_LOOK_PERIOD_S)
             elif (ready_ns := self.guard.ready_ns(now_ns)) > now_ns:
                 await self._clock.sleep((ready_ns - now_ns) / 1e9)
@@ -227,10 +233,10 @@ class Elm327Source:
         data, _ = self._read_pids(reply, Request(FUNCTIONAL, self._ignition_request, tuple(self._ignition_request[1:])))
         self._samples(data, t_ns)
 
-    async def _ask(self, request: bytes, ecu: int = FUNCTIONAL) -> Reply:
+    async def _ask(self, request: bytes, ecu: int = FUNCTIONAL, answered_by: int | None = None) -> Reply:
         """One request and the reply to it, the ignition being looked after before."""
         await self._stay_awake()
-        reply = await self._adapter.exchange(request, ecu)
+        reply = await self._adapter.exchange(request, ecu, answered_by)
         if request[0] in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
             self._keep_codes(reply, request)
         return reply

@@ -8,11 +8,12 @@ from agent.core.config import load_toml
 from agent.core.errors import ProtocolError
 from agent.core.frames import Frame
 from agent.core.paths import OBD_PIDS
-from agent.proto import obd
+from agent.proto import obd, uds
 from agent.proto.isotp import Reassembler, Segmenter
 
 FUNCTIONAL_ID: Final = 0x7DF
 _SERVICE_NOT_SUPPORTED: Final = 0x11
+_OUT_OF_RANGE: Final = 0x31
 _DTC_SERVICES: Final = {obd.STORED_DTCS: "stored", obd.PENDING_DTCS: "pending", obd.PERMANENT_DTCS: "permanent"}
 
 Values = Callable[[], Mapping[str, float]]
@@ -100,6 +101,24 @@ class Ecu:
         if kind == obd.CALIBRATION_IDS:
             return b"\x49\x04\x01" + self._calibration_id.encode("ascii").ljust(16, b"\0")[:16]
         return None
+
+
+class DidEcu:
+    """An ECU that is asked by UDS only, at an identifier of its own: service 22, one data identifier at a time."""
+
+    def __init__(self, request_id: int, reply_id: int, pages: Mapping[int, bytes]) -> None:
+        self.request_id = request_id
+        self.reply_id = reply_id
+        self.pages = dict(pages)
+
+    def answer(self, request: bytes) -> bytes | None:
+        """Return the reply to one request, None for silence."""
+        did = int.from_bytes(request[1:], "big")
+        if request[:1] != bytes([uds.READ_DATA]) or len(request) != 3:
+            return bytes([0x7F, request[0], _SERVICE_NOT_SUPPORTED])
+        if did not in self.pages:
+            return bytes([0x7F, uds.READ_DATA, _OUT_OF_RANGE])
+        return bytes([uds.READ_DATA + 0x40]) + request[1:] + self.pages[did]
 
 
 class CanEcu:

@@ -2,23 +2,24 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal, Protocol
 
 from agent.core.config import Section
-from simulators.elm327_bus import show_can, show_legacy
+from agent.proto.ecus import FUNCTIONAL, is_wide
+from simulators.elm327_bus import CanSettings, show_can, show_legacy
 
 _COMMAND_MAX: Final = 128
+_WIDE: Final = frozenset({"7", "9"})  # identifiers of 29 bits
+_CAN: Final = {"6": "67", "7": "67", "8": "89", "9": "89"}  # and which protocols share the bit rate
 SEARCHING: Final = b"SEARCHING..."
 _SWITCHES: Final = {"E": "echo", "L": "linefeeds", "S": "spaces", "H": "headers"}
-_TAKEN: Final = re.compile(
-    r"AT[012]|CAF[01]|CFC[01]|AL|NL|ST[0-9A-F]{2}|M[01]|R[01]|D|RD|WS|SH[0-9A-F]{3}|CRA.*|PC|LP|TPA?[0-9A]"
-)
+_TAKEN: Final = re.compile(r"AT[012]|CAF[01]|CFC[01]|AL|NL|ST[0-9A-F]{2}|M[01]|R[01]|D|RD|WS|PC|LP|TPA?[0-9A]")
 
 
 class Answers(Protocol):
-    """An ECU as the adapter sees it."""
+    """An ECU as the adapter sees it. One not asked at its reply_id - 8 has a request_id, and hears nothing else."""
 
     reply_id: int
 
@@ -44,7 +45,7 @@ class Traits(Section, frozen=True, kw_only=True):
     """What makes one adapter differ from the next."""
 
     name: str = "ELM327 v1.5"
-    refused: frozenset[str] = frozenset()  # AT commands answered with "?", without the AT; * is any
+    refused: frozenset[str] = frozenset()  # AT commands answered with "?", without the AT; * is any end
     ignored: frozenset[str] = frozenset()  # answered with OK, and nothing changes
     locked_by: frozenset[str] = frozenset()  # says nothing more after one of these, until it loses power
     echo_sticks: bool = False  # says OK to E0 and goes on echoing
@@ -71,6 +72,7 @@ class _Settings:
     linefeeds: bool = True
     spaces: bool = True
     headers: bool = False
+    can: CanSettings = field(default_factory=CanSettings)
 
 
 class Elm327Chip:
@@ -87,6 +89,7 @@ class Elm327Chip:
         self._random = random or Random(0)
         self._settings = _Settings()
         self._last = ""
+        self._protocol = ""  # as AT SP set it; empty: whatever the search finds
         self._searched = False
         self._searches_failed = 0
 
@@ -157,12 +160,13 @@ class Elm327Chip:
 
     def _reset(self) -> None:
         self._settings = _Settings()
+        self._protocol = ""
         self._searched = False
 
     def _set(self, command: str) -> list[str]:
-        if command in self._traits.locked_by:
+        if _matches(command, self._traits.locked_by):
             self.locked = True
-        if command in self._traits.refused or "*" in self._traits.refused:
+        if _matches(command, self._traits.refused):
             return ["?"]
         if command == "Z":
             self._reset()
@@ -171,20 +175,24 @@ class Elm327Chip:
             "I": self._traits.name,
             "@1": "OBDII to RS232 Interpreter",
             "RV": f"{self.supply_v:.1f}V",
-            "DPN": f"A{self._traits.protocol}",
+            "DPN": self._protocol or f"A{self._traits.protocol}",
             "DP": "AUTO, ISO 15765-4 (CAN 11/500)",
         }
         if command in told:
             return [told[command]]
         done = [] if self._traits.bare_settings else ["OK"]
-        if command in self._traits.ignored:
+        if _matches(command, self._traits.ignored):
             return done
         if len(command) == 2 and command[0] in _SWITCHES and command[1] in "01":
             setattr(self._settings, _SWITCHES[command[0]], command[1] == "1")
             return done
-        if re.fullmatch(r"SPA?[0-9A]", command):
-            self._searched = False
+        if protocol := re.fullmatch(r"SP(A?[0-9A])", command):
+            self._protocol = "" if protocol[1].startswith(("0", "A")) else protocol[1]
+            self._searched = bool(self._protocol)
             return done
+        taken = self._settings.can.take(command)
+        if taken is not None:
+            return done if taken else ["?"]
         return done if _TAKEN.fullmatch(command) else ["?"]
 
     def _ask(self, request: bytes) -> list[str]:
@@ -196,7 +204,8 @@ class Elm327Chip:
         if not self.ignition:
             return [*search, "UNABLE TO CONNECT"] if search else ["NO DATA"]
         asked = request[: 1 + self._traits.pids_max] if request[0] == 1 else request
-        replies = [(ecu.reply_id, reply) for ecu in self._ecus if (reply := ecu.answer(asked)) is not None]
+        replies = [(ecu, reply) for ecu in self._ecus if self._hears(ecu) and (reply := ecu.answer(asked)) is not None]
+        replies = [(ecu, reply) for ecu, reply in replies if self._shows(ecu)]
         self._searched = self._searched or bool(replies)
         if not replies:
             return [*search, "NO DATA"]
@@ -205,33 +214,61 @@ class Elm327Chip:
             return [search[0] + lines[0], *lines[1:]]
         return [*search, *lines]
 
-    def _show(self, request: bytes, replies: list[tuple[int, bytes]]) -> list[str]:
+    def _is_can(self) -> bool:
+        return self._traits.protocol in _CAN
+
+    def _identifiers(self, ecu: Answers) -> tuple[int, int]:
+        """What an ECU is asked at on CAN, and what it answers with."""
+        reply_id = ecu.reply_id
+        if self._traits.protocol in _WIDE and not is_wide(reply_id):
+            number = 0x10 + reply_id - 0x7E8
+            return 0x18DA00F1 | number << 8, 0x18DAF100 | number
+        return getattr(ecu, "request_id", reply_id - 8), reply_id
+
+    def _hears(self, ecu: Answers) -> bool:
+        """Whether a request reaches it: by its identifier, or, as OBD has it, all of them."""
+        if not self._is_can():
+            return not hasattr(ecu, "request_id")
+        request_id, reply_id = self._identifiers(ecu)
+        protocol = self._protocol or self._traits.protocol
+        wide = protocol in _WIDE
+        if protocol not in _CAN[self._traits.protocol] or is_wide(reply_id) != wide:
+            return False
+        asked = self._settings.can.request_id(wide=wide)
+        return asked == request_id or (asked in {FUNCTIONAL, 0x18DB33F1} and not hasattr(ecu, "request_id"))
+
+    def _shows(self, ecu: Answers) -> bool:
+        return not self._is_can() or self._settings.can.shows(self._identifiers(ecu)[1])
+
+    def _show(self, request: bytes, replies: list[tuple[Answers, bytes]]) -> list[str]:
         messages: list[list[str]] = []
-        for reply_id, reply in replies:
-            lines = self._lines(reply_id, reply)
+        for ecu, reply in replies:
+            lines = self._lines(ecu, reply)
             if self._traits.shuffled and len(lines) > 2:
                 start = len(lines) - (len(lines) - 1 if self._settings.headers else len(lines) - 2)
                 rest = lines[start:]
                 self._random.shuffle(rest)
                 lines = lines[:start] + rest
             if self._random.random() < self._traits.waits:
-                lines = self._lines(reply_id, bytes([0x7F, request[0], 0x78])) + lines
+                lines = self._lines(ecu, bytes([0x7F, request[0], 0x78])) + lines
             messages.append(lines)
         lines = _interleave(messages) if self._traits.interleaved else [line for lines in messages for line in lines]
         blank = " " if self._settings.spaces else ""
         lines = [line.replace(" ", blank) for line in lines]
         return [line.lower() for line in lines] if self._traits.lower_case else lines
 
-    def _lines(self, reply_id: int, reply: bytes) -> list[str]:
-        if self._traits.protocol in {"6", "7"}:
-            return show_can(
-                reply_id if self._traits.protocol == "6" else 0x18DAF110 + reply_id - 0x7E8,
-                reply,
-                headers=self._settings.headers,
-                padding=self._traits.padding,
-            )
-        return show_legacy(reply, self._traits.protocol, source=0x10 + reply_id - 0x7E8, headers=self._settings.headers)
+    def _lines(self, ecu: Answers, reply: bytes) -> list[str]:
+        headers = self._settings.headers
+        if not self._is_can():
+            return show_legacy(reply, self._traits.protocol, source=0x10 + ecu.reply_id - 0x7E8, headers=headers)
+        request_id, reply_id = self._identifiers(ecu)
+        whole = self._settings.can.continues(reply_id, request_id)
+        return show_can(reply_id, reply, headers=headers, padding=self._traits.padding, whole=whole or len(reply) < 8)
 
 
 def _interleave(messages: list[list[str]]) -> list[str]:
     return [lines[place] for place in range(max(map(len, messages))) for lines in messages if place < len(lines)]
+
+
+def _matches(command: str, patterns: frozenset[str]) -> bool:
+    return any(command == one or (one.endswith("*") and command.startswith(one[:-1])) for one in patterns)

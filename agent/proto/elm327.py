@@ -63,7 +63,8 @@ class Reply:
 @dataclass(frozen=True, slots=True)
 class _Command:
     text: str
-    request: bytes = b""  # an OBD request; empty for an AT command
+    request: bytes = b""  # a request to the car; empty for an AT command
+    reply: int | None = None  # the only identifier that answers it
     role: Literal["set up", "barrier", "request"] = "set up"
 
 
@@ -100,6 +101,11 @@ class Elm327:
         return self._reader.is_can
 
     @property
+    def shows_headers(self) -> bool:
+        """Whether it can be seen who answers."""
+        return self._reader.headers
+
+    @property
     def strays(self) -> int:
         """Blocks and messages that answered nothing we had asked."""
         return self._reader.strays
@@ -109,12 +115,18 @@ class Elm327:
         """Lines and frames that could not be read."""
         return self._reader.bad
 
-    def request(self, data: bytes) -> None:
-        """Queue one OBD request; only when ready. Raises RequestRefused for anything but a read.
+    def request(self, data: bytes, reply: int | None = None) -> None:
+        """Queue one request; only when ready. reply: the one identifier whose messages answer it; None is any ECU's.
 
-        Raises SourceLost once the dialogue has failed.
+        Raises RequestRefused for anything but a read, SourceLost once the dialogue has failed.
         """
-        self._enqueue(_Command(check_request(data).hex().upper(), data, "request"))
+        self._enqueue(_Command(check_request(data).hex().upper(), data, reply, "request"))
+
+    def start_over(self) -> None:
+        """Reset the adapter and set it up again: nobody knows any more what its settings are."""
+        self._set_up_again()
+        if self.state == "ready":
+            self._queue.appendleft(_Command("ATZ"))
 
     def ask_adapter(self, text: str) -> None:
         """Queue a command to the adapter itself: ATRV (voltage at its plug, "12.4V"), ATIGN (ignition pin), ATSH7E4.
@@ -213,7 +225,7 @@ class Elm327:
             return [reply]
         self._go_on(command, reply)
         if command.role == "request" and self.state == "ready":
-            if self._has_started_anew(lines):
+            if self._has_started_anew(lines, command):
                 self._set_up_again()
             elif reply.status not in _IN_STEP:
                 self._put_barrier()
@@ -228,7 +240,7 @@ class Elm327:
             return []
         if any(map(is_greeting, lines)) and self._names_owed:
             self._names_owed -= 1
-        elif self._has_started_anew(lines):
+        elif self._has_started_anew(lines, command):
             if command is not None and command.role != "request":
                 return []
             self._end_command()
@@ -254,7 +266,7 @@ class Elm327:
         if "?" in lines or (not command.request and "STOPPED" in lines):
             return True
         if command.request:
-            return self._reader.may_answer(lines, command.request)
+            return self._reader.may_answer(lines, command.request, command.reply)
         if command.role == "barrier" and command.text == "ATI" and "ATI" in self._barriers:
             return self.adapter in lines
         if command.text == "ATI":
@@ -270,7 +282,7 @@ class Elm327:
         notes = tuple(line for line in lines if not is_data(line))
         if command.role == "set up":
             self._reader.learn(lines, command.request)
-        messages = self._reader.read(lines, command.request)
+        messages = self._reader.read(lines, command.request, command.reply)
         return Reply(command.text, Status.OK if messages else parse_status(notes), messages, notes)
 
     def _judge_setting(self, command: _Command, lines: list[str]) -> Status:
@@ -280,11 +292,11 @@ class Elm327:
             return Status.OK if lines else Status.FAILED
         return Status.OK if lines and self._can_answer(command, lines) else Status.FAILED
 
-    def _has_started_anew(self, lines: Sequence[str]) -> bool:
+    def _has_started_anew(self, lines: Sequence[str], command: _Command | None) -> bool:
         """Whether the adapter has lost its settings: it says so, or it shows no headers any more."""
         if any(is_greeting(line) or line == self.adapter for line in lines):
             return True
-        return self._reader.has_lost_headers(lines)
+        return self._reader.has_lost_headers(lines, command.reply if command else None)
 
     def _is_barred(self, command: _Command) -> bool:
         """Whether a barrier follows it where it went wrong. Before the start nothing is known to make one of."""

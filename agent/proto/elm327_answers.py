@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from agent.proto import obd
+from agent.proto import obd, uds
 from agent.proto.elm327_lines import (
     EcuMessage,
     Filling,
@@ -15,11 +15,16 @@ from agent.proto.elm327_lines import (
 )
 from agent.proto.obd_lengths import data_lengths
 
-_ANSWERS: Final = frozenset({0x41, 0x42, 0x43, 0x47, 0x49, 0x4A})  # first bytes, where no header comes before
+_ANSWERS: Final = frozenset(
+    {0x41, 0x42, 0x43, 0x47, 0x49, 0x4A, 0x59, 0x62}
+)  # first bytes, where no header comes before
 
 
 class AnswerReader:
-    """Takes the data lines of a block apart. bad: lines and frames that could not be read; strays: other answers."""
+    """Takes the data lines of a block apart. bad: lines and frames that could not be read; strays: other answers.
+
+    reply is the one identifier whose messages answer the request; None where any ECU's do.
+    """
 
     def __init__(self) -> None:
         self.headers = True
@@ -40,42 +45,49 @@ class AnswerReader:
                 self._settled = True
                 return
 
-    def may_answer(self, lines: Sequence[str], request: bytes) -> bool:
+    def may_answer(self, lines: Sequence[str], request: bytes, reply: int | None = None) -> bool:
         """Whether the lines tell of trouble, hold an answer, or are too spoilt to tell."""
         if any(map(is_error, lines)):
             return True
-        parsed = self._parse(_data_lines(lines), Filling(dict(self._filling.scores)))
-        return parsed.bad > 0 or any(obd.is_answer(message.data, request) for message in parsed.messages)
+        parsed = self._parse(_data_lines(lines), Filling(dict(self._filling.scores)), reply)
+        return parsed.bad > 0 or any(_is_answer(message, request, reply) for message in parsed.messages)
 
-    def read(self, lines: Sequence[str], request: bytes) -> tuple[EcuMessage, ...]:
+    def read(self, lines: Sequence[str], request: bytes, reply: int | None = None) -> tuple[EcuMessage, ...]:
         """Messages that answer the request; others are strays, and "wait" counts only where nothing followed it."""
-        parsed = self._parse(_data_lines(lines), self._filling)
+        parsed = self._parse(_data_lines(lines), self._filling, reply)
         self.bad += parsed.bad
         self.is_can = self.is_can or parsed.is_can
-        answers = [m for m in parsed.messages if self._is_answer(m.data, request)]
+        answers = [m for m in parsed.messages if _is_answer(m, request, reply) and self._is_whole(m.data, request)]
         self.strays += len(parsed.messages) - len(answers)
         final = [m for m in answers if m.data[0] != 0x7F or m.data[2] != obd.RESPONSE_PENDING]
         return tuple(final or answers)
 
-    def has_lost_headers(self, lines: Sequence[str]) -> bool:
+    def has_lost_headers(self, lines: Sequence[str], reply: int | None = None) -> bool:
         """Whether the lines hold an answer without the headers that were there before: the settings are gone."""
         data = _data_lines(lines)
-        if not self.headers or parse_with_headers(data).messages:
+        if not self.headers or parse_with_headers(data, reply=reply).messages:
             return False
         return any(message.data[0] in _ANSWERS for message in parse_without_headers(data).messages)
 
-    def _parse(self, data_lines: Sequence[str], filling: Filling) -> Parsed:
+    def _parse(self, data_lines: Sequence[str], filling: Filling, reply: int | None) -> Parsed:
         if not self.headers:
             return parse_without_headers(data_lines, filling)
-        return parse_with_headers(data_lines, filling, can_only=self._settled and self.is_can)
+        return parse_with_headers(data_lines, filling, can_only=self._settled and self.is_can, reply=reply)
 
-    def _is_answer(self, message: bytes, request: bytes) -> bool:
-        if not obd.is_answer(message, request):
-            return False
+    def _is_whole(self, message: bytes, request: bytes) -> bool:
+        """Whether it is as long as its PID says: without headers nothing else tells that a character was lost."""
         if self.headers or len(request) != 2 or request[0] != obd.CURRENT_DATA or message[0] == 0x7F:
             return True
-        lengths = data_lengths(request[1])  # without headers nothing else tells that a character was lost
+        lengths = data_lengths(request[1])
         return not lengths or len(message) - 2 in lengths
+
+
+def _is_answer(message: EcuMessage, request: bytes, reply: int | None) -> bool:
+    """Whether it says what was asked for, and comes from the ECU that was asked."""
+    if reply is not None and message.sender != reply:
+        return False
+    fits = uds.is_answer if request[0] in {uds.READ_DTCS, uds.READ_DATA} else obd.is_answer
+    return fits(message.data, request)
 
 
 def _data_lines(lines: Sequence[str]) -> list[str]:

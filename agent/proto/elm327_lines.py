@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Final
 
 from agent.core.errors import ProtocolError
+from agent.proto.ecus import is_obd_reply
 from agent.proto.isotp import Reassembler
 
 _ERRORS: Final = re.compile(
@@ -15,7 +16,7 @@ _ERRORS: Final = re.compile(
 )
 _PROGRESS: Final = re.compile(r"SEARCHING[. ]*|BUS INIT: ?[. ]*(?:OK)?(?!ERROR)")
 _GREETING: Final = re.compile(r"(ELM|OBDLINK|STN) ?\d|OBD ?II|^LV RESET|^ERR94")  # all settings lost
-_CAN: Final = re.compile(r"(7E[89A-F]|18DAF1[0-9A-F]{2})((?:[0-9A-F]{2}){1,8})")
+_CAN: Final = re.compile(r"([0-9A-F]{3}|[0-9A-F]{8})((?:[0-9A-F]{2}){1,8})")  # told apart by odd and even
 _LEGACY: Final = re.compile(r"(?:4[18]|8[0-9A-F])(?:6B|F1)([0-9A-F]{2})((?:[0-9A-F]{2}){1,11})[0-9A-F]{2}")
 _HEX: Final = re.compile(r"(?:[0-9A-F]{2})+")
 _LENGTH: Final = re.compile(r"[0-9A-F]{3}")
@@ -121,20 +122,24 @@ def parse_status(notes: Sequence[str]) -> Status:
     return Status.REFUSED if "?" in notes else Status.FAILED
 
 
-def parse_with_headers(lines: Sequence[str], filling: Filling | None = None, *, can_only: bool = False) -> Parsed:
+def parse_with_headers(
+    lines: Sequence[str], filling: Filling | None = None, *, can_only: bool = False, reply: int | None = None
+) -> Parsed:
     """Lines after AT H1: CAN with 11 or 29 bits (ISO-TP inside), or three header bytes, data and checksum.
 
     The line to the adapter has no checksum of its own, so whatever a frame tells about itself is held against it: the
     length of a CAN frame (as long as its message needs, or 8 bytes: see Filling), the checksum of an older bus, which
-    shows in the line. A block holds whole messages: what has no end in it is bad.
+    shows in the line. A block holds whole messages: what has no end in it is bad. On CAN only identifiers that ECUs
+    answer OBD with are read, and `reply`: any other one is a damaged line.
     """
     frames: dict[int, list[bytes]] = {}
     found: list[EcuMessage] = []
     bad = 0
     for line in lines:
         packed = line.replace(" ", "")
-        if can := _CAN.fullmatch(packed):
-            frames.setdefault(int(can[1], 16), []).append(bytes.fromhex(can[2]))
+        can = _CAN.fullmatch(packed)
+        if can and (is_obd_reply(sender := int(can[1], 16)) or sender == reply):
+            frames.setdefault(sender, []).append(bytes.fromhex(can[2]))
         elif not can_only and (legacy := _LEGACY.fullmatch(packed)) and _is_sound(bytes.fromhex(packed)):
             found.append(EcuMessage(int(legacy[1], 16), bytes.fromhex(legacy[2])))
         else:

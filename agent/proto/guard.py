@@ -3,7 +3,8 @@
 Three rules, all compiled in. The constructor takes nothing, so no config, profile or pushed bundle can widen them:
 
 1. Only reads (docs/sources.md 5): services 01 02 03 07 09 0A, UDS 22 and the reading sub-functions of 19, in their
-   plain shape; to an adapter only settings that put nothing on the bus, and only diagnostic identifiers as a header.
+   plain shape; to an adapter only settings that put nothing on the bus, and only diagnostic identifiers as a header
+   (of 29 bits, priority and header together).
 2. At most BURST requests at once and RATE_PER_S a second over time.
 3. None while the car sleeps: see ignition.py. Where nothing has been observed yet, START_REQUESTS requests may ask;
    that happens once, when the agent starts, and once for an adapter that cannot measure the voltage and was plugged in
@@ -61,6 +62,9 @@ class Guard:
         self._start_left = START_REQUESTS
         self._start_ns: int | None = None
         self._start_mark: int | None = None  # Ignition.on_until_ns at which the start requests were granted
+        self._asleep = False
+        self._priority = "18"  # the first two digits of a header of 29 bits, as the adapter was told
+        self._headless = False  # it was told another priority since, and no header to go with it
         self._counts: Counter[str] = Counter(admitted=0, refused=0, asleep=0, slowed=0)
 
     def admit(self, request: bytes, t_ns: int) -> bytes:
@@ -70,8 +74,7 @@ class Guard:
         except RequestRefused:
             self._counts["refused"] += 1
             raise
-        if not self.may_ask(t_ns):
-            self._counts["asleep"] += 1
+        if self.holds_back(t_ns):
             raise SilentNow("the car sleeps: nothing is asked")
         self._take_token(t_ns)
         if not self.ignition.is_on(t_ns):
@@ -85,14 +88,30 @@ class Guard:
         text = line.decode("ascii", "replace").strip().upper().replace(" ", "")
         if text and re.fullmatch(r"[0-9A-F]+", text):
             even = text[: len(text) // 2 * 2]  # an odd last digit says how many answers to wait for
+            if self._headless:
+                self._counts["refused"] += 1
+                raise RequestRefused(f"request {even}: the header does not go with priority {self._priority}")
             self.admit(bytes.fromhex(even), t_ns)
             return line
         try:
-            check_command(text)
+            self._follow(check_command(text))
         except RequestRefused:
             self._counts["refused"] += 1
             raise
         return line
+
+    def _follow(self, text: str) -> None:
+        """Hold a header of 29 bits against the priority told before it: the adapter puts the two together."""
+        if text in {"ATZ", "ATD", "ATWS"}:
+            self._priority, self._headless = "18", False
+        elif text.startswith("ATCP"):
+            self._headless = self._headless or text[4:] != self._priority
+            self._priority = text[4:]
+        elif text.startswith("ATSH"):
+            needed = {"D": "18", "F": "17"}.get(text[4]) if len(text) == 10 else None
+            if needed not in {None, self._priority}:
+                raise RequestRefused(f"command {text}: goes with priority {needed}, not {self._priority}")
+            self._headless = False
 
     def may_ask(self, t_ns: int) -> bool:
         """Whether the sleep rule lets a request out at t_ns."""
@@ -100,6 +119,13 @@ class Guard:
             return True
         in_time = self._start_ns is None or t_ns - self._start_ns <= START_NS
         return self.ignition.on_until_ns == self._start_mark and self._start_left > 0 and in_time
+
+    def holds_back(self, t_ns: int) -> bool:
+        """Whether nothing may be asked because the car sleeps; counted once each time it is found asleep."""
+        asleep = not self.may_ask(t_ns)
+        self._counts["asleep"] += asleep and not self._asleep
+        self._asleep = asleep
+        return asleep
 
     def reconnect(self, t_ns: int, *, measures: bool) -> None:
         """Tell that the adapter was plugged in again; measures: it can tell the voltage or the ignition itself."""
@@ -109,7 +135,7 @@ class Guard:
         self._start_mark, self._start_left, self._start_ns = last_ns, START_REQUESTS, None
 
     def counters(self) -> Mapping[str, int]:
-        """Requests admitted, refused, held back asleep or for the rate; wake loops."""
+        """Requests admitted, refused, put off for the rate; how often the car was found asleep; wake loops."""
         return {**self._counts, "wake_loops": self.ignition.wake_loops}
 
     def ready_ns(self, t_ns: int) -> int:
@@ -158,14 +184,14 @@ def check_request(request: bytes) -> bytes:
 def check_command(text: str) -> str:
     """Return an adapter command (upper case, no blanks) if it puts nothing on the bus. Raises RequestRefused.
 
-    A header (SH, FC SH, CP) must be diagnostic: 700-7FF, DAxxF1 and DBxxF1 below 18.
+    A header (SH, FC SH, CP) must be diagnostic: 700-7FF, DAxxF1 and DBxxF1 below 18, FC00xx below 17 (as VW has it).
     """
     match = _SETTING.fullmatch(text)
     if match is None:
         raise RequestRefused(f"command {text or '(empty)'}: not one of the settings that keep the bus silent")
     header, priority = match["header"], match["priority"]
-    if header is not None and not re.fullmatch(r"7..|0007..|(?:18)?D[AB]..F1", header):
+    if header is not None and not re.fullmatch(r"7..|0007..|(?:18)?D[AB]..F1|(?:17)?FC00..", header):
         raise RequestRefused(f"command {text}: {header} is no diagnostic identifier")
-    if priority is not None and priority != "18":
-        raise RequestRefused(f"command {text}: diagnostics have priority 18")
+    if priority is not None and priority not in {"17", "18"}:
+        raise RequestRefused(f"command {text}: diagnostics have priority 18 or 17")
     return text

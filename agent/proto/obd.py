@@ -142,12 +142,14 @@ def encode_request(service: int, pids: Iterable[int] = ()) -> bytes:
 
 
 def is_answer(message: bytes, request: bytes) -> bool:
-    """Whether a message can answer this request: the service fits, and the first PID is one of those asked for."""
+    """Whether a message can answer this request: the service fits, and the first PID (02: and frame) was asked for."""
     if len(message) >= 3 and message[0] == _NEGATIVE:
         return message[1] == request[0]
     if not message or message[0] != request[0] + 0x40:
         return False
-    return request[0] in _DTC_SERVICES or (len(message) > 1 and message[1] in request[1:])
+    size = 2 if request[0] == FREEZE_FRAME else 1
+    asked = {request[i : i + size] for i in range(1, len(request), size)}
+    return request[0] in _DTC_SERVICES or message[1 : 1 + size] in asked
 
 
 def parse_pids(message: bytes, requested: Collection[int]) -> dict[int, bytes]:

@@ -14,9 +14,8 @@ from msgspec import Meta
 
 from agent.core.config import Section
 from agent.proto import obd
-
-FUNCTIONAL: Final = 0x7DF  # whoever knows the answer
-READ_DATA: Final = 0x22
+from agent.proto.ecus import FUNCTIONAL, EcuId, is_functional, is_reply_to, is_request_id, reply_of
+from agent.proto.uds import READ_DATA
 
 _WEIGHTS: Final = (16.0, 4.0, 1.0, 0.25)  # of priorities 0 to 3
 _MISSES_MAX: Final = 3  # in a row, asked alone, before something is asked no more
@@ -29,37 +28,50 @@ _LATER_NS_MAX: Final = 3_600_000_000_000
 _BUSY: Final = frozenset({0x21, 0x78})  # busy, repeat; or the answer announced did not come in time
 _LATER: Final = frozenset({0x22, 0x7E, 0x7F})  # not in this session or state of the car
 
-EcuId = Annotated[int, Meta(ge=0x700, le=0x18DAFFF1)]
-
 
 class Poll(Section, frozen=True, kw_only=True):
     """A wish of a vehicle profile: a PID of service 01 or a DID of service 22, how often, and how much it matters.
 
-    ecu is the request's identifier: 7DF asks all, 7E4 one. priority 0 matters most.
+    ecu is the request's identifier: 7DF asks all, 7E4 one. reply is what that ECU answers with; it must be told where
+    no rule does (see ecus.reply_of), as for 744. priority 0 matters most.
     """
 
     pid: obd.Byte | None = None
     did: Annotated[int, Meta(ge=0, le=0xFFFF)] | None = None
     ecu: EcuId = FUNCTIONAL
+    reply: EcuId | None = None
     period_s: Annotated[float, Meta(ge=0.05, le=86_400)] = 1.0
     priority: Annotated[int, Meta(ge=0, le=3)] = 1
 
     def __post_init__(self) -> None:
         if (self.pid is None) == (self.did is None):
             raise ValueError("a poll has either a pid or a did")
-        if self.did is not None and self.ecu == FUNCTIONAL:
+        if self.did is not None and is_functional(self.ecu):
             raise ValueError(f"DID {self.did:04X}: needs the ecu to ask, such as 0x7E4")
-        if not (self.ecu <= 0x7FF or self.ecu & 0xFFFE00FF == 0x18DA00F1):
-            raise ValueError(f"ecu {self.ecu:X} is no diagnostic identifier: 700-7FF, 18DAxxF1 or 18DBxxF1")
+        if not is_request_id(self.ecu):
+            raise ValueError(f"ecu {self.ecu:X} is no diagnostic identifier: 700-7FF, 18DAxxF1, 18DBxxF1 or 17FC00xx")
+        if self.answered_by is None and not is_functional(self.ecu):
+            raise ValueError(f"ecu {self.ecu:X}: needs the reply it answers with, such as 0x{self.ecu + 8:X}")
+        if self.reply is not None and not is_reply_to(self.reply, self.ecu):
+            raise ValueError(f"ecu {self.ecu:X} cannot answer with {self.reply:X}")
+
+    @property
+    def answered_by(self) -> int | None:
+        """What the ECU answers with; None where any of them may."""
+        return reply_of(self.ecu) if self.reply is None else self.reply
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: data goes to ecu; idents are the PIDs (service 01) or the one DID in it, else empty."""
+    """One request: data goes to ecu; idents are the PIDs (service 01) or the one DID in it, else empty.
+
+    reply: what the ECU answers with; None where any of them may.
+    """
 
     ecu: int
     data: bytes
     idents: tuple[int, ...] = ()
+    reply: int | None = None
 
     @property
     def service(self) -> int:
@@ -70,6 +82,7 @@ class Request:
 @dataclass(slots=True)
 class _Wish:
     ecu: int
+    reply: int | None
     service: int
     ident: int
     period_ns: int
@@ -106,11 +119,11 @@ class Schedule:
         for poll in polls:
             service, ident = (obd.CURRENT_DATA, poll.pid) if poll.did is None else (READ_DATA, poll.did)
             if ident is not None:
-                self._add(poll.ecu, service, ident, poll.period_s, poll.priority, start_ns)
+                self._add(poll, service, ident, start_ns)
         if dtc_period_s:
             first_ns = start_ns + round(dtc_period_s * 1e9)  # they were read on connecting
             for service in (obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS):
-                self._add(FUNCTIONAL, service, 0, dtc_period_s, 3, first_ns)
+                self._add(Poll(pid=0, period_s=dtc_period_s, priority=3), service, 0, first_ns)
 
     @property
     def pids(self) -> frozenset[int]:
@@ -149,9 +162,10 @@ class Schedule:
         idents = tuple(wish.ident for wish in chosen)
         match first.service:
             case obd.CURRENT_DATA:
-                return Request(first.ecu, bytes([first.service, *idents]), idents)
+                return Request(first.ecu, bytes([first.service, *idents]), idents, first.reply)
             case 0x22:
-                return Request(first.ecu, bytes([READ_DATA]) + first.ident.to_bytes(2, "big"), idents)
+                data = bytes([READ_DATA]) + first.ident.to_bytes(2, "big")
+                return Request(first.ecu, data, idents, first.reply)
         return Request(first.ecu, bytes([first.service]))
 
     def settle(
@@ -177,9 +191,10 @@ class Schedule:
         elif request.idents:
             self._settle_pack(request, ecu, missing)
 
-    def _add(self, ecu: int, service: int, ident: int, period_s: float, priority: int, due_ns: int) -> None:
-        wish = _Wish(ecu, service, ident, round(period_s * 1e9), _WEIGHTS[priority], due_ns)
-        self._wishes[ecu, service, ident] = wish
+    def _add(self, poll: Poll, service: int, ident: int, due_ns: int) -> None:
+        period_ns, weight = round(poll.period_s * 1e9), _WEIGHTS[poll.priority]
+        wish = _Wish(poll.ecu, poll.answered_by, service, ident, period_ns, weight, due_ns)
+        self._wishes[poll.ecu, service, ident] = wish
 
     def _ecu(self, number: int) -> _Ecu:
         if number not in self._ecus:

@@ -133,6 +133,17 @@ def encode_read_dtc_record(kind: int, code: int, record: int = 0xFF) -> bytes:
     return check_request(bytes([READ_DTCS, kind]) + code.to_bytes(3, "big") + bytes([record]))
 
 
+def is_answer(message: bytes, request: bytes) -> bool:
+    """Whether a message can answer this request: the service fits, and what it tells first was asked for."""
+    if len(message) >= 3 and message[0] == _NEGATIVE:
+        return message[1] == request[0]
+    if not message or message[0] != request[0] + 0x40:
+        return False
+    if request[0] == READ_DTCS:
+        return message[1:2] == request[1:2]
+    return message[1:3] in {request[i : i + 2] for i in range(1, len(request), 2)}
+
+
 def parse_answer(message: bytes, request: bytes) -> Positive | Negative:
     """Tell what a message says to a request. Raises ProtocolError where it does not answer it at all."""
     service = request[0]

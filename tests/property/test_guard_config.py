@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.core.config import Config, parse_toml
 from agent.core.errors import ConfigError
 from agent.decode.profile import Profile
+from agent.proto.ecus import is_request_id
 from agent.proto.guard import Guard, RequestRefused, SilentNow
 from agent.proto.schedule import Poll, Schedule
 
@@ -52,7 +53,13 @@ def test_whatever_a_profile_asks_for_only_reads_come_out(polls: list[dict[str, A
     st.lists(
         st.one_of(
             st.builds(Poll, pid=st.integers(0, 255), period_s=st.floats(0.05, 86_400), priority=st.integers(0, 3)),
-            st.builds(Poll, did=st.integers(0, 0xFFFF), ecu=st.integers(0x700, 0x7DE), period_s=st.floats(0.05, 100)),
+            st.builds(
+                Poll,
+                did=st.integers(0, 0xFFFF),
+                ecu=st.integers(0x700, 0x7DE),
+                reply=st.integers(0x7E0, 0x7FF),
+                period_s=st.floats(0.05, 100),
+            ),
         ),
         max_size=40,
     ),
@@ -71,7 +78,7 @@ def check(polls: list[Poll], pack_max: int) -> None:
         if request is None:
             continue
         assert request.data[0] in READS
-        assert 0x700 <= request.ecu <= 0x7FF or request.ecu & 0xFFFE00FF == 0x18DA00F1
+        assert is_request_id(request.ecu)
         with suppress(SilentNow):
             guard.admit(request.data, t_ns)
             sent += 1
