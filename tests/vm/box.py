@@ -16,18 +16,26 @@ UNIT: Final = "outrider.service"
 ETC: Final = Path("/etc/outrider")
 CONFIG: Final = ETC / "outrider.toml"
 KEYS: Final = ETC / "keys"
-INSURER: Final = Path("/root/insurer")
+SCRATCH: Final = Path.cwd()  # the job's own folder, which ends with it
+FILES: Final = Path(__file__).parents[1]  # what the job was given, this package among it
+INSURER: Final = SCRATCH / "insurer"
 STATUS: Final = Path("/run/outrider/status.json")
 DEVICE: Final = "guest"
 DONGLE: Final = Path("/dev/obd0")
 DONGLE_UNIT: Final = "dongle.service"
 # A frame that the profile decodes, or the kernel's filter would keep it from the agent; with no value in it.
 CANGEN: Final = ("cangen", "vcan0", "-I", "294", "-L", "8", "-D", "FF" * 8)
+LIBRARY: Final = "OUTRIDER_LIBRARY"  # environment variable: the agent's modules, where no package is installed
+_PACKAGED: Final = Path("/opt/outrider/lib")
 _POLL_S: Final = 0.1
 
 
 class CheckFailed(Exception):
     """Says what was seen instead."""
+
+
+class CheckSkipped(Exception):
+    """Says what this kernel lacks."""
 
 
 def say(line: str) -> None:
@@ -84,11 +92,10 @@ def status() -> dict[str, Any]:
     return found
 
 
-def packaged(*arguments: str) -> list[str]:
-    """Command line that runs our outside.py with the packaged modules."""
-    lib = Path("/opt/outrider/lib")
-    python = next(iter(Path("/opt/outrider/bin/outrider").read_text().split("/usr/bin/")[1:])).split()[0]
-    return ["env", f"PYTHONPATH={lib}", f"/usr/bin/{python}", "-B", *arguments]
+def packaged(*arguments: str, more: Sequence[Path] = ()) -> list[str]:
+    """Command line that runs Python with the agent's modules, those of the package unless told otherwise; and more."""
+    library = os.environ.get(LIBRARY, str(_PACKAGED))
+    return ["env", f"PYTHONPATH={':'.join([library, *map(str, more)])}", sys.executable, "-B", *arguments]
 
 
 def outside(*arguments: str) -> list[str]:
@@ -99,7 +106,7 @@ def outside(*arguments: str) -> list[str]:
 @contextmanager
 def helper(command: Sequence[str], *, ready: str = "", log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Keep a program running meanwhile; ready is a word that its output starts with when it is up."""
-    path = log or Path(f"/tmp/{Path(command[0]).name}-{time.monotonic_ns()}.log")
+    path = log or SCRATCH / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
     with path.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as child:
         try:
             if ready:
@@ -116,12 +123,13 @@ def helper(command: Sequence[str], *, ready: str = "", log: Path | None = None) 
 
 def records() -> list[tuple[int, int, str]]:
     """(boot, sequence, kind) of each record that waits in the outbox, opened with the insurer's key and verified."""
-    command = outside("records", str(INSURER / "insurer_encryption.pem"), str(KEYS / "device.pub.pem"))
-    found = []
-    for line in run(*command).splitlines():
-        boot, sequence, kind = json.loads(line)
-        found.append((boot, sequence, kind))
-    return found
+    return [(boot, sequence, kind) for boot, sequence, kind, _ in open_records()]
+
+
+def open_records(*store: str) -> list[tuple[int, int, str, dict[str, Any]]]:
+    """The same with the whole event, from any store."""
+    command = outside("records", str(INSURER / "insurer_encryption.pem"), str(KEYS / "device.pub.pem"), *store)
+    return [tuple(json.loads(line)) for line in run(*command).splitlines()]
 
 
 def expect_no_gaps(found: Sequence[tuple[int, int, str]]) -> None:

@@ -3,12 +3,13 @@
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 from .box import (
     CANGEN,
+    SCRATCH,
     UNIT,
     drop_in,
     expect,
@@ -25,9 +26,10 @@ from .box import (
 
 _CANGEN_FRAMES = 500
 _BACK_MAX_S = 5.0 + 1.0  # the driver's promise, and the status file's period
-_LOG = Path("/root/candump.log")
+_LOG = SCRATCH / "candump.log"
 _EXTENDED_DIGITS = 8
 _LOOKS = 8
+_FAULTS = 3
 
 
 def bus_is_only_read(_: Path) -> str:
@@ -59,6 +61,21 @@ def bus_is_only_read(_: Path) -> str:
     expect(true=now["events"].get("harsh_driving", 0) > 0, otherwise=f"events: {now['events']}")
     passed = f"the {now['frames']} that the profile decodes were read"
     return f"{sent} frames sent by others, {seen} on the bus, {passed}, 0 lost; events {now['events']}"
+
+
+def bus_faults_show_in_status(_: Path) -> str:
+    """Error frames, bus-off among them, are counted by class where the operator looks; the source is not lost."""
+    changes = _source_changes()
+    before = status()["sources"]["socketcan:vcan0"]
+    for _frame in range(_FAULTS):
+        run("cansend", "vcan0", "20000040#0000000000000000")
+        run("cansend", "vcan0", "20000100#0000000000000000")
+    wait_for("faults", lambda: _new_faults(before) == {"bus_off": _FAULTS, "restarted": _FAULTS}, limit_s=5)
+    expect(true=_source_changes() == changes, otherwise=f"events: {status()['events']}")
+    frames = _frames()
+    run(*CANGEN, "-g", "2", "-n", str(_FAULTS))
+    wait_for("frames", lambda: _frames() >= frames + _FAULTS, limit_s=5)
+    return f"{_FAULTS} times bus-off and restarted, and read on"
 
 
 def interface_may_vanish(_: Path) -> str:
@@ -121,6 +138,11 @@ def _count_decoded(log: str) -> int:
 
 def _exceeds(count: Callable[[], int], before: int) -> bool:
     return count() > before
+
+
+def _new_faults(before: Mapping[str, int]) -> dict[str, int]:
+    now = status()["sources"]["socketcan:vcan0"]
+    return {name: now.get(name, 0) - before.get(name, 0) for name in ("bus_off", "restarted")}
 
 
 def _source_changes() -> int:

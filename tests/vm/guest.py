@@ -5,33 +5,18 @@ system call is a hand-over between two processes); boots in about 10 s; vcan, ca
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from tests.vm.box import say
+from tests.vm.direct import NO_STATUS, stage
 
-HERE: Final = Path(__file__).parent
-NO_STATUS: Final = 125
 _MEMORY_MIB: Final = 1536
-
-
-class Target(Protocol):
-    """A Debian machine with systemd and AF_CAN on which a job may do what it likes."""
-
-    def run(self, job: Path, files: Sequence[Path], *, limit_s: float) -> int:
-        """Run job as root; it finds files and folders in /job/in. Returns its exit status, or NO_STATUS."""
-        ...
-
-
-def run_in(target: Target, job: Path, files: Sequence[Path], *, limit_s: float) -> int:
-    """Run a job where AF_CAN and systemd are. The guest is the only target so far; a real machine can be another."""
-    return target.run(job, files, limit_s=limit_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +31,7 @@ class Guest:
         """Boot, run the job with its output on our standard output, power off."""
         with tempfile.TemporaryDirectory(prefix="outrider-vm-") as name, self.log.open("wb") as console:
             share = Path(name)
-            (share / "in").mkdir()
-            for file in files:
-                if file.is_dir():
-                    shutil.copytree(file, share / "in" / file.name)
-                else:
-                    shutil.copy(file, share / "in")
-            shutil.copy(job, share / "run")
-            (share / "run").chmod(0o755)
+            stage(share, job, files)
             sys.stdout.flush()
             try:
                 subprocess.run(
@@ -68,7 +46,10 @@ class Guest:
             except subprocess.TimeoutExpired:
                 say(f"the guest was not done within {limit_s:g} s; its console is in {self.log}")
             status = share / "status"
-            return int(status.read_text()) if status.exists() else NO_STATUS
+            if not status.exists():
+                say(f"the guest gave no status; its console is in {self.log}")
+                return NO_STATUS
+            return int(status.read_text())
 
     def _arguments(self, share: Path, console: int) -> list[str]:
         return [

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Runs in the guest, as root: a bus, an adapter, the checks.
-set -e
-modprobe vcan
-ip link add vcan0 type vcan
-ip link set vcan0 up
-cd /job/in
-exec python3 -B -m vm.checks /job/in/*.deb
+# Runs as root in the guest, or here: the checks, in a folder of their own.
+files=$(dirname "$(readlink -f "$0")")/in
+work=$(mktemp -d)
+cd "$work" || exit 1
+PYTHONPATH=$files "${OUTRIDER_PYTHON:-python3}" -B -m vm.checks "$files"
+status=$?
+rm -rf "$work"
+exit $status

@@ -2,7 +2,7 @@
 
 `dongle LINK`      an ELM327 adapter on a pty, reached by LINK, readable by the group dialout as udev would have it
 `broker FOLDER ID` an insurer's mosquitto on port 8883 with certificates in FOLDER for device ID and the receiver
-`records KEY PUB`  not a role: prints the outbox's records, opened and verified, as JSON lines
+`records KEY PUB [STORE]` not a role: prints the outbox's records, opened and verified, as JSON lines
 `identifiers P D`  not a role: prints FrameBatch.keys() of what profile P decodes by D.dbc, as JSON
 """
 
@@ -13,6 +13,8 @@ import signal
 import sys
 from pathlib import Path
 from typing import Final
+
+from msgspec import to_builtins
 
 from agent.core.keys import parse_ed25519, read_key
 from agent.core.paths import find_dbc
@@ -81,13 +83,13 @@ def _say_ready() -> None:
     sys.stdout.flush()
 
 
-def print_records(insurer_key: Path, device_key: Path) -> None:
-    """Every record that waits; one that does not open or verify ends this with a traceback."""
+def print_records(insurer_key: Path, device_key: Path, store: Path = _STORE) -> None:
+    """Boot, sequence, kind and all the rest of every record that waits; one that does not open ends this."""
     private, public = open_x25519(insurer_key), read_key(device_key, parse_ed25519)
-    _, envelopes = look(_STORE, 1_000_000)
+    _, envelopes = look(store, 1_000_000)
     for envelope in envelopes:
         header, told = open_record(envelope, private, public)
-        sys.stdout.write(json.dumps([header.boot, header.sequence, told.event.kind]) + "\n")
+        sys.stdout.write(json.dumps([header.boot, header.sequence, told.event.kind, to_builtins(told.event)]) + "\n")
 
 
 if __name__ == "__main__":
@@ -96,8 +98,8 @@ if __name__ == "__main__":
             asyncio.run(serve_dongle(Path(link)))
         case ["broker", folder, device]:
             asyncio.run(serve_broker(Path(folder), device))
-        case ["records", insurer_key, device_key]:
-            print_records(Path(insurer_key), Path(device_key))
+        case ["records", *names]:
+            print_records(*map(Path, names))
         case ["identifiers", profile, dbc]:
             table = build_table(load_profile(profile), [find_dbc(dbc)], SignalCatalog())
             sys.stdout.write(json.dumps([int(key) for key in table.identifiers() or ()]) + "\n")

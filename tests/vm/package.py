@@ -10,6 +10,7 @@ from .box import (
     ETC,
     INSURER,
     KEYS,
+    SCRATCH,
     STATUS,
     UNIT,
     expect,
@@ -26,9 +27,9 @@ _RECEIVE_BUFFER_BYTES = 4 << 20  # what drivers/socketcan.py asks for
 _BAD_CONFIG = 'version = 1\n\n[store]\ndirectory = "/var/lib/outrider"\nbatch_max = 0\n'
 
 
-def installs_without_insurer(package: Path) -> str:
+def installs_without_insurer(files: Path) -> str:
     """No insurer's key yet: the installation succeeds, says one helpful line, and nothing spins."""
-    said = run("dpkg", "-i", str(package))
+    said = run("dpkg", "-i", *map(str, files.glob("*.deb")))
     expect(true="installed, not running" in said, otherwise=f"dpkg said: {said}")
     expect(true="Traceback" not in said, otherwise=said)
     state = (unit("ActiveState"), unit("ExecMainStatus"), unit("NRestarts"))
@@ -53,7 +54,7 @@ def files_are_roots(_: Path) -> str:
 
 def config_check_names_key_and_line(_: Path) -> str:
     """And takes the config that the later checks use."""
-    bad = Path("/root/bad.toml")
+    bad = SCRATCH / "bad.toml"
     bad.write_text(_BAD_CONFIG)
     said = run("outrider", "config", "check", str(bad), code=2).strip()
     expect(true="batch_max" in said and "5" in said and len(said.splitlines()) == 1, otherwise=said)
@@ -89,11 +90,11 @@ def _find_fault(name: str) -> str:
     return faults[0]
 
 
-def upgrades(package: Path) -> str:
+def upgrades(files: Path) -> str:
     """The same package again over a running service: config and key stay, the new one runs."""
     run("systemctl", "start", UNIT)
     before = unit("MainPID"), CONFIG.read_text(), (KEYS / "device.pem").read_bytes()
-    said = run("dpkg", "-i", str(package))
+    said = run("dpkg", "-i", *map(str, files.glob("*.deb")))
     after = unit("MainPID"), CONFIG.read_text(), (KEYS / "device.pem").read_bytes()
     expect(true=after[1:] == before[1:], otherwise="config or key changed")
     expect(true=unit("ActiveState") == "active" and after[0] != before[0], otherwise=f"not restarted: {said}")

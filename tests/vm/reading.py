@@ -1,21 +1,16 @@
 """Checks of the CAN reader on a bus of its own, by canreader.py: nothing lost, changed, or dated wrongly."""
 
-import json
 import socket
 import struct
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from .box import expect, helper, interface_frames, packaged, run, wait_for
+from .box import FILES, SCRATCH, expect, helper, interface_frames, run, wait_for
+from .reader import BUS, FD_MTU, MTU, Reading, bus_of, make_bus, reader, send_until_read
 
-_BUS: Final = "vcan1"
-_MTU: Final = 16  # of classic CAN
-_FD_MTU: Final = 72
 _SENDER_FRAMES: Final = 3000
 _FILTERED: Final = ("123", "80012345")  # FrameBatch.keys(): 11 bits, 29 bits
 _STEPS_S: Final = (3600.0, -3600.0, 0.5, -0.5) * 5
@@ -26,55 +21,25 @@ _DOWN_MAX_NS: Final = 1_000_000_000  # the driver's patience
 _LATE_NS: Final = 1_500_000_000  # and how much later than that it may be on this slow machine
 _STALL_S: Final = 0.5
 _OVERFLOW_STALL_S: Final = 4.0
-_SOAK_S: Final = Path("/job/in/soak_s")
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What canreader.py says and writes."""
-
-    log: Path
-    frames: Path
-
-    def said(self, *words: str) -> list[dict[str, Any]]:
-        """Everything said under these words; the last line may be half written."""
-        lines = self.log.read_text().split("\n")[:-1]
-        return [json.loads(rest) for word, _, rest in (line.partition(" ") for line in lines) if word in words]
-
-    def count(self) -> int:
-        """Frames read so far, as it last said."""
-        said = self.said("opened", "read", "lost", "ended")
-        return int(said[-1]["read"]) if said else 0
-
-    def result(self) -> dict[str, Any]:
-        """Once it has ended."""
-        ended = self.said("ended")
-        expect(true=len(ended) == 1, otherwise=f"the reader has not ended well: {self.log.read_text()[-1500:]}")
-        expect(true=ended[0]["disorder"] == 0, otherwise=f"{ended[0]['disorder']} batches with stamps out of order")
-        return ended[0]
-
-    def rows(self) -> list[tuple[int, int, str]]:
-        """(Time of reception, time of the look, frame) of every frame."""
-        found = (line.split() for line in self.frames.read_text().splitlines())
-        return [(int(t_ns), int(look_ns), text) for t_ns, look_ns, text in found]
+_SOAK_S: Final = FILES / "soak_s"
 
 
 def frames_are_candumps(_: Path) -> str:
     """Classic: 11 and 29 bits, remote, every length; FD: with and without bit rate switch: all as candump has them."""
     kinds: Sequence[Sequence[str]] = ((), ("-e",), ("-R",), ("-e", "-R"))
-    classic = [["cangen", _BUS, "-g", "0.5", "-n", str(_SENDER_FRAMES), *kind] for kind in kinds]
-    seen = _compare(classic, mtu=_MTU)
-    mixed = [["cangen", _BUS, "-g", "0.5", "-n", str(_SENDER_FRAMES), "-m"] for _ in range(3)]
-    seen_fd = _compare(mixed, "--fd", mtu=_FD_MTU)
+    classic = [["cangen", BUS, "-g", "0.5", "-n", str(_SENDER_FRAMES), *kind] for kind in kinds]
+    seen = _compare(classic, mtu=MTU)
+    mixed = [["cangen", BUS, "-g", "0.5", "-n", str(_SENDER_FRAMES), "-m"] for _ in range(3)]
+    seen_fd = _compare(mixed, "--fd", mtu=FD_MTU)
     return f"classic: {seen}; with FD: {seen_fd}"
 
 
 def filter_passes_two(_: Path) -> str:
     """Identifiers of 11 and of 29 bits: not the same number in the other format, no neighbour, no remote frame."""
     identifiers = (["-I", "123"], ["-I", "123", "-e"], ["-I", "12345", "-e"], ["-I", "345"], ["-I", "123", "-R"])
-    senders = [["cangen", _BUS, "-g", "2", "-n", "300", *one] for one in (*identifiers, ["-m"])]
+    senders = [["cangen", BUS, "-g", "2", "-n", "300", *one] for one in (*identifiers, ["-m"])]
     wanted = ("123#", "00012345#")
-    with _bus(_FD_MTU):
+    with bus_of(FD_MTU):
         reading, _took_s, dumped = _watch(senders, *(word for key in _FILTERED for word in ("--id", key)))
     passed = [text for text in dumped if text.startswith(wanted) and "#R" not in text and "##" not in text]
     read = [text for _, _, text in reading.rows()]
@@ -85,16 +50,16 @@ def filter_passes_two(_: Path) -> str:
 
 def interface_down_is_survived(_: Path) -> str:
     """Down for less than a second: no loss of the source. For longer, or deleted: lost, and restored."""
-    with _bus(_MTU), _reader("--frames") as reading:
-        _send_until_read(reading)
+    with bus_of(MTU), reader("--frames") as reading:
+        send_until_read(reading)
         down_ns = time.monotonic_ns()
-        run("ip", "link", "set", _BUS, "down")
-        run("ip", "link", "set", _BUS, "up")
+        run("ip", "link", "set", BUS, "down")
+        run("ip", "link", "set", BUS, "up")
         short_ns = time.monotonic_ns() - down_ns
-        _send_until_read(reading)
+        send_until_read(reading)
         now = wait_for("interface_down", lambda: _with_downs(reading, 1), limit_s=5)
         expect(true=not reading.said("lost"), otherwise=f"down for {short_ns / 1e9:.2f} s: {now}")
-        run("ip", "link", "set", _BUS, "down")
+        run("ip", "link", "set", BUS, "down")
         down_ns = time.monotonic_ns()
         lost_ns = _lost(reading, "the interface is down") - down_ns
         expect(
@@ -102,15 +67,15 @@ def interface_down_is_survived(_: Path) -> str:
             otherwise=f"given up after {lost_ns / 1e9:.2f} s",
         )
         _lost(reading, "cannot be opened: the interface is down")
-        run("ip", "link", "set", _BUS, "up")
+        run("ip", "link", "set", BUS, "up")
         _opened(reading, 2)
-        _send_until_read(reading)
-        run("ip", "link", "delete", _BUS)
-        _lost(reading, f"{_BUS}: no such interface")
+        send_until_read(reading)
+        run("ip", "link", "delete", BUS)
+        _lost(reading, f"{BUS}: no such interface")
         _lost(reading, "cannot be opened: no such interface")
-        _make_bus(_MTU)
+        make_bus(MTU)
         _opened(reading, 3)
-        _send_until_read(reading)
+        send_until_read(reading)
     reading.result()
     return f"{short_ns / 1e9:.2f} s down: kept; longer: lost after {lost_ns / 1e9:.2f} s; deleted: lost; each restored"
 
@@ -124,11 +89,11 @@ def clock_steps_do_not_show(_: Path) -> str:
     sent: list[tuple[int, int]] = []
     steps_ns: list[int] = []
     with (
-        _bus(_MTU),
-        _reader("--frames") as reading,
+        bus_of(MTU),
+        reader("--frames") as reading,
         socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW) as bus,
     ):
-        bus.bind((_BUS,))
+        bus.bind((BUS,))
         for step_s in _STEPS_S:
             _send_stamped(bus, sent)
             time.clock_settime(time.CLOCK_REALTIME, time.time() + step_s)
@@ -168,14 +133,14 @@ def overflow_is_counted(_: Path) -> str:
 
 
 def _soak(options: Sequence[str], soak_s: float, *, stall_s: float, overflow: bool = False) -> str:
-    with _bus(_MTU):
-        with _reader("--stall-s", str(stall_s), "--every-s", "3") as reading:
+    with bus_of(MTU):
+        with reader("--stall-s", str(stall_s), "--every-s", "3") as reading:
             started_s = time.monotonic()
-            with helper(["cangen", _BUS, "-L", "8", *options]) as sender:
+            with helper(["cangen", BUS, "-L", "8", *options]) as sender:
                 time.sleep(soak_s)
                 expect(true=sender.poll() is None, otherwise="cangen ended by itself")
             took_s = time.monotonic() - started_s
-        sent = interface_frames(_BUS)
+        sent = interface_frames(BUS)
     result = reading.result()
     dropped = result["counters"]["dropped"]
     seen = f"{result['read']} read + {dropped} dropped"
@@ -187,9 +152,9 @@ def _soak(options: Sequence[str], soak_s: float, *, stall_s: float, overflow: bo
 
 
 def _compare(senders: Sequence[Sequence[str]], *options: str, mtu: int) -> str:
-    with _bus(mtu):
+    with bus_of(mtu):
         reading, took_s, dumped = _watch(senders, *options)
-        sent = interface_frames(_BUS)
+        sent = interface_frames(BUS)
     read = [text for _, _, text in reading.rows()]
     expect(true=read == dumped, otherwise=f"{len(read)} read, candump {len(dumped)}: {_difference(read, dumped)}")
     expect(true=len(read) == sent, otherwise=f"sent {sent}, read {len(read)}: {reading.result()}")
@@ -203,14 +168,14 @@ def _compare(senders: Sequence[Sequence[str]], *options: str, mtu: int) -> str:
 
 def _watch(senders: Sequence[Sequence[str]], *options: str) -> tuple[Reading, float, list[str]]:
     """(What the reader read, seconds of sending, what candump saw) of what the senders send, all at once."""
-    log = Path(f"/root/candump-{time.monotonic_ns()}.log")
-    with helper(["candump", "-L", "-r", str(4 << 20), _BUS], log=log), _reader("--frames", *options) as reading:
+    log = SCRATCH / f"candump-{time.monotonic_ns()}.log"
+    with helper(["candump", "-L", "-r", str(4 << 20), BUS], log=log), reader("--frames", *options) as reading:
         started_s = time.monotonic()
         children = [subprocess.Popen(sender) for sender in senders]
         codes = [child.wait(120) for child in children]
         took_s = time.monotonic() - started_s
         expect(true=not any(codes), otherwise=f"cangen ended with {codes}")
-        wait_for("candump", lambda: len(log.read_text().splitlines()) >= interface_frames(_BUS), limit_s=30)
+        wait_for("candump", lambda: len(log.read_text().splitlines()) >= interface_frames(BUS), limit_s=30)
     reading.result()
     return reading, took_s, [_plain(line.split()[2]) for line in log.read_text().splitlines()]
 
@@ -230,39 +195,6 @@ def _difference(found: Sequence[str], wanted: Sequence[str]) -> str:
         (row for row, (a, b) in enumerate(zip(found, wanted, strict=False)) if a != b), min(len(found), len(wanted))
     )
     return f"row {row}: {list(found[row : row + 2])}, not {list(wanted[row : row + 2])}"
-
-
-@contextmanager
-def _bus(mtu: int) -> Iterator[None]:
-    _make_bus(mtu)
-    try:
-        yield
-    finally:
-        run("ip", "link", "delete", _BUS)
-
-
-def _make_bus(mtu: int) -> None:
-    run("ip", "link", "add", _BUS, "mtu", str(mtu), "type", "vcan")
-    run("ip", "link", "set", _BUS, "up")
-
-
-@contextmanager
-def _reader(*options: str) -> Iterator[Reading]:
-    """canreader.py beside what is done meanwhile; it has ended afterwards."""
-    stem = f"/root/reader-{time.monotonic_ns()}"
-    reading = Reading(Path(f"{stem}.log"), Path(f"{stem}.frames"))
-    words = [
-        word for option in options for word in ((option, str(reading.frames)) if option == "--frames" else (option,))
-    ]
-    with helper(packaged(str(Path(__file__).with_name("canreader.py")), _BUS, *words), ready="opened", log=reading.log):
-        yield reading
-
-
-def _send_until_read(reading: Reading) -> None:
-    """Frames are sent and every one is read."""
-    before = reading.count()
-    run("cangen", _BUS, "-g", "5", "-n", "100")
-    wait_for("100 more frames", lambda: reading.count() == before + 100, limit_s=5)
 
 
 def _with_downs(reading: Reading, count: int) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `./run test-vm` does once all is installed: the image (made once), the package (if anything in it is newer), the
-# checks. XDG_CACHE_HOME/outrider-vm keeps the image and the console of the last guest.
+# What `./run test-vm` does once all is installed: the guest's image (made once, if there is to be a guest), the package
+# (if anything in it is newer), the checks. XDG_CACHE_HOME/outrider-vm keeps the image and the console of the last guest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly python=.venv/bin/python cache=${XDG_CACHE_HOME:-$HOME/.cache}/outrider-vm
@@ -27,13 +27,18 @@ is_current() { # PACKAGE
     [ -z "$newer" ]
 }
 
-[ "$(dpkg --print-architecture)" = amd64 ] || fail "the guest runs on amd64 only"
-mkdir -p "$cache"
-suite=$(suite)
-image=$cache/$suite-$(cat tests/vm/build_image.sh "$(command -v linux.uml)" | sha256sum | cut -c1-12).ext4
-if [ ! -s "$image" ]; then
-    echo "building the guest's image, once"
-    as_root tests/vm/build_image.sh "$suite" "$image" || fail "building the image needs root, or sudo without a password"
+[ "$(dpkg --print-architecture)" = amd64 ] || fail "the guest and its package are for amd64 only"
+guest=$($python -m tests.vm plan)
+image=()
+if [ -n "$guest" ]; then
+    mkdir -p "$cache"
+    suite=$(suite)
+    image=("$cache/$suite-$(cat tests/vm/build_*.sh "$(command -v linux.uml)" | sha256sum | cut -c1-12).ext4")
+    if [ ! -s "${image[0]}" ]; then
+        echo "building the guest's image, once"
+        rm -f "$cache/$suite"-*.ext4
+        as_root tests/vm/build_image.sh "$suite" "${image[0]}" || fail "building the image needs root, or sudo without a password"
+    fi
 fi
 is_current "$(package)" || packaging/build_deb.sh amd64
-exec $python -m tests.vm "$(package)" "$image"
+exec $python -m tests.vm "$(package)" "${image[@]}"

@@ -13,6 +13,7 @@ from .box import (
     DONGLE_UNIT,
     INSURER,
     KEYS,
+    SCRATCH,
     UNIT,
     children,
     drop_in,
@@ -35,7 +36,7 @@ from .box import (
 EXPOSURE_MAX = 2.0
 STOP_MAX_S = 5.0
 _MODEL_LOADS_S = 20.0
-_CLOUD = Path("/root/cloud")
+_CLOUD = SCRATCH / "cloud"
 
 
 def starts_when_configured(_: Path) -> str:
@@ -152,7 +153,7 @@ def delivers_everything(_: Path) -> str:
     with helper(outside("broker", str(_CLOUD), DEVICE), ready="ready"):
         give_to_agent(_CLOUD / "ca.crt", _CLOUD / f"{DEVICE}.crt", _CLOUD / f"{DEVICE}.key")
         write_config(link=True)
-        ours = Path("/root/insurer-link.toml")
+        ours = SCRATCH / "insurer-link.toml"
         files = f'ca = "{_CLOUD}/ca.crt"\ncertificate = "{_CLOUD}/insurer.crt"\nkey = "{_CLOUD}/insurer.key"\n'
         ours.write_text(f'host = "localhost"\n{files}')
         run("outrider-fleet", "register", DEVICE, str(KEYS / "device.pub.pem"), "--keys", str(INSURER))

@@ -12,8 +12,8 @@ from agent.core.events import Priority
 from agent.core.records import GENESIS, Position, Range, SealedRecord
 from agent.store import files
 from agent.store.outbox import Outbox
-from agent.store.reserve import SIZE_BYTES
 from agent.store.quota import Shed
+from agent.store.reserve import SIZE_BYTES
 from tests.unit.store.kit import make_chain
 
 MIXED = (Priority.TELEMETRY, Priority.SERVICE, Priority.CRASH, Priority.SAFETY)
