@@ -56,8 +56,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", type=Path)
+    parser.add_argument("--rotate", action="store_true", help="make a new encryption key; the old one still opens")
 
     def run(args: argparse.Namespace) -> int:
+        if args.rotate:
+            key = ReceiverKeys.rotate(args.directory).encryption_public
+            print(f"a new key is in use; restart the receivers, then give {key} to the cars")
+            return 0
         args.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ReceiverKeys.create(args.directory)
         operator = create_ed25519(args.directory / "operator.pem")

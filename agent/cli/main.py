@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent import __version__
+from agent.cli.evidence_commands import add_evidence
 from agent.core.errors import AgentError, InputError
 
 CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands.add_parser("status", help="what the running agent says of itself"))
     _add_events(commands.add_parser("events", help="what waits in the outbox"))
     _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
+    add_evidence(commands.add_parser("evidence", help="prove one event to others, or check such a proof"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))

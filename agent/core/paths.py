@@ -10,6 +10,7 @@ PROMPTS: Final = FIRMWARE_CONFIG / "prompts"
 DBC: Final = FIRMWARE_CONFIG / "dbc"
 OBD_PIDS: Final = FIRMWARE_CONFIG / "obd_pids.toml"
 QUALITY: Final = FIRMWARE_CONFIG / "quality.toml"
+EVIDENCE: Final = FIRMWARE_CONFIG / "evidence"
 DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
 MODELS: Final = ROOT / "models"
 

@@ -4,6 +4,7 @@ Recipients open with their private key. One of them may disclose a record's cont
 that record and no other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,8 +47,12 @@ _NOBODY: Final = [None, None, None]
 _KDF_CONTEXT: Final = encode_cbor([A256KW, _NOBODY, _NOBODY, [256, PROTECTED_RECIPIENT]])  # RFC 9053, 5.2
 
 
+PrivateKeys = X25519PrivateKey | Sequence[X25519PrivateKey]
+"""A recipient's key; or all that it ever had, since cars that were offline go on sealing for an old one."""
+
+
 def open_record(
-    envelope: bytes, recipient_key: X25519PrivateKey, device_public_key: Ed25519PublicKey
+    envelope: bytes, recipient_key: PrivateKeys, device_public_key: Ed25519PublicKey
 ) -> tuple[Header, Told]:
     """Decrypt with one of the recipients' keys, check the device's signature, decode. Raises SealError(reason)."""
     header, cose = parse_envelope(envelope)
@@ -55,7 +60,7 @@ def open_record(
     return header, _read(message, _unwrap(message.recipients, recipient_key), header, device_public_key)
 
 
-def disclose_key(envelope: bytes, recipient_key: X25519PrivateKey) -> bytes:
+def disclose_key(envelope: bytes, recipient_key: PrivateKeys) -> bytes:
     """Content key of this one record, 32 bytes: opens it for who gets it, and nothing else. Raises SealError."""
     _, cose = parse_envelope(envelope)
     return _unwrap(_parse_encrypt(cose).recipients, recipient_key)
@@ -124,17 +129,18 @@ def _parse_encrypt(cose: bytes) -> _Encrypt:
     return _Encrypt(iv, ciphertext, recipients)
 
 
-def _unwrap(recipients: list[Any], key: X25519PrivateKey) -> bytes:
-    wanted = key_id(key.public_key())
+def _unwrap(recipients: list[Any], keys: PrivateKeys) -> bytes:
+    """Content key, by the first recipient whose key this is."""
+    own = {key_id(key.public_key()): key for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
     for recipient in recipients:
         match recipient:
             case [bytes(protected), {4: bytes(kid), -1: {1: 1, -1: 4, -2: bytes(x)}}, bytes(wrapped)]:
-                if kid != wanted or protected != PROTECTED_RECIPIENT or len(x) != 32:
+                if kid not in own or protected != PROTECTED_RECIPIENT or len(x) != 32:
                     continue
             case _:
                 raise SealError("a recipient is not ECDH-ES + A256KW over X25519")
         try:
-            secret = key.exchange(X25519PublicKey.from_public_bytes(x))
+            secret = own[kid].exchange(X25519PublicKey.from_public_bytes(x))
             cek = aes_key_unwrap(derive_kek(secret), wrapped)
         except (InvalidUnwrap, ValueError) as exc:  # ValueError: a point of low order
             raise SealError("the wrapped key was altered") from exc

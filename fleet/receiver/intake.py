@@ -139,7 +139,7 @@ class Intake:
         device_key = self._keys.device_key(header.device)
         if device_key is None:
             raise SealError("the device is not registered")
-        _, told = open_record(envelope, self._keys.encryption_key, device_key)
+        _, told = open_record(envelope, self._keys.decryption_keys, device_key)
         if "\0" in told.agent:
             raise SealError("the agent's version holds a zero byte")  # no database takes it as text
         return told

@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from agent.core.config import Name
 from agent.core.errors import InputError
 from agent.core.keys import parse_ed25519, public_pem, read_key
-from drivers.keystore import create_ed25519, create_x25519, open_ed25519, open_x25519
+from agent.store.unseal import key_id
+from drivers.keystore import create_ed25519, create_x25519, open_ed25519, open_x25519, read_private, write_private
 
 _ENCRYPTION: Final = "insurer_encryption"
 _RECEIPT: Final = "insurer_receipt"
+_RETIRED: Final = "retired"
 
 
 class ReceiverKeys:
@@ -25,6 +27,8 @@ class ReceiverKeys:
 
     def __init__(self, directory: Path, encryption_key: X25519PrivateKey, receipt_key: Ed25519PrivateKey) -> None:
         self.encryption_key = encryption_key
+        self.decryption_keys = (encryption_key, *map(open_x25519, sorted((directory / _RETIRED).glob("*.pem"))))
+        """The present key and all retired ones."""
         self.encryption_public = directory / f"{_ENCRYPTION}.pub.pem"
         self.receipt_public = directory / f"{_RECEIPT}.pub.pem"
         self._receipt_key = receipt_key
@@ -49,6 +53,22 @@ class ReceiverKeys:
         return cls(
             directory, open_x25519(directory / f"{_ENCRYPTION}.pem"), open_ed25519(directory / f"{_RECEIPT}.pem")
         )
+
+    @classmethod
+    def rotate(cls, directory: Path) -> "ReceiverKeys":
+        """Make a new encryption key; the one in use retires, and still opens what was and is sealed for it.
+
+        Raises InputError.
+        """
+        path = directory / f"{_ENCRYPTION}.pem"
+        name = key_id(open_x25519(path).public_key()).hex()
+        write_private(directory / _RETIRED / f"{name}.pem", read_private(path))
+        fresh = create_x25519(path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+        keys = cls.open(directory)
+        # Last: until then cars are given the retired key, which opens as well.
+        keys.encryption_public.write_bytes(public_pem(fresh.public_key()))
+        return keys
 
     def register(self, device: str, public_key: bytes) -> None:
         """Let a device in by its public key, PEM or raw. Raises InputError for a bad name, a bad or a second key."""

@@ -113,6 +113,11 @@ class PostgresStore:
         rows = self._rows("SELECT boot, sequence, digest FROM events WHERE device = %s ORDER BY boot, sequence", device)
         return [(Position(boot, sequence), digest) for boot, sequence, digest in rows]
 
+    def received(self, first_ns: int, end_ns: int) -> list[bytes]:
+        """Hashes of all records of all devices that came in this time, in ascending order."""
+        query: LiteralString = "SELECT digest FROM events WHERE received_ns >= %s AND received_ns < %s ORDER BY digest"
+        return [digest for (digest,) in self._rows(query, first_ns, end_ns)]
+
     def dead_letters(self) -> list[tuple[str, str, int]]:
         """Device named, reason and how often each one came, oldest first."""
         return self._rows("SELECT device, reason, times FROM dead_letters ORDER BY id")

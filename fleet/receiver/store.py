@@ -107,6 +107,10 @@ class Store(Protocol):
         """Where the device's records are, and their hashes, in order."""
         ...
 
+    def received(self, first_ns: int, end_ns: int) -> list[bytes]:
+        """Hashes of all records of all devices that came from first_ns until before end_ns, in ascending order."""
+        ...
+
     def dead_letters(self) -> list[tuple[str, str, int]]:
         """Device named, reason and how often each one came, oldest first."""
         ...

@@ -1,0 +1,39 @@
+"""The words and the style of the evidence page, from firmware_config/evidence."""
+
+import tomllib
+from functools import cache
+from typing import Final, Literal
+
+from agent.core.paths import EVIDENCE
+
+Language = Literal["zh", "en"]
+
+UNITS: Final = {
+    "_kmh": " km/h",
+    "_mps2": " m/s²",
+    "_mps": " m/s",
+    "_ms": " ms",
+    "_s": " s",
+    "_m": " m",
+    "_deg": "°",
+    "_bytes": " B",
+    "_percent": " %",
+}
+"""What the ending of a field's name says."""
+
+
+def word(key: str, language: Language) -> str:
+    """In this language; a key without words with its underscores as spaces."""
+    return _load(language).get(key) or key.replace("_", " ")
+
+
+@cache
+def load_style() -> str:
+    """CSS of the page."""
+    return (EVIDENCE / "page.css").read_text(encoding="utf-8")
+
+
+@cache
+def _load(language: Language) -> dict[str, str]:
+    words: dict[str, str] = tomllib.loads((EVIDENCE / f"{language}.toml").read_text(encoding="utf-8"))
+    return words
