@@ -13,7 +13,7 @@ _RIGHT: Final = 128
 _ROW: Final = 26
 _RIDGE: Final = 44
 _BINS: Final = 60
-_PANEL: Final = (372, 230)
+_PANEL: Final = (340, 220)
 
 
 def stacked_bars(rows: Sequence[tuple[str, Sequence[int], str]], parts: Sequence[tuple[str, str]]) -> str:
@@ -105,14 +105,14 @@ def lines(
     xs = [left + 14 + (right - left - 28) * (n / max(1, len(across) - 1)) for n in range(len(across))]
     out += [_text(x, bottom + 16, text, "middle") for x, text in zip(xs, across, strict=True)]
     for number, (name, values) in enumerate(series.items()):
-        css = f"s{number % 6}"
+        css, more = f"s{number % 6}", len(series) - 1 - number  # earlier lines are wider, so that equal ones all show
         dots = [
             (x, bottom - (bottom - top) * value / most)
             for x, value in zip(xs, values, strict=True)
             if value is not None
         ]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in dots)
-        out.append(f'<polyline class="{css}" points="{points}"/>')
+        out.append(f'<polyline class="{css}" stroke-width="{2 + 2 * more}" points="{points}"/>')
         for x, y in dots:
             out.append(
                 f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{escape(name)}</title></circle>'

@@ -46,10 +46,10 @@ BELTS: Final[Mapping[str, str]] = {
     "passenger": "Vehicle.Cabin.Seat.Row1.PassengerSide.IsBelted",
 }
 ABS: Final = "Vehicle.ADAS.ABS.IsEngaged"
-TRIM_SHORT: Final = "Vehicle.OBD.ShortTermFuelTrim1"  # percent
-TRIM_LONG: Final = "Vehicle.OBD.LongTermFuelTrim1"  # percent
-DTC_COUNT: Final = "Vehicle.OBD.Status.DTCCount"
-MIL: Final = "Vehicle.OBD.Status.IsMILOn"
+TRIM_SHORT: Final = "Vehicle.Private.OBD.ShortTermFuelTrim1"  # percent; named as in obd_pids.toml: ECUs answer it
+TRIM_LONG: Final = "Vehicle.Private.OBD.LongTermFuelTrim1"  # percent
+DTC_COUNT: Final = "Vehicle.Diagnostics.DTCCount"
+MIL: Final = "Vehicle.Private.OBD.IsMILOn"
 CHARGING: Final = "Vehicle.Powertrain.TractionBattery.Charging.IsCharging"
 HVIL: Final = "Vehicle.Private.Powertrain.TractionBattery.IsHvilClosed"
 

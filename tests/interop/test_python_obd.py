@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agent.core import vss
@@ -17,8 +18,11 @@ from agent.core.errors import InputError, SourceLost
 from drivers.clock import SystemClock
 from drivers.elm327_serial import Elm327Source
 from drivers.python_obd import PythonObdSource
+from simulators.clock import ManualClock
 from simulators.dongle import Dongle
+from simulators.drive import CarDrive
 from simulators.ecu import Ecu, Faults
+from simulators.world import load_scenario, simulate
 
 pytestmark = pytest.mark.interop
 
@@ -87,3 +91,46 @@ async def test_a_port_that_is_not_there_is_a_lost_source() -> None:
         await source.open()
     with pytest.raises(SourceLost, match="not open"):
         await source.read_batch()
+
+
+WORLD = {  # python-OBD's command: the world's signal, the step of its PID
+    "SPEED": (vss.SPEED, 1.0),
+    "RPM": (vss.ENGINE_SPEED, 0.25),
+    "COOLANT_TEMP": (vss.COOLANT_TEMPERATURE, 1.0),
+    "THROTTLE_POS": (vss.THROTTLE, 100 / 255),
+    "MAF": (vss.MASS_AIR_FLOW, 0.01),
+    "AMBIANT_AIR_TEMP": (vss.AIR_TEMPERATURE, 1.0),
+    "SHORT_FUEL_TRIM_1": ("Vehicle.Private.OBD.ShortTermFuelTrim1", 100 / 128),
+    "LONG_FUEL_TRIM_1": ("Vehicle.Private.OBD.LongTermFuelTrim1", 100 / 128),
+}
+
+
+async def test_python_obd_follows_the_world_through_a_drive() -> None:
+    """A lean mixture shows in the trims, the drive in everything else; time moves between the questions."""
+    obd = pytest.importorskip("obd", reason="python-OBD is not installed")
+    drive = simulate(load_scenario("lean_mixture"), 3)
+    clock = ManualClock()
+    car = CarDrive(drive, clock, pace=0)
+    dongle = Dongle([Ecu(car.values)])
+    await dongle.start()
+    client = await asyncio.to_thread(obd.OBD, pty_of(dongle), fast=False, timeout=2)
+    seen: dict[str, list[float]] = {name: [] for name in WORLD}
+    lamp: list[tuple[bool, int]] = []
+    try:
+        for second in range(0, int(drive.scenario.duration_s), 10):
+            await clock.advance_to(second * 1_000_000_000)
+            for name, (path, step) in WORLD.items():
+                answer = await asyncio.to_thread(client.query, obd.commands[name])
+                times_ns, values = drive.signals[path]
+                expected = float(np.interp(second * 1e9, times_ns.astype(np.float64), values))
+                assert answer.value.magnitude == pytest.approx(max(expected, 0) if step == 0.01 else expected, abs=step)
+                seen[name].append(answer.value.magnitude)
+            status = (await asyncio.to_thread(client.query, obd.commands.STATUS)).value
+            lamp.append((status.MIL, status.DTC_count))
+    finally:
+        await asyncio.to_thread(client.close)
+        await dongle.close()
+    still = {name for name, values in seen.items() if len(set(values)) < 3}
+    assert still == {"AMBIANT_AIR_TEMP"}
+    assert max(seen["LONG_FUEL_TRIM_1"]) - min(seen["LONG_FUEL_TRIM_1"]) > 5
+    assert (lamp[0], lamp[-1]) == ((False, 0), (True, 1))
