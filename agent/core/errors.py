@@ -39,7 +39,11 @@ class LinkDown(AgentError):
 
 
 class PublishRefused(LinkDown):
-    """The broker answered a publish with a failure code: the record stays in the outbox."""
+    """The broker answered a publish with a failure code (MQTT 5, 2.4): the record stays in the outbox."""
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
 
 
 class StoreError(AgentError):

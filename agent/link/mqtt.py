@@ -12,6 +12,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiomqtt
@@ -32,6 +33,8 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
 _BROKEN: Final = (OSError, ValueError, LookupError, struct.error)  # what paho raises on bytes that are not MQTT
 _UNSPECIFIED: Final = 0x80  # what paho makes of a connection that just ends
+_TOO_LARGE: Final = 0x95
+_SLOWEST_BYTES_PER_S: Final = 1000  # 9.6 kbit/s: a long message may take so much longer
 _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
 
 
@@ -68,15 +71,15 @@ class _MqttSession:
         size = len(payload) + len(topic) + _PUBLISH_OVERHEAD_MAX
         if self._client.packet_size_max is not None and size > self._client.packet_size_max:
             # The broker would cut the connection, again and again.
-            raise PublishRefused(f"{topic}: {size} bytes, the broker takes {self._client.packet_size_max}")
+            raise PublishRefused(
+                f"{topic}: {size} bytes, the broker takes {self._client.packet_size_max}", code=_TOO_LARGE
+            )
         async with self._places:
-            try:
-                async with asyncio.timeout(self._ack_timeout_s):
-                    code = await self._client.publish_acknowledged(topic, payload, expiry_s=expiry_s, retain=retain)
-            except TimeoutError as exc:
-                raise LinkDown(f"no PUBACK within {self._ack_timeout_s:g} s") from exc
+            code = await self._client.publish_acknowledged(
+                topic, payload, expiry_s=expiry_s, retain=retain, timeout_s=self._ack_timeout_s
+            )
         if code.is_failure:
-            raise PublishRefused(f"{topic}: broker answered 0x{code.value:02X} {code}")
+            raise PublishRefused(f"{topic}: broker answered 0x{code.value:02X} {code}", code=code.value)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Everything subscribed to; each is acknowledged to the broker when the next one is asked for."""
@@ -108,6 +111,15 @@ class _Quiet(logging.Logger):
         _LOG.debug("%s", record.getMessage())
 
 
+@dataclass(frozen=True, slots=True)
+class _Ack:
+    """A PUBACK waited for."""
+
+    answer: "asyncio.Future[ReasonCode]"
+    deadline: asyncio.Timeout
+    timeout_s: float
+
+
 class _Client(aiomqtt.Client):
     """aiomqtt's client on a socket dialled by us."""
 
@@ -134,7 +146,7 @@ class _Client(aiomqtt.Client):
         self._where = f"{link.host}:{link.port}"
         self._sock = sock
         self._reason = ""
-        self._acks: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._acks: dict[int, _Ack] = {}
         self._client.manual_ack_set(on=True)
         self._disconnected.add_done_callback(self._end)
 
@@ -176,9 +188,13 @@ class _Client(aiomqtt.Client):
                 raise LinkDown(f"{self._where}: broker refused the subscription to {topic}: {code}")
 
     async def publish_acknowledged(
-        self, topic: str, payload: bytes, *, expiry_s: int | None, retain: bool
+        self, topic: str, payload: bytes, *, expiry_s: int | None, retain: bool, timeout_s: float
     ) -> ReasonCode:
-        """Publish at QoS 1 and return the PUBACK's reason code. Raises LinkDown."""
+        """Publish at QoS 1 and return the PUBACK's reason code. Raises LinkDown.
+
+        Time runs for the oldest message without a PUBACK only, since they come in order (4.6): a slow line that moves
+        is not a dead one.
+        """
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
         properties.ContentType = _CONTENT_TYPE
         if expiry_s is not None:
@@ -188,12 +204,22 @@ class _Client(aiomqtt.Client):
         info = self._client.publish(topic, payload, 1, retain, properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise self.down(paho.error_string(info.rc))
-        ack: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
-        self._acks[info.mid] = ack
+        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
         try:
-            return await ack
+            async with asyncio.timeout(None) as deadline:
+                self._acks[info.mid] = _Ack(answer, deadline, timeout_s + len(payload) / _SLOWEST_BYTES_PER_S)
+                self._watch_oldest()
+                return await answer
+        except TimeoutError as exc:
+            raise LinkDown(f"no PUBACK within {timeout_s:g} s") from exc
         finally:
             self._acks.pop(info.mid, None)
+            self._watch_oldest()
+
+    def _watch_oldest(self) -> None:
+        oldest = next(iter(self._acks.values()), None)
+        if oldest is not None and oldest.deadline.when() is None:
+            oldest.deadline.reschedule(asyncio.get_running_loop().time() + oldest.timeout_s)
 
     def arrived(self, count_max: int) -> list[aiomqtt.Message]:
         """Messages that wait already, without a turn of the loop for each."""
@@ -251,9 +277,10 @@ class _Client(aiomqtt.Client):
     def _on_publish(
         self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
     ) -> None:
-        ack = self._acks.get(mid)
-        if ack is not None and not ack.done():
-            ack.set_result(reason_code)
+        ack = self._acks.pop(mid, None)
+        if ack is not None and not ack.answer.done():
+            ack.answer.set_result(reason_code)
+            self._watch_oldest()
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_disconnect(
@@ -274,8 +301,8 @@ class _Client(aiomqtt.Client):
             unspecified = isinstance(exc, aiomqtt.MqttCodeError) and getattr(exc.rc, "value", 0) == _UNSPECIFIED
             self._reason = self._said.last_error or ("connection lost" if unspecified else str(exc))
         for ack in self._acks.values():
-            if not ack.done():
-                ack.set_exception(self.down())
+            if not ack.answer.done():
+                ack.answer.set_exception(self.down())
         for answer in self._pending_subscribes.values():  # aiomqtt would wait for its whole timeout
             if not answer.done():
                 answer.set_exception(self.down())

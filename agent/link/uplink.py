@@ -18,11 +18,13 @@ from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
 from agent.core.records import Position, Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.downlink import Bundle, Receipt, parse_message
+from agent.link.turns import Patience, Turns
 
 _LOG: Final = logging.getLogger(__name__)
 _WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
 _FIRST_WAIT_S: Final = 0.5
 _HURRIED_WAIT_S: Final = 0.2
+_REST_S: Final = 5.0  # between looks through a backlog that has had its turn
 _DAY_S: Final = 86_400
 _EXPIRY_S: Final[Mapping[Priority, int | None]] = {
     Priority.CRASH: None,
@@ -80,8 +82,13 @@ class Uplink:
         self._on_bundle = on_bundle
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
-        self._unreceipted: dict[Position, float] = {}
-        self._refused: set[Position] = set()
+        self._turns = Turns(answer_s=link.receipt_timeout_s)
+        self._window = link.in_flight_max * _WINDOWS
+        self._head_is_full = False
+        self._reached: Position | None = None  # how far back the look behind a set-aside head has come
+        self._rested_s = 0.0  # until when there is nothing behind it
+        self._patience = Patience(self._fresh_waits)
+        self._refused_before = False
         self._work = asyncio.Event()
         self._progress = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -157,8 +164,9 @@ class Uplink:
 
     async def _work_with(self, session: Session) -> None:
         """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
-        self._unreceipted.clear()
-        self._refused.clear()
+        self._turns.reconnected()
+        self._patience.restore()
+        self._reached, self._rested_s, self._refused_before = None, 0.0, False
         down: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -172,18 +180,49 @@ class Uplink:
             raise down
 
     async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
-        """Publish whatever has no receipt, once per connection, and once more where its receipt is overdue."""
+        """Publish whatever has no receipt, once per connection, and again where its turn has come."""
+        loop = asyncio.get_running_loop()
         places = asyncio.Semaphore(self._link.in_flight_max)
         while True:
             self._work.clear()
-            window = self._link.in_flight_max * _WINDOWS
-            records = await self._outbox.peek(None, window + min(len(self._refused), window))
-            await self._send_due(session, records, places, tasks)
+            due = await self._look()
+            await self._send_due(session, due, places, tasks)
+            if due and self._may_look_behind(loop.time()):
+                continue
             try:
-                async with asyncio.timeout_at(min(self._unreceipted.values(), default=None)):
+                async with asyncio.timeout_at(self._next_s(loop.time())):
                     await self._work.wait()
             except TimeoutError:
-                self._forget_gone({record.position for record in records})
+                continue
+
+    def _next_s(self, now_s: float) -> float | None:
+        instants = (self._turns.next_s(now_s), self._rested_s if self._rested_s > now_s else None)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    async def _look(self) -> list[SealedRecord]:
+        """What may go now: from the head of the outbox, or from further back where the whole head has had its turn."""
+        now_s = asyncio.get_running_loop().time()
+        page = await self._outbox.peek(None, self._window)
+        due = self._due(page, now_s)
+        self._head_is_full = len(page) >= self._window
+        if due or not self._may_look_behind(now_s):
+            return due
+        self._reached = self._reached or page[-1].position
+        while not due:
+            page = await self._outbox.peek(self._reached, self._window - self._turns.waiting(now_s))
+            if not page:
+                self._reached, self._rested_s = None, now_s + min(self._link.receipt_timeout_s, _REST_S)
+                break
+            due = self._due(page, now_s)
+            if not due:
+                self._reached = page[-1].position
+        return due
+
+    def _may_look_behind(self, now_s: float) -> bool:
+        return self._head_is_full and now_s >= self._rested_s and self._turns.waiting(now_s) < self._window
+
+    def _due(self, page: Sequence[SealedRecord], now_s: float) -> list[SealedRecord]:
+        return [record for record in page if self._turns.is_due(record.position, now_s)]
 
     async def _send_due(
         self,
@@ -194,37 +233,34 @@ class Uplink:
     ) -> None:
         loop = asyncio.get_running_loop()
         for record in records:
-            if self._unreceipted.get(record.position, 0.0) > loop.time():
-                continue
             await places.acquire()
+            if (wait_s := self._patience.wait_s(loop.time())) > 0:
+                await asyncio.sleep(wait_s)
             if self._work.is_set():
                 places.release()
                 return  # look again: what came may go first
-            self._unreceipted[record.position] = loop.time() + self._link.receipt_timeout_s
-            tasks.create_task(self._publish(session, record, places), name=f"publish {record.position}")
+            self._turns.sent(record.position, loop.time())
+            publishing = tasks.create_task(self._publish(session, record, places), name=f"publish {record.position}")
+            if self._patience.one_by_one:
+                await asyncio.wait([publishing])
 
     async def _publish(self, session: Session, record: SealedRecord, places: asyncio.Semaphore) -> None:
         """Publish one record; a refusal leaves it in the outbox until its next turn. Raises LinkDown."""
         try:
             await session.publish(wire.record_topic(self._device), record.payload, expiry_s=_EXPIRY_S[record.priority])
         except PublishRefused as exc:
+            now_s = asyncio.get_running_loop().time()
             self._counts["refused"] += 1
-            if not self._refused:
+            self._turns.refused(record.position, now_s)
+            self._patience.refused(exc.code, now_s)
+            if not self._refused_before:
+                self._refused_before = True
                 self._say(f"record refused: {exc}")
-            self._refused.add(record.position)
         else:
             self._counts["published"] += 1
-            self._refused.discard(record.position)
+            self._patience.restore()
         finally:
             places.release()
-
-    def _forget_gone(self, present: set[Position]) -> None:
-        """Drop overdue entries of records that are no longer in the outbox: shed, or erased."""
-        now_s = asyncio.get_running_loop().time()
-        for position, due_s in list(self._unreceipted.items()):
-            if due_s <= now_s and position not in present:
-                del self._unreceipted[position]
-                self._refused.discard(position)
 
     async def _listen(self, session: Session) -> None:
         """Take receipts and bundles. Raises LinkDown."""
@@ -248,10 +284,8 @@ class Uplink:
         gone = await self._outbox.forget(receipt.ranges)
         self._counts["receipts"] += 1
         self._counts["received"] += gone
-        for position in list(self._unreceipted) if gone else ():  # a receipt the outbox did not take frees nothing
-            if any(r.boot == position.boot and r.first <= position.sequence <= r.last for r in receipt.ranges):
-                del self._unreceipted[position]
-                self._refused.discard(position)
+        if gone:  # a receipt the outbox did not take frees nothing
+            self._turns.received(receipt.ranges)
         self._work.set()
         self._progress.set()
         if gone:

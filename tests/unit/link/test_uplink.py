@@ -37,8 +37,10 @@ class Records:
     async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
         if self.broken:
             raise StoreError("the disk is gone")
-        assert after is None
-        return sorted(self.kept.values(), key=lambda record: (record.priority, *record.position))[:count_max]
+        records = sorted(self.kept.values(), key=lambda record: (record.priority, *record.position))
+        places = [record.position for record in records]
+        start = places.index(after) + 1 if after in places else 0  # an unknown one means the start
+        return records[start : start + count_max]
 
     async def forget(self, ranges: Sequence[Range]) -> int:
         gone = [p for p in self.kept for r in ranges if p.boot == r.boot and r.first <= p.sequence <= r.last]
@@ -61,6 +63,7 @@ class Wire:
         self.in_flight = 0
         self.in_flight_most = 0
         self.refuse: Callable[[int], bool] = lambda _: False
+        self.refusal = PublishRefused("0x87", code=0x87)
         self.reachable = True
         self.flows = asyncio.Event()
         self.flows.set()
@@ -86,7 +89,7 @@ class Wire:
         finally:
             self.in_flight -= 1
         if self.refuse(int(payload)):
-            raise PublishRefused("0x87")
+            raise self.refusal
         async with self.changed:
             self.arrived.append(int(payload))
             self.changed.notify_all()
@@ -97,6 +100,10 @@ class Wire:
             if isinstance(message, LinkDown):
                 raise message
             yield message
+
+    async def batches(self, count_max: int) -> AsyncIterator[list[Message]]:  # noqa: ARG002 - the port has it
+        async for message in self.messages():
+            yield [message]
 
     def send(self, topic: str, payload: bytes) -> None:
         self._down.put_nowait(Message(topic, payload))
@@ -110,7 +117,7 @@ class Wire:
 
 
 class Rig:
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, uniform: float = 0.0) -> None:
         self.records = Records()
         self.wire = Wire()
         self.notices: list[Notice] = []
@@ -127,7 +134,7 @@ class Rig:
             connect=self.wire.connect,
             on_receipt=self.received.append,
             on_bundle=self.bundles.append,
-            uniform=lambda: 0.0,
+            uniform=lambda: uniform,
         )
         self._noted = asyncio.Event()
 
@@ -147,8 +154,8 @@ class Rig:
 
 
 @asynccontextmanager
-async def _running(link: Link = _LINK) -> AsyncIterator[Rig]:
-    rig = Rig(link)
+async def _running(link: Link = _LINK, *, uniform: float = 0.0) -> AsyncIterator[Rig]:
+    rig = Rig(link, uniform)
     task = asyncio.create_task(rig.uplink.run())
     yield rig
     task.cancel()
@@ -246,6 +253,47 @@ async def test_a_refused_record_stays_and_does_not_block_the_rest() -> None:
         await rig.until(lambda: len(rig.records.kept) == 1)
         assert rig.uplink.counters()["refused"] == 1
         assert "record refused: 0x87" in rig.texts
+
+
+async def test_a_head_full_of_records_that_nobody_answers_does_not_block_the_rest() -> None:
+    link = Link(host="insurer", in_flight_max=2, receipt_timeout_s=0.05)
+    async with _running(link) as rig:
+        for sequence in range(1, 101):  # three windows
+            rig.records.add(sequence, Priority.SERVICE)
+        for sequence in range(101, 111):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: set(range(101, 111)) <= set(rig.wire.arrived))
+        assert len(rig.records.kept) == 110
+
+
+async def test_a_head_full_of_refused_records_does_not_block_the_rest() -> None:
+    async with _running(Link(host="insurer", in_flight_max=2)) as rig:
+        rig.wire.refusal = PublishRefused("payload", code=0x99)
+        rig.wire.refuse = lambda number: number <= 100
+        for sequence in range(1, 111):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == list(range(101, 111)))
+        assert rig.uplink.counters()["refused"] == 100  # each once: no tight loop
+        rig.wire.refuse = lambda _: False
+        rig.wire.cut()
+        await rig.until(lambda: rig.wire.arrived[10:] == list(range(1, 33)))  # a window, until receipts come
+
+
+async def test_a_broker_that_refuses_everything_is_asked_rarely_and_forgiven_at_once() -> None:
+    async with _running(Link(host="insurer", backoff_longest_s=60), uniform=0.999) as rig:
+        rig.wire.refuse = lambda _: True
+        for sequence in range(1, 101):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.uplink.counters().get("refused", 0) >= 8)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert rig.uplink.counters()["refused"] <= 16  # the window that was on its way
+        rig.wire.refuse = lambda _: False
+        rig.wire.cut()
+        await rig.until(lambda: len(rig.wire.arrived) == 100)
 
 
 async def test_a_forged_receipt_deletes_nothing() -> None:
