@@ -40,3 +40,10 @@ def count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text[:4]) <= 256:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1 to 256")
     return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port from 1 to 65535. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: a whole number from 1 to 65535")
+    return int(text)

@@ -3,10 +3,8 @@
 `python -m simulators dongle --persona NAME [--tcp PORT]` runs one for others to connect to.
 """
 
-import argparse
 import asyncio
 import os
-import sys
 import tempfile
 import tty
 from collections.abc import Callable, Sequence
@@ -16,6 +14,7 @@ from typing import Literal
 
 from agent.core import vss
 from agent.core.errors import InputError
+from simulators.arguments import Parser, port, seed
 from simulators.ecu import Ecu, Faults
 from simulators.elm327 import Answers, Elm327Chip, Traits
 from simulators.elm327_line import NEVER_NS, Adapter
@@ -192,25 +191,22 @@ def _write_fd(fd: int, data: bytes) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`python -m simulators dongle`: one adapter with a parked car behind it, until interrupted."""
-    parser = argparse.ArgumentParser(prog="simulators dongle", description="Run a simulated ELM327 adapter.")
+    """`python -m simulators dongle`: one adapter with a parked car behind it, until interrupted. Raises InputError."""
+    parser = Parser(
+        prog="python -m simulators dongle", description="Run a simulated ELM327 adapter with a parked car behind it."
+    )
     parser.add_argument("--persona", default="plain", metavar="NAME", help="one from --list")
-    parser.add_argument("--tcp", type=int, default=None, metavar="PORT", help="listen there on 127.0.0.1; else a pty")
+    parser.add_argument("--tcp", type=port, default=None, metavar="PORT", help="listen there on 127.0.0.1; else a pty")
     parser.add_argument("--latency-ms", type=float, default=20.0, metavar="MS", help="from a command to its answer")
-    parser.add_argument("--seed", type=int, default=7, metavar="N")
+    parser.add_argument("--seed", type=seed, default=7, metavar="N")
     parser.add_argument("--list", action="store_true", help="print the personas")
     options = parser.parse_args(argv)
     if options.list:
         for one in PERSONAS.values():
             print(f"{one.name:30} {one.description} ({one.source})")
         return 0
-    try:
-        ecus = parked_car(persona(options.persona).ecus)
-    except InputError as exc:
-        print(f"simulators: {exc}", file=sys.stderr)
-        return 2
     dongle = Dongle(
-        ecus,
+        parked_car(persona(options.persona).ecus),
         transport="pty" if options.tcp is None else "tcp",
         tcp_port=options.tcp or 0,
         latency_s=options.latency_ms / 1000,
@@ -220,10 +216,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         asyncio.run(_serve_until_interrupted(dongle))
     except OSError as exc:
-        print(f"simulators: port {options.tcp}: {exc.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+        raise InputError(f"--tcp {options.tcp}: {exc.strerror}") from exc
     return 0
 
 

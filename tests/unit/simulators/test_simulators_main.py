@@ -1,4 +1,5 @@
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,8 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
         (["run"], "the following arguments are required: NAME"),
         (["swep"], "unknown command 'swep'; did you mean sweep?"),
         (["--frobnicate"], "unknown command '--frobnicate'"),
+        (["dongle", "--tcp", "99999"], "argument --tcp: '99999' is no port"),
+        (["dongle", "--persona", "nobody"], "nobody"),
         (["list", "--family", "boats"], "--family boats: there are battery, box"),
     ],
 )
@@ -78,3 +81,13 @@ def test_list_for_machines_and_by_family(capsys: pytest.CaptureFixture[str]) -> 
     listed = json.loads(capsys.readouterr().out)
     assert {scenario["family"] for scenario in listed} == {"crash"}
     assert "crash_chain" in {scenario["name"] for scenario in listed}
+
+
+def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        assert main(["dongle", "--tcp", str(number)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"simulators dongle: --tcp {number}: ")
+    assert "in use" in error
+    assert error.count("\n") == 1
