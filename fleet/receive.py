@@ -31,7 +31,7 @@ def add_receive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--database", required=True, help="a file (SQLite) or postgresql://USER@HOST/NAME")
     parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes that share the records")
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # which one we are, where there are several
-    parser.add_argument("--quiet", action="store_true", help="print dead letters only")
+    parser.add_argument("--quiet", action="store_true", help="of records, print dead letters only")
     parser.set_defaults(run=lambda args: asyncio.run(_receive(args)))
 
 
@@ -54,7 +54,14 @@ async def _receive(args: argparse.Namespace) -> int:
     store = open_store(args.database, create=True)
     try:
         intake = Intake(ReceiverKeys.open(args.keys), store)
-        await serve(link, intake, stopping=stopping, terms=terms, on_outcome=partial(_print_outcome, quiet=args.quiet))
+        await serve(
+            link,
+            intake,
+            stopping=stopping,
+            terms=terms,
+            on_connected=lambda: print(f"receiving from {link.host}:{link.port}", flush=True),
+            on_outcome=partial(_print_outcome, quiet=args.quiet),
+        )
     finally:
         store.close()
     return 0
