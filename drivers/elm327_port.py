@@ -93,9 +93,10 @@ class GuardedAdapter:
             self._counts["no_data"] += reply.status is Status.NO_DATA
             self._counts["refused"] += reply.status is Status.REFUSED
             self._counts["failed"] += reply.status is Status.FAILED
+            if reply.status is Status.STOPPED or (ecu != FUNCTIONAL and not reply.messages):
+                self._addressing.forget()  # it may have started anew, and asked somebody else
             if reply.status is not Status.STOPPED:
                 break
-            self._addressing.forget()
         return reply
 
     async def ask_adapter(self, text: str) -> Sequence[str]:
@@ -124,8 +125,8 @@ class GuardedAdapter:
             command = self._addressing.next(ecu, answered_by)
             if command is None:
                 break
-            self._addressing.settle(ecu, command, await self._tell(command))
-        self._losses = 0
+            self._addressing.settle(command, await self._tell(command))
+        self._losses = self._losses if ecu == FUNCTIONAL else 0
         if self._addressing.lost:
             self._addressing.start_over()
             self.dialogue.start_over()

@@ -220,7 +220,7 @@ class Elm327Chip:
     def _identifiers(self, ecu: Answers) -> tuple[int, int]:
         """What an ECU is asked at on CAN, and what it answers with."""
         reply_id = ecu.reply_id
-        if self._traits.protocol in _WIDE and not is_wide(reply_id):
+        if self._traits.protocol in _WIDE and not hasattr(ecu, "request_id"):
             number = 0x10 + reply_id - 0x7E8
             return 0x18DA00F1 | number << 8, 0x18DAF100 | number
         return getattr(ecu, "request_id", reply_id - 8), reply_id

@@ -46,6 +46,7 @@ _ANSWERS: Final = {
     "ATRV": re.compile(r"[0-9]{1,2}(\.[0-9]+)? ?V?"),
     "ATIGN": re.compile(r"ON|OFF|OK"),
 }
+_ADDRESSING: Final = ("ATSH", "ATSP", "ATCP", "ATCRA")
 _PROBE: Final = b"\x01\x00"
 _IN_STEP: Final = frozenset({Status.OK, Status.NO_DATA, Status.UNABLE_TO_CONNECT})
 
@@ -94,6 +95,7 @@ class Elm327:
         self._barriers_missed = 0  # in a row
         self._names_owed = 0  # barriers given up that may yet bring the adapter's name
         self._resets_in_row = 0  # without an answer since
+        self._readdressed = False  # requests may go to one ECU instead of all
 
     @property
     def is_can(self) -> bool:
@@ -124,9 +126,8 @@ class Elm327:
 
     def start_over(self) -> None:
         """Reset the adapter and set it up again: nobody knows any more what its settings are."""
+        self._readdressed = True
         self._set_up_again()
-        if self.state == "ready":
-            self._queue.appendleft(_Command("ATZ"))
 
     def ask_adapter(self, text: str) -> None:
         """Queue a command to the adapter itself: ATRV (voltage at its plug, "12.4V"), ATIGN (ignition pin), ATSH7E4.
@@ -135,6 +136,7 @@ class Elm327:
         start's own commands too: whether the car is on at all should be known before the bus is looked for.
         """
         command = _Command(text, role="request")
+        self._readdressed = self._readdressed or text.startswith(_ADDRESSING)
         if self.state == "starting":
             self._queue.appendleft(command)
         else:
@@ -324,6 +326,8 @@ class Elm327:
             return
         self._tries = 0
         self._queue.appendleft(_Command("ATE0"))
+        if self._readdressed:  # else the bus would be looked for at some ECU's address
+            self._queue.appendleft(_Command("ATZ"))
 
     def _fail(self, fault: str) -> None:
         self.state = "failed"
@@ -335,6 +339,7 @@ class Elm327:
         if command.role == "request":
             self._resets_in_row = 0 if reply.status is Status.OK else self._resets_in_row
         elif reply.command in {"ATI", "ATZ"}:
+            self._readdressed = self._readdressed and reply.command != "ATZ"
             self.adapter = next((line for line in reply.text if line not in {"?", "OK"}), self.adapter)
             self._learn_barrier("ATI", fit=reply.command == "ATI" and self.adapter in reply.text)
         elif reply.command == "ATE0":

@@ -43,15 +43,18 @@ class Addressing:
     def next(self, ecu: int, reply: int | None) -> str | None:
         """The next command on the way to this ECU; None where it is reached, or cannot be."""
         wanted = self._wanted(ecu, reply)
-        if wanted is None or self.lost or any(self._misses[setting] >= _MISSES_MAX for setting in wanted.items()):
+        if wanted is None or self.lost:
             return None
-        for key in _ORDER:
-            if key in wanted and self._told.get(key) != wanted[key]:
-                return f"AT{key}{wanted[key]}"
+        needed = [(key, wanted[key]) for key in _ORDER if key in wanted and self._told.get(key) != wanted[key]]
+        if any(self._misses[setting] >= _MISSES_MAX for setting in needed):
+            self.lost = ecu == FUNCTIONAL
+            return None
+        if needed:
+            return "AT{}{}".format(*needed[0])
         return None if self._told.get("DPN") == wanted["SP"] else _CHECK
 
-    def settle(self, ecu: int, command: str, reply: Reply) -> None:
-        """Learn how a command ended on the way to this ECU."""
+    def settle(self, command: str, reply: Reply) -> None:
+        """Learn how a command ended."""
         good = reply.status is Status.OK
         if command == _CHECK:
             key, value = "SP", self._told["SP"]
@@ -63,12 +66,12 @@ class Addressing:
             self._told.pop(gone, None)
         if good:
             self._told[key] = value
-            self._misses.pop((key, value), None)
+            if command[2:4] != "SP":  # an OK to a protocol means little before it is confirmed
+                self._misses.pop((key, value), None)
             return
-        if reply.status is not Status.REFUSED or key in _UNDONE_BY:  # after a plain no everything is as it was
-            self._told.pop(key, None)
         self._misses[key, value] += 1
-        self.lost = ecu == FUNCTIONAL and self._misses[key, value] >= _MISSES_MAX
+        self._told.pop(key, None)
+        self.forget()  # a plain no may mean that what must come first was lost
 
     def reaches(self, ecu: int, reply: int | None) -> bool:
         """Whether a request goes to this ECU now, and its answer comes back."""

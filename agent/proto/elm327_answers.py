@@ -67,7 +67,8 @@ class AnswerReader:
         data = _data_lines(lines)
         if not self.headers or parse_with_headers(data, reply=reply).messages:
             return False
-        return any(message.data[0] in _ANSWERS for message in parse_without_headers(data).messages)
+        found = [message.data for message in parse_without_headers(data).messages]
+        return any(one[0] in _ANSWERS or (one[0] == 0x7F and len(one) == 3) for one in found)
 
     def _parse(self, data_lines: Sequence[str], filling: Filling, reply: int | None) -> Parsed:
         if not self.headers:
