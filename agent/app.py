@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agent import __version__
 from agent.core.backoff import backoff_waits
@@ -29,13 +29,13 @@ from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
 from agent.detect.anomaly import AnomalyWatch
-from agent.health.stats import status_path, write_status
 from agent.inference import Watch
 from agent.link.dial import check_link
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.privacy.egress import EgressFilter
 from agent.remote.apply import ConfigStore
+from agent.status import Parts, Status
 from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
 from agent.voice.conversation import Conversation
@@ -43,7 +43,6 @@ from agent.voice.prompts import load_phrases
 
 _LOG: Final = logging.getLogger(__name__)
 _SOURCE_WAIT_LONGEST_S: Final = 3.0  # a replugged dongle is back within 5 s, its own start-up included
-_STATUS_PERIOD_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,15 @@ class _App:
         )
         if self._config.link.host:
             self._uplink = self._make_uplink()
+        parts = Parts(
+            pipeline=self._pipeline,
+            recorder=self._recorder,
+            conversation=self._conversation,
+            egress=self._egress,
+            uplink=self._uplink,
+            events=self._events,
+        )
+        self._status = Status(self._config, self._hardware, self._clock, parts)
         self._emit(
             AgentStarted(
                 t_ns=self._clock.monotonic_ns(),
@@ -129,7 +137,7 @@ class _App:
             sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
-                helpers.append(listeners.create_task(self._report_status(), name="health"))
+                helpers.append(listeners.create_task(self._status.run(), name="health"))
                 if self._watch:
                     helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
                 await self._read_sources(stop)
@@ -184,59 +192,13 @@ class _App:
             return await self._recorder.outbox.pending()
         return await self._uplink.drain(self._config.link.drain_timeout_s)
 
-    async def _report_status(self) -> None:
-        path = status_path(self._config.store.directory)
-        while True:
-            await self._clock.sleep(_STATUS_PERIOD_S)
-            t_ns = self._clock.monotonic_ns()
-            self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=self._pipeline.latest()))
-            try:
-                waiting = await self._recorder.outbox.pending()
-                write_status(path, self._status(t_ns) | {"waiting": waiting})
-            except StoreError as exc:  # a full or failing disk: the recorder says so, and tries again
-                _LOG.debug("no status: %s", exc)
-            # Alive means that the loop turns and the outbox's thread answers, not that a timer fired.
-            self._hardware.service("alive")
-
-    def _status(self, t_ns: int) -> dict[str, Any]:
-        counts = self._pipeline.counts
-        return {
-            "device": self._config.device.id,
-            "agent_version": __version__,
-            "config_version": self._config.version,
-            "t_ns": t_ns,
-            "clock_synced": self._clock.synced,
-            "frames": counts.frames,
-            "decoded": counts.decoded,
-            "unknown": counts.unknown,
-            "bad": counts.bad,
-            "samples": counts.samples,
-            "quality": dict(counts.quality),
-            "failed": counts.failed,
-            "failed_checks": self._pipeline.failed_checks(),
-            "signals": self._pipeline.quality(t_ns),
-            "events": dict(self._events),
-            "withheld": dict(self._egress.withheld),
-            "store": {
-                "sealed": self._recorder.sealed,
-                "dropped": self._recorder.dropped,
-                "shed": sum(self._recorder.shed.values()),
-            },
-            "voice": dict(self._conversation.counters()),
-            "sources": self._source_counters(),
-            "link": dict(self._uplink.counters()) if self._uplink else {},
-        }
-
-    def _source_counters(self) -> dict[str, dict[str, int]]:
-        return {source.name: dict(source.counters()) for source in (*self._hardware.frames, *self._hardware.samples)}
-
     def _summary(self, waiting: int) -> Summary:
         return Summary(
             counts=self._pipeline.counts,
             events=self._events,
             sealed=self._recorder.sealed,
             waiting=waiting,
-            sources=self._source_counters(),
+            sources=self._status.sources(),
         )
 
     def _emit(self, event: Event) -> None:
@@ -270,7 +232,7 @@ class _App:
             return
         if accepted is None:
             return
-        self._config = accepted.config
+        self._config = self._status.config = accepted.config
         self._pipeline.configure(accepted.config.detect)
         self._conversation.configure(accepted.config.voice)
         self._emit(

@@ -21,6 +21,7 @@ from simulators.world.types import Drive
 Hook = Callable[[], Awaitable[None]]
 
 TICK_NS: Final = 10_000_000  # in real time, and where those who listen live in it: on a bus, behind an adapter
+_TURNS: Final = 10
 _LAST_LOOK_NS: Final = 1_000_000_000  # time for every reader to find what came last
 
 
@@ -93,6 +94,8 @@ class CarDrive:
                 await self.clock.advance_to(self.start_ns + t_ns)
                 if self._pace:
                     await asyncio.sleep(origin_s + t_ns / 1e9 / self._pace - loop.time())
+                elif self.can is None:
+                    await _turn_the_loop()
             await self.clock.advance_to(self._end_ns)
         finally:
             self._ended.set()
@@ -114,6 +117,12 @@ class CarDrive:
             await self.clock.advance_to(self.start_ns + due_ns)
             await hook()
         return loop.time() - begun_s
+
+
+async def _turn_the_loop() -> None:
+    """Let those work who wait for sockets and pipes rather than for the clock."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class HeardSource:

@@ -19,6 +19,7 @@ from agent.core.config import Section
 from agent.core.signals import Quality, Samples, SignalCatalog
 
 _VALID: Final = int(Quality.VALID)
+_NAMES: Final = tuple(kind.name.lower() for kind in Quality)  # by their numbers
 _REJECTED_MAX: Final = 3  # in a row that agree with each other: it was the last good one that was wrong
 _PathText = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*$")]
 
@@ -190,10 +191,10 @@ class Ledger:
                 continue
             spec = self._catalog.specs[number]
             age_s = max(0, t_ns - int(self._newest_ns[number])) / 1e9
-            quality = Quality.STALE if age_s > spec.stale_after_s else Quality(int(self._newest_quality[number]))
+            quality = Quality.STALE if age_s > spec.stale_after_s else int(self._newest_quality[number])
             report[spec.path] = {
-                **{kind.name.lower(): counts[kind] for kind in Quality if counts[kind]},
-                "quality": quality.name.lower(),
+                **{name: count for name, count in zip(_NAMES, counts, strict=True) if count},
+                "quality": _NAMES[quality],
                 "age_s": round(age_s, 3),
                 "source": sources.get(number, "bus"),
             }

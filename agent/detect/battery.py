@@ -1,5 +1,6 @@
 """Traction battery: limits, spreads and thermal runaway."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -129,8 +130,8 @@ class BatteryDetector:
         self._alarms: dict[AlarmName, _Alarm] = {}
         self._latest: tuple[dict[int, tuple[int, float]], dict[int, tuple[int, float]]] = ({}, {})
         self._extremes = [(_INFINITE, -_INFINITE), (_INFINITE, -_INFINITE)]
-        self._rises: dict[int, RiseWatch] = {}
-        self._drops: dict[int | None, DropWatch] = {}
+        self._rises: defaultdict[int, RiseWatch] = defaultdict(RiseWatch)
+        self._drops: defaultdict[int | None, DropWatch] = defaultdict(DropWatch)
         self.configure(limits)
 
     def configure(self, limits: Detect) -> None:
@@ -171,7 +172,7 @@ class BatteryDetector:
     def _take_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
         cell = _SOURCES[number].cell
         if _SOURCES[number].path != vss.CELL_VOLTAGE_MAX:
-            self._drops.setdefault(cell, DropWatch()).feed(t_ns, volt)
+            self._drops[cell].feed(t_ns, volt)
         events = self._hold(self._limits.over_voltage, t_ns, number, volt)
         events += self._hold(self._limits.under_voltage, t_ns, number, volt)
         return events + self._spread(self._limits.voltage_spread, t_ns, number, volt)
@@ -180,7 +181,7 @@ class BatteryDetector:
         events = self._hold(self._limits.over_temperature, t_ns, number, celsius)
         events += self._spread(self._limits.temperature_spread, t_ns, number, celsius)
         limit, alarm = self._limits.runaway, self._alarms["thermal_runaway"]
-        rising = self._rises.setdefault(number, RiseWatch()).feed(t_ns, celsius)
+        rising = self._rises[number].feed(t_ns, celsius)
         if rising and number not in alarm.broken:
             drop = self._drops.get(_SOURCES[number].cell)
             dropped = drop is not None and t_ns - drop.dropped_ns <= _DROP_FRESH_NS
@@ -215,7 +216,8 @@ class BatteryDetector:
                 return self._raise(limit, t_ns, number, value, cell=cell)
             return self._release(limit, t_ns, number, value, cell=cell)
         if not limit.broken(value):
-            alarm.begun.pop(number, None)
+            if alarm.begun:
+                alarm.begun.pop(number, None)
             return []
         since_ns = alarm.begun.setdefault(number, t_ns)
         if t_ns - since_ns > _FRESH_NS:

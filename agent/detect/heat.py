@@ -1,6 +1,7 @@
 """Thermal runaway of one temperature probe or cell, by the words of GB 38031-2025 (docs/sources.md 4)."""
 
 from collections import deque
+from math import inf
 from typing import Final
 
 from agent.detect.streams import NS
@@ -22,12 +23,15 @@ class RiseWatch:
 
     def __init__(self) -> None:
         self._samples: deque[tuple[int, float]] = deque(maxlen=_KEPT)
+        self._floor = inf  # no kept value is lower
 
     def feed(self, t_ns: int, celsius: float) -> bool:
         """Take a sample."""
         samples = self._samples
         rising = False
-        if samples and celsius - min(v for _, v in samples) >= _RATE_C_PER_S * 3:
+        if celsius - self._floor >= _RATE_C_PER_S * 3:
+            self._floor = min((v for _, v in samples), default=inf)
+        if celsius - self._floor >= _RATE_C_PER_S * 3:
             middle = next((s for s in reversed(samples) if t_ns - s[0] >= _HALF_NS), None)
             start = next((s for s in reversed(samples) if t_ns - s[0] >= _SPAN_NS and s is not middle), None)
             if middle is not None and start is not None and start[0] < middle[0]:
@@ -35,6 +39,7 @@ class RiseWatch:
                 rising = _rises(start, now) and _rises(start, middle) and _rises(middle, now)
         if not samples or t_ns // _BUCKET_NS != samples[-1][0] // _BUCKET_NS:
             samples.append((t_ns, celsius))
+            self._floor = min(self._floor, celsius)
         return rising
 
 
@@ -50,6 +55,7 @@ class DropWatch:
 
     def __init__(self) -> None:
         self._highest: deque[tuple[int, float]] = deque(maxlen=6)
+        self._ceiling = 0.0  # no kept value is higher
         self.dropped_ns = -(1 << 62)
 
     def feed(self, t_ns: int, volt: float) -> None:
@@ -57,8 +63,11 @@ class DropWatch:
         number = t_ns // self._BUCKET_NS
         while self._highest and number - self._highest[0][0] > 6:
             self._highest.popleft()
-        if self._highest and volt < self._SHARE * max(v for _, v in self._highest):
+        if volt < self._SHARE * self._ceiling:
+            self._ceiling = max((v for _, v in self._highest), default=0.0)
+        if volt < self._SHARE * self._ceiling:
             self.dropped_ns = t_ns
+        self._ceiling = max(self._ceiling, volt)
         if self._highest and self._highest[-1][0] == number:
             self._highest[-1] = (number, max(volt, self._highest[-1][1]))
         else:

@@ -1,10 +1,11 @@
 """What the box says of itself: a small JSON file that `outrider status` reads."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from agent.core.errors import StoreError
 
@@ -20,7 +21,7 @@ def write_status(path: Path, status: Mapping[str, Any]) -> None:
     """Replace the file in one step, so that a reader never sees half of it. Raises StoreError."""
     fresh = path.with_suffix(".new")
     try:
-        fresh.write_text(json.dumps(status, indent=1, sort_keys=True), encoding="utf-8")
+        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(status, order="sorted"), indent=1))
         fresh.replace(path)
     except OSError as exc:
         raise StoreError(f"{path}: {exc.strerror}") from exc
