@@ -21,6 +21,7 @@ PAGE_VERSION: Final = 1
 _NS: Final = 10**9
 _BEIJING: Final = timezone(timedelta(hours=8))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_G: Final = 9.80665  # m/s2
 _YEARS: Final = 200  # a clock beyond this is shown as a number
 _PRINCIPAL: Final = {"collision": ("delta_v_kmh", "speed_before_kmh", "peak_mps2")}
 
@@ -73,8 +74,9 @@ def _content(event: Any, language: Language) -> Iterator[str]:
     if principal:
         yield '<div class="key">'
         for name in principal:
-            value = _value(name, getattr(event, name), language)
-            yield f"<div><span>{escape(word(name, language))}</span><b>{escape(value)}</b></div>"
+            value, _, other = _value(name, getattr(event, name), language).partition(" (")
+            other = f" <small>({escape(other)}</small>" if other else ""
+            yield f"<div><span>{escape(word(name, language))}</span><b>{escape(value)}</b>{other}</div>"
         yield "</div>"
     yield f'<h2>{escape(word("said", language))}</h2><div class="two"><table>'
     for field in msgspec.structs.fields(event):
@@ -90,6 +92,7 @@ def _content(event: Any, language: Language) -> Iterator[str]:
 
 def _compass(angle_deg: float, language: Language) -> str:
     """The vehicle from above, its front up, and an arrow from where the force came."""
+    side = f"from_{round(angle_deg / 45) % 8 * 45}"
     return (
         '<figure><svg viewBox="-110 -120 220 240" width="190" role="img">'
         '<circle r="104" fill="none" stroke="#d9e0e7"/>'
@@ -98,7 +101,8 @@ def _compass(angle_deg: float, language: Language) -> str:
         f'<text y="-36" font-size="12" text-anchor="middle" fill="#5b6b7b">{escape(word("front", language))}</text>'
         f'<g transform="rotate({angle_deg:.1f})" stroke="#b3261e" fill="#b3261e">'
         '<path d="M0 -102 V-80" stroke-width="7" stroke-linecap="round"/><path d="M0 -64 l-9 -16 h18 z"/></g></svg>'
-        f"<figcaption>{escape(word('direction', language))}: {angle_deg:.0f}°</figcaption></figure>"
+        f"<figcaption>{escape(word('direction', language))}: {escape(word(side, language))}, {angle_deg:.0f}°"
+        "</figcaption></figure>"
     )
 
 
@@ -165,7 +169,7 @@ def _fingerprints(facts: Facts, language: Language) -> Iterator[tuple[str, str]]
     yield "device_key", _fingerprint(facts.device_key)
     for certificate in facts.certificates[:1]:
         until = _time(int((certificate.not_valid_after_utc - _EPOCH).total_seconds()) * _NS, language)
-        yield "certificate", f"{certificate.subject.rfc4514_string()} - {until}"
+        yield "certificate", f"{certificate.subject.rfc4514_string()}, {word('until', language)} {until}"
     if facts.insurer_key is not None:
         yield "insurer_key", _fingerprint(facts.insurer_key)
     yield "digest", _grouped(facts.record.digest)
@@ -216,5 +220,7 @@ def _value(name: str, value: Any, language: Language) -> str:
         text = word(value, language)
     else:
         text = str(value)
+    if not isinstance(value, (int, float)):
+        return text
     unit = next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
-    return text + unit if isinstance(value, (int, float)) else text
+    return f"{text}{unit} ({value / _G:.1f} g)" if name.endswith("_mps2") else text + unit

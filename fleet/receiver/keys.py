@@ -90,6 +90,11 @@ class ReceiverKeys:
             self._known[device] = read_key(path, parse_ed25519)
         return self._known.get(device)
 
+    @property
+    def receipt_key(self) -> Ed25519PublicKey:
+        """What receipts are checked with."""
+        return self._receipt_key.public_key()
+
     def sign_receipt(self, data: bytes) -> bytes:
         """Ed25519 signature by the insurer's receipt key."""
         return self._receipt_key.sign(data)
