@@ -37,6 +37,7 @@ def render(runs: Sequence[Run], title: Title) -> str:
             _head(runs, rows, title),
             _families(rows),
             _recall(rows),
+            _kinds(runs),
             _latency(rows),
             _leads(runs),
             _false_kinds(runs, rows),
@@ -124,6 +125,25 @@ def _recall(rows: Sequence[Row]) -> str:
         if row.truths
     ]
     return figure("Recall by family", stacked_bars(shown, _PARTS), "") if shown else ""
+
+
+def _kinds(runs: Sequence[Run]) -> str:
+    """Found and missed of each kind of truth, with its latency."""
+    missed = total(Counter(name_of(truth) for truth in run.outcome.missed) for run in runs)
+    late: dict[str, list[float]] = {}
+    for run in runs:
+        for truth, report in run.outcome.found:
+            late.setdefault(name_of(truth), []).append((report.told_ns - truth.t_ns) / NS)
+    cells = []
+    for kind in sorted({*missed, *late}):
+        found = len(late.get(kind, ()))
+        spread = np.percentile(late[kind], [50, 99]).tolist() if found else []
+        percentiles = [seconds(value) for value in spread] or ["-", "-"]
+        cells.append([kind, found, bad(missed[kind]), percent(found / (found + missed[kind])), *percentiles])
+    if not cells:
+        return ""
+    heads = ["truth", "found", "missed", "recall", "latency p50", "p99"]
+    return f"<h2>Recall by kind of truth</h2>{table(heads, cells, text=1)}"
 
 
 def _latency(rows: Sequence[Row]) -> str:

@@ -3,10 +3,12 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
@@ -119,12 +121,16 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, tell: Callable[[int], None]) 
     found: dict[int, Run] = {}
     # The longest first, so that no process is left with an hour at the end. Spawned: threads of this one do not fork.
     order = sorted(range(len(jobs)), key=lambda n: -jobs[n].scenario.duration_s)
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    # An interrupt is this process's business alone.
+    deaf = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(min(workers, len(jobs)), get_context("spawn"), signal.signal, deaf) as pool:
         waiting = {pool.submit(run_job, jobs[n]): n for n in order}
         try:
             for future in as_completed(waiting):
                 found[waiting[future]] = future.result()
                 tell(len(found))
+        except BrokenProcessPool as exc:
+            raise InputError("a process of the sweep was killed, for want of memory perhaps: try --jobs 1") from exc
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
