@@ -3,6 +3,7 @@
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, Final
 
@@ -45,7 +46,8 @@ def request_stamp(data: bytes, url: str) -> bytes:
 def read_stamp(blob: bytes) -> int:
     """Time that a response tells, UTC in ns. Believes it; see check_stamp. Raises SealError, InputError."""
     stamp = _decode(_load(), blob)
-    return round(stamp.tst_info.gen_time.timestamp() * 1_000_000) * 1000
+    told: datetime = stamp.tst_info.gen_time
+    return (told - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
 
 
 def check_stamp(blob: bytes, data: bytes, roots: Sequence[Certificate]) -> int:

@@ -29,7 +29,7 @@ INSURER: Final = "insurer.pem"
 DAY_ROOT: Final = "day-root.cose"
 DAY_PATH: Final = "day-path.cbor"
 STAMP: Final = "day-root.tsr"
-PAGES: Final = {"zh": "summary.zh.html", "en": "summary.en.html"}
+PAGES: Final[dict[Literal["zh", "en"], str]] = {"zh": "summary.zh.html", "en": "summary.en.html"}
 NAMES: Final = (*PAGES.values(), MANIFEST, RECORDS, DISCLOSED, RECEIPTS, DEVICE, INSURER, DAY_ROOT, DAY_PATH, STAMP)
 """All files that a bundle may hold, in the order they are packed in."""
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -73,6 +74,10 @@ def stamp(folder: Path, query: bytes) -> tuple[bytes, str]:
     reply = ["ts", "-reply", "-config", "tsa.cnf", "-section", "tsa_default", "-queryfile", "query.tsq"]
     openssl(folder, *reply, "-signer", "tsa.pem", "-inkey", "tsa.key", "-out", "reply.tsr")
     return (folder / "reply.tsr").read_bytes(), "application/timestamp-reply"
+
+
+def always(answer: tuple[bytes, str], _: bytes) -> tuple[bytes, str]:
+    return answer
 
 
 @contextmanager
@@ -154,7 +159,7 @@ def test_an_authority_that_misbehaves_is_named(authority: Path) -> None:
         ((b"<html>sign in</html>", "text/html"), "answered with text/html"),
         ((b"\x30\x05\x30\x03\x02\x01\x02", "application/timestamp-reply"), "refused|not a time stamp"),
     ):
-        with serving(lambda _, answer=answer: answer) as url, pytest.raises(SealError, match=reason):
+        with serving(partial(always, answer)) as url, pytest.raises(SealError, match=reason):
             request_stamp(b"a root", url)
     with pytest.raises(LinkDown, match=r"127\.0\.0\.1"):
         request_stamp(b"a root", url)
