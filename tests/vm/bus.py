@@ -44,7 +44,7 @@ def bus_is_only_read(_: Path) -> str:
         time.sleep(5)
         expect(true=not _LOG.read_text(), otherwise=f"frames on an idle bus: {_LOG.read_text()[:300]}")
         run("cangen", "vcan0", "-I", "7A5", "-L", "8", "-D", "i", "-g", "2", "-n", str(_CANGEN_FRAMES))
-        drive = packaged("-m", "simulators", "--scenario", "harsh_brake", "--interface", "socketcan")
+        drive = packaged("-m", "simulators", "run", "harsh_brake", "--interface", "socketcan", "--channel", "vcan0")
         sent = int(re.findall(r"(\d+) frames sent", run(*drive))[-1]) + _CANGEN_FRAMES
         wait_for("candump", lambda: len(_LOG.read_text().splitlines()) >= sent, limit_s=10)
         wanted = _count_decoded(_LOG.read_text())
