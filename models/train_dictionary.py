@@ -7,7 +7,7 @@ is never replaced: give the new one the next number (agent/store/dictionary.py) 
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 import zstandard
@@ -87,6 +87,8 @@ def _invent(seed: int) -> Iterator[Event]:
 
 def _value(rng: random.Random, kind: Any) -> Any:
     options = get_args(kind)
+    if get_origin(kind) is list:
+        return [_value(rng, options[0]) for _ in range(rng.randint(1, 12))]
     if options:
         return rng.choice(options) if isinstance(options[0], str) else _value(rng, rng.choice(options))
     made = {
@@ -94,6 +96,7 @@ def _value(rng: random.Random, kind: Any) -> Any:
         float: round(rng.uniform(0, 100), rng.choice((0, 1, 2, 15))),
         str: rng.choice(WORDS),
         bool: rng.random() < 0.5,
+        bytes: rng.randbytes(rng.randint(0, 60)),
     }
     return made.get(kind)
 

@@ -161,7 +161,7 @@ def _short(event: Any, language: Language) -> str:
     separator = "，" if language == "zh" else ", "
     fields = [field.name for field in msgspec.structs.fields(event) if field.name != "t_ns"]
     values = [(name, getattr(event, name)) for name in fields]
-    shown = [f"{word(n, language)} {_value(n, v, language)}" for n, v in values if v not in {None, "", False}]
+    shown = [f"{word(n, language)} {_value(n, v, language)}" for n, v in values if v not in (None, "", False)]
     return separator.join(shown[:4])
 
 
@@ -214,6 +214,10 @@ def _value(name: str, value: Any, language: Language) -> str:
         return word("none", language)
     if isinstance(value, bool):
         return word("yes" if value else "no", language)
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    if isinstance(value, bytes):
+        return f"{len(value)} B"
     if isinstance(value, float):
         text = f"{value:.1f}".replace("-", "−") if math.isfinite(value) else str(value)
     elif isinstance(value, str):

@@ -1,6 +1,6 @@
 """Events, envelopes and receipts survive their CBOR; anything else is refused with a reason."""
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import cbor2
 import msgspec
@@ -26,8 +26,11 @@ instants = st.integers(0, 2**62)
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
     options = get_args(kind)
+    if get_origin(kind) is list:
+        return st.lists(values_of(options[0]), max_size=4)
     if not options:
-        return {int: instants, float: numbers, str: texts, bool: st.booleans(), type(None): st.none()}[kind]
+        plain_kinds = {int: instants, float: numbers, str: texts, bool: st.booleans(), bytes: st.binary(max_size=40)}
+        return st.none() if kind is type(None) else plain_kinds[kind]
     if all(isinstance(option, str) for option in options):
         return st.sampled_from(options)
     return st.one_of(*(values_of(option) for option in options))
