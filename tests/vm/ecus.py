@@ -17,7 +17,7 @@ import numpy as np
 from agent.core import vss
 from agent.core.frames import Frame
 from agent.proto import obd, uds
-from simulators.ecu import CanEcu, Ecu, Faults
+from simulators.ecu import CanEcu, Ecu, Faults, Values
 from simulators.world import Drive, load_scenario, simulate
 
 VIN: Final = "LRDVMGUEST0000042"
@@ -37,14 +37,18 @@ _PATIENCE_S: Final = 0.5
 
 
 class UdsEcu(Ecu):
-    """An ECU that has two ways to say the same."""
+    """An ECU that has two ways to say the same. codes: its stored DTCs."""
+
+    def __init__(self, values: Values, *, vin: str, codes: Sequence[str]) -> None:
+        super().__init__(values, vin=vin, faults=Faults(stored=codes))
+        self._codes = codes
 
     def answer(self, request: bytes) -> bytes | None:
         """Return the reply to one request, None for silence."""
         if request[:1] == bytes([uds.READ_DATA]) and len(request) % 2:
             return self._read([int.from_bytes(request[at : at + 2], "big") for at in range(1, len(request), 2)])
         if request[:1] == bytes([uds.READ_DTCS]) and len(request) == 3:
-            dtcs = [obd.encode_dtc(code) + bytes([0, _STATUS]) for code in self.faults.stored if request[2] & _STATUS]
+            dtcs = [obd.encode_dtc(code) + bytes([0, _STATUS]) for code in self._codes if request[2] & _STATUS]
             head = bytes([uds.READ_DTCS + _POSITIVE, request[1], _STATUS])
             if request[1] == uds.COUNT_BY_STATUS:
                 return head + b"\0" + len(dtcs).to_bytes(2, "big")
@@ -66,7 +70,7 @@ class UdsEcu(Ecu):
         return (reply or b"")[2:]
 
 
-def look_at(drive: Drive, t_s: float) -> tuple[Mapping[str, float], Faults]:
+def look_at(drive: Drive, t_s: float) -> tuple[Mapping[str, float], list[str]]:
     """What the car's sensors have at this moment, by VSS path, and the DTCs that are stored by then."""
     t_ns = round(t_s * 1e9)
     values = {
@@ -74,7 +78,7 @@ def look_at(drive: Drive, t_s: float) -> tuple[Mapping[str, float], Faults]:
         for path, (times_ns, values) in drive.signals.items()
     }
     codes = [str(one.details["code"]) for one in drive.truth if one.kind == "dtc" and one.t_ns <= t_ns]
-    return values, Faults(stored=codes)
+    return values, codes
 
 
 def serve(bus: can.BusABC, ecu: CanEcu) -> None:
@@ -93,12 +97,12 @@ def serve(bus: can.BusABC, ecu: CanEcu) -> None:
 
 def main(channel: str, scenario: str, seconds: str) -> None:
     """See the top of this file."""
-    values, faults = look_at(simulate(load_scenario(scenario), _SEED), float(seconds))
-    told = {"vin": VIN, "dtcs": faults.stored, **{name: values[path] for name, path in _TOLD.items()}}
+    values, codes = look_at(simulate(load_scenario(scenario), _SEED), float(seconds))
+    told = {"vin": VIN, "dtcs": codes, **{name: values[path] for name, path in _TOLD.items()}}
     with can.Bus(interface="socketcan", channel=channel) as bus:
         sys.stdout.write(f"ready {json.dumps(told)}\n")
         sys.stdout.flush()
-        serve(bus, CanEcu(UdsEcu(lambda: values, vin=VIN, faults=faults)))
+        serve(bus, CanEcu(UdsEcu(lambda: values, vin=VIN, codes=codes)))
 
 
 if __name__ == "__main__":
