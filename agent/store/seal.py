@@ -43,7 +43,8 @@ _KTY, _OKP, _CRV, _X25519, _X = 1, 1, -1, 4, -2  # a COSE_Key of RFC 9053, 7.2
 _LEVEL: Final = 9  # of zstd; on a few hundred bytes no level costs what a signature does
 
 
-def _make_compressor() -> zstandard.ZstdCompressor:
+def make_compressor() -> zstandard.ZstdCompressor:
+    """Compressor with the present dictionary."""
     return zstandard.ZstdCompressor(_LEVEL, dict_data=load_dictionary(ID_CURRENT))
 
 
@@ -53,7 +54,7 @@ class Sealer:
 
     keystore: Keystore
     recipients: Sequence[X25519PublicKey]
-    _compressor: zstandard.ZstdCompressor = field(default_factory=_make_compressor)
+    _compressor: zstandard.ZstdCompressor = field(default_factory=make_compressor)
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.recipients) <= RECIPIENTS_MAX:
@@ -66,11 +67,12 @@ class Sealer:
         signed = sign1(
             self._compressor.compress(event_cbor), external_aad=signature_aad(header), sign=self.keystore.sign
         )
-        envelope = build_envelope(header, _encrypt(signed, header, self.recipients))
+        envelope = build_envelope(header, encrypt(signed, header, self.recipients))
         return SealedRecord(header.device, header.boot, header.sequence, header.priority, envelope)
 
 
-def _encrypt(plaintext: bytes, header: Header, keys: Sequence[X25519PublicKey]) -> bytes:
+def encrypt(plaintext: bytes, header: Header, keys: Sequence[X25519PublicKey]) -> bytes:
+    """COSE_Encrypt around a COSE_Sign1."""
     cek = AESGCM.generate_key(CEK_BITS)
     recipients = [_wrap(cek, key) for key in keys]
     iv = os.urandom(IV_SIZE)

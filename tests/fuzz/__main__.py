@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz import guided
+from tests.fuzz.count import refuse
 from tests.fuzz.targets import TARGETS
 
 _GRACE_S: Final = 120
@@ -27,7 +28,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--engine", choices=("atheris", "guided"), help="default: atheris where it is installed")
     parser.add_argument("--input", metavar="HEX", help="run one input instead")
+    parser.add_argument("--mutations", type=int, metavar="N", help="count refusals of altered sealed things instead")
     arguments = parser.parse_args()
+    if arguments.mutations is not None:
+        return refuse(arguments.mutations, arguments.seed)
     for name in arguments.names:
         if name not in TARGETS:
             parser.error(f"there is no target {name}; known: {', '.join(TARGETS)}")

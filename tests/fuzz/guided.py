@@ -44,7 +44,7 @@ def fuzz(target: Target, *, seconds: float, seed: int, executions_max: int | Non
     executions = 0
     queue = list(corpus)
     while time.monotonic() - begin < seconds and (executions_max is None or executions < executions_max):
-        data = queue.pop() if queue else _mutate(rng, corpus)
+        data = queue.pop() if queue else mutate(rng, corpus)
         before = len(seen)
         executions += 1
         try:
@@ -60,7 +60,8 @@ def fuzz(target: Target, *, seconds: float, seed: int, executions_max: int | Non
     return Report(executions, time.monotonic() - begin, len(seen), None)
 
 
-def _mutate(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
+def mutate(rng: random.Random, corpus: Sequence[bytes], *, size_max: int = SIZE_MAX) -> bytes:
+    """One of the corpus with one to four changes: bits, bytes, insertions, cuts, repeats, splices of another."""
     data = bytearray(rng.choice(corpus))
     for _ in range(rng.randint(1, 4)):
         at = rng.randint(0, len(data))
@@ -80,7 +81,7 @@ def _mutate(rng: random.Random, corpus: Sequence[bytes]) -> bytes:
             other = rng.choice(corpus)
             start = rng.randint(0, len(other))
             data[at : at + span] = other[start : start + span * 4]
-    return bytes(data[:SIZE_MAX])
+    return bytes(data[:size_max])
 
 
 @contextmanager

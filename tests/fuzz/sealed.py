@@ -21,10 +21,10 @@ from fleet.bundle import make_manifest, sign_bundle
 from tests.fuzz.target import Target
 from tests.unit.store.kit import KEYS, braking, seal_chain, thermal
 
-_KEY: Final = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
-_RAW: Final = _KEY.public_key().public_bytes_raw()
-_PEM: Final = _KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-_BASE: Final = Config(device=Device(id="box-1", groups=["taxi"]))
+OPERATOR: Final = Ed25519PrivateKey.from_private_bytes(b"\7" * 32)
+_RAW: Final = OPERATOR.public_key().public_bytes_raw()
+OPERATOR_PEM: Final = OPERATOR.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+BASE: Final = Config(device=Device(id="box-1", groups=["taxi"]))
 _HEADER: Final = Header(device="car-1", boot=1, sequence=1, priority=braking().priority, previous=bytes(32))
 _RECORDS: Final = [record.payload for record in seal_chain([braking(), thermal()])]
 _TEXT: Final = "[detect.driving]\nbraking_mps2 = 3.5\n"
@@ -50,18 +50,18 @@ def bundle(data: bytes) -> None:
     text = make_manifest(
         data.decode("utf-8", "replace"), bundle="b", version=2, expires_ns=100, vehicles=["box-1"], groups=[]
     )
-    for blob in (data, sign1(data, external_aad=BUNDLE_CONTEXT, sign=_KEY.sign), sign_bundle(text, _KEY)):
+    for blob in (data, sign1(data, external_aad=BUNDLE_CONTEXT, sign=OPERATOR.sign), sign_bundle(text, OPERATOR)):
         with suppress(BundleRejected):
-            accepted = accept_bundle(blob, operator_key=_PEM, base=_BASE, now_ns=50, version_current=1)
-            assert accepted.config.device == _BASE.device
-            assert accepted.config.trust == _BASE.trust
+            accepted = accept_bundle(blob, operator_key=OPERATOR_PEM, base=BASE, now_ns=50, version_current=1)
+            assert accepted.config.device == BASE.device
+            assert accepted.config.trust == BASE.trust
 
 
 def receipt(data: bytes) -> None:
     """What lets the car forget its records: as it comes, and signed."""
     with suppress(ProtocolError):
         assert encode_cbor(decode_cbor(data)) == data
-    for blob in (data, sign1(data, external_aad=RECEIPT_CONTEXT, sign=_KEY.sign)):
+    for blob in (data, sign1(data, external_aad=RECEIPT_CONTEXT, sign=OPERATOR.sign)):
         with suppress(SealError):
             ranges = parse_receipt(blob, _RAW, "car-1")
             assert ranges
@@ -74,10 +74,10 @@ def _content(blob: bytes) -> bytes:
 
 
 _RECEIPT: Final = encode_receipt(
-    "car-1", [Range(*Position(1, 1), 4, bytes(32)), Range(2, 1, 1, b"\1" * 32)], received_ns=9, sign=_KEY.sign
+    "car-1", [Range(*Position(1, 1), 4, bytes(32)), Range(2, 1, 1, b"\1" * 32)], received_ns=9, sign=OPERATOR.sign
 )
 _BUNDLE: Final = sign_bundle(
-    make_manifest(_TEXT, bundle="b", version=2, expires_ns=100, vehicles=["box-1"], groups=["taxi"]), _KEY
+    make_manifest(_TEXT, bundle="b", version=2, expires_ns=100, vehicles=["box-1"], groups=["taxi"]), OPERATOR
 )
 
 SEALED: Final = (

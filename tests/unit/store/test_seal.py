@@ -83,7 +83,7 @@ def test_a_signature_does_not_move_to_another_place_in_the_chain() -> None:
     compressed = zstandard.compress(content_of(sequence=2))
     signed = sign1(compressed, external_aad=signature_aad(header_of()), sign=KEYS.device.sign)
     elsewhere = header_of(sequence=2)
-    cose = seal._encrypt(signed, elsewhere, [KEYS.insurer.public_key()])
+    cose = seal.encrypt(signed, elsewhere, [KEYS.insurer.public_key()])
     with pytest.raises(SealError, match="signature is wrong"):
         open_record(build_envelope(elsewhere, cose), KEYS.insurer, KEYS.device_public)
 
@@ -109,7 +109,7 @@ def test_content_must_agree_with_the_envelope() -> None:
 )
 def test_signed_nonsense_is_refused(compressed: bytes, reason: str) -> None:
     signed = sign1(compressed, external_aad=signature_aad(header_of()), sign=KEYS.device.sign)
-    cose = seal._encrypt(signed, header_of(), [KEYS.insurer.public_key()])
+    cose = seal.encrypt(signed, header_of(), [KEYS.insurer.public_key()])
     with pytest.raises(SealError, match=reason):
         open_record(build_envelope(header_of(), cose), KEYS.insurer, KEYS.device_public)
 
