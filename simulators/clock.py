@@ -35,6 +35,10 @@ class ManualClock:
         """Return the same instant on the calendar."""
         return self._now_ns + self._wall_offset_ns
 
+    def jump_wall(self, seconds: float) -> None:
+        """Set the calendar forward, or back below 0. Monotonic time, and who waits for it, notices nothing."""
+        self._wall_offset_ns += round(seconds * 1e9)
+
     async def sleep(self, seconds: float) -> None:
         """Wait until somebody has advanced the clock that far."""
         due_ns = self._now_ns + max(0, round(seconds * 1e9))

@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -13,9 +14,11 @@ from agent.core.frames import FrameBatch
 from agent.core.ports import FrameSource
 from simulators.can import CarBus, SimulatedCan
 from simulators.clock import ManualClock
+from simulators.ecu import Faults
 from simulators.gnss import SimulatedGnss
 from simulators.imu import SimulatedImu
 from simulators.windows import WINDOW_NS
+from simulators.world.happenings_wires import ClockJump
 from simulators.world.types import Drive
 
 Hook = Callable[[], Awaitable[None]]
@@ -63,6 +66,9 @@ class CarDrive:
         self._pace = pace
         self._hooks: list[tuple[int, int, Hook]] = []
         self._order = count()
+        for event in drive.scenario.events:
+            if isinstance(event, ClockJump):
+                self.at(event.at_s, partial(self._jump, event.by_s))
 
     def at(self, t_s: float, hook: Hook) -> None:
         """Await hook when the drive is t_s seconds old, before that instant's frames; hooks of one instant in order.
@@ -78,8 +84,18 @@ class CarDrive:
 
     def values(self) -> dict[str, float]:
         """Every signal of the car at this instant by VSS path, for an ECU that answers requests."""
+        return self._values_at(self.clock.monotonic_ns() - self.start_ns)
+
+    def faults(self) -> Faults:
+        """What the diagnostics port tells of faults at this instant, for an ECU that answers requests."""
         now_ns = self.clock.monotonic_ns() - self.start_ns
-        return {path: float(np.interp(now_ns, times, values)) for path, (times, values) in self.drive.signals.items()}
+        memory = [memory for memory in self.drive.memory if memory.t_ns <= now_ns][-1]
+        return Faults(
+            stored=memory.confirmed,
+            pending=memory.pending,
+            permanent=memory.permanent,
+            frozen=tuple((code, self._values_at(t_ns)) for code, t_ns in memory.frozen),
+        )
 
     async def run(self) -> None:
         """Drive to the end; then every source raises EndOfSource. Raises what hooks raise, and SourceLost."""
@@ -101,6 +117,12 @@ class CarDrive:
             self._ended.set()
             if self.bus:
                 self.bus.close()
+
+    def _values_at(self, t_ns: int) -> dict[str, float]:
+        return {path: float(np.interp(t_ns, times, values)) for path, (times, values) in self.drive.signals.items()}
+
+    async def _jump(self, seconds: float) -> None:
+        self.clock.jump_wall(seconds)
 
     def _ticks(self) -> Iterator[int]:
         """Instants at which the car must come to a stop. The clock wakes whoever waits between them."""

@@ -14,6 +14,7 @@ from agent.proto.isotp import Reassembler, Segmenter
 FUNCTIONAL_ID: Final = 0x7DF
 _SERVICE_NOT_SUPPORTED: Final = 0x11
 _OUT_OF_RANGE: Final = 0x31
+_FROZEN_DTC: Final = 0x02  # the PID of a freeze frame that names its code
 _DTC_SERVICES: Final = {obd.STORED_DTCS: "stored", obd.PENDING_DTCS: "pending", obd.PERMANENT_DTCS: "permanent"}
 
 Values = Callable[[], Mapping[str, float]]
@@ -21,11 +22,12 @@ Values = Callable[[], Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """DTCs the ECU reports."""
+    """DTCs the ECU reports. frozen: codes with the values, by VSS path, of their freeze frames; the first is shown."""
 
     stored: Sequence[str] = ()
     pending: Sequence[str] = ()
     permanent: Sequence[str] = ()
+    frozen: Sequence[tuple[str, Mapping[str, float]]] = ()
 
 
 class Ecu:
@@ -33,6 +35,7 @@ class Ecu:
 
     A PID is supported where the table knows it and `values` has at least one of its paths. Unsupported ones are met
     with silence, as CAN ECUs do with functional requests; a service that is no read is refused with 7F.
+    faults: the same at all times, or asked for at each request.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Ecu:
         *,
         vin: str = "LRDTESTCAR0000007",
         calibration_id: str = "OUTRIDER-SIM",
-        faults: Faults | None = None,
+        faults: Faults | Callable[[], Faults] | None = None,
         reply_id: int = 0x7E8,
         multi_pid: bool = True,
     ) -> None:
@@ -63,8 +66,10 @@ class Ecu:
         service, parameters = request[0], request[1:]
         if service == obd.CURRENT_DATA and parameters:
             return self._answer_live(parameters)
+        if service == obd.FREEZE_FRAME and parameters:
+            return self._answer_frozen(parameters)
         if service in _DTC_SERVICES:
-            codes = getattr(self.faults, _DTC_SERVICES[service])
+            codes = getattr(self._faults_now(), _DTC_SERVICES[service])
             return bytes([service + 0x40, len(codes)]) + b"".join(map(obd.encode_dtc, codes))
         if service == obd.VEHICLE_INFORMATION and len(parameters) == 1:
             return self._answer_information(parameters[0])
@@ -72,11 +77,28 @@ class Ecu:
 
     def _answer_live(self, pids: bytes) -> bytes | None:
         values = self._values()
-        supported = {pid for pid, specs in self._pids.items() if any(spec.path in values for spec in specs)}
+        supported = self._supported(values)
         asked = pids if self._multi_pid else pids[:1]
         parts = [self._data(pid, values, supported) for pid in asked]
         body = b"".join(bytes([pid]) + data for pid, data in zip(asked, parts, strict=True) if data)
         return b"\x41" + body if body else None
+
+    def _supported(self, values: Mapping[str, float]) -> set[int]:
+        return {pid for pid, specs in self._pids.items() if any(spec.path in values for spec in specs)}
+
+    def _faults_now(self) -> Faults:
+        return self.faults() if callable(self.faults) else self.faults
+
+    def _answer_frozen(self, parameters: bytes) -> bytes | None:
+        """Pairs of PID and frame number. There is frame 0 only; its PID 02 names the code, 0000 where there is none."""
+        code, values = next(iter(self._faults_now().frozen), ("", {}))
+        supported = self._supported(values) | {_FROZEN_DTC}
+        body = b""
+        for pid, frame in list(zip(parameters[::2], parameters[1::2], strict=False))[: None if self._multi_pid else 1]:
+            stored = (obd.encode_dtc(code) if code else b"\0\0") if pid == _FROZEN_DTC else b""
+            data = stored or (self._data(pid, values, supported) if code else b"")
+            body += bytes([pid, frame]) + data if data and frame == 0 else b""
+        return b"\x42" + body if body else None
 
     def _data(self, pid: int, values: Mapping[str, float], supported: set[int]) -> bytes:
         if pid % 0x20 == 0:

@@ -1,4 +1,4 @@
-"""What an attacker, or a broken node, does to the frames of the bus."""
+"""What an attacker, or a broken node, does to the frames of the bus. A masquerade is encoded as such, in frames.py."""
 
 import numpy as np
 import numpy.typing as npt
@@ -6,28 +6,33 @@ import numpy.typing as npt
 from agent.core.errors import InputError
 from agent.core.frames import DATA_SIZE, FrameBatch, concatenate
 from simulators.world.grid import stream, to_ns
-from simulators.world.happenings import BusFlood, BusFuzz, BusReplay, BusSilence
+from simulators.world.happenings_wires import BusFlood, BusFuzz, BusReplay, BusSilence, EcuAsleep
 from simulators.world.types import Drive
 
 _ID_COUNT = 2048
+_BESIDE_NS = 3_000_000  # how long after the true sender the replaying node speaks
 
 
-def attack(drive: Drive, frames: FrameBatch, ids: dict[str, int]) -> FrameBatch:
-    """Frames in the order of time, as they come out of the attacks; ids: message name -> identifier.
+def attack(drive: Drive, frames: FrameBatch, ids: dict[str, int], nodes: dict[str, list[int]]) -> FrameBatch:
+    """Frames in the order of time, as they come out of the attacks; ids: message name -> identifier, nodes: of a node.
 
-    Raises InputError where an event names a message the bus has not.
+    Raises InputError where an event names a message or a node the bus has not.
     """
     rng = stream(drive.seed, "attack")
     for event in drive.scenario.events:
-        if not isinstance(event, BusFlood | BusFuzz | BusReplay | BusSilence):
+        if not isinstance(event, BusFlood | BusFuzz | BusReplay | BusSilence | EcuAsleep):
             continue
         inside = (frames.t_ns >= event.at_s * 1e9) & (frames.t_ns < event.until_s * 1e9)
         end_s = min(event.until_s, drive.sleep_ns / 1e9)
         match event:
             case BusSilence():
                 frames = frames[~(inside & _of(event.message, frames, ids, drive))]
+            case EcuAsleep():
+                frames = frames[~(inside & np.isin(frames.can_id, _said_by(event.node, nodes, drive)))]
             case BusReplay():
-                frames = _replay(event, frames, _of(event.message, frames, ids, drive), inside)
+                mine = _of(event.message, frames, ids, drive)
+                replayed = _replay(event, frames, mine, inside)
+                frames = _merge(frames, replayed[mine & inside]) if event.beside else replayed
             case BusFlood():
                 lost = inside & (rng.random(len(frames)) < event.lost_share)
                 count = round(max(end_s - event.at_s, 0) * event.frames_per_s)
@@ -49,15 +54,22 @@ def _of(message: str, frames: FrameBatch, ids: dict[str, int], drive: Drive) -> 
     return frames.can_id == ids[message] if message else np.ones(len(frames), np.bool_)
 
 
+def _said_by(node: str, nodes: dict[str, list[int]], drive: Drive) -> list[int]:
+    if node not in nodes:
+        raise InputError(f"{drive.scenario.name}: the bus has no node {node}; it has {', '.join(sorted(nodes))}")
+    return nodes[node]
+
+
 def _replay(
     event: BusReplay, frames: FrameBatch, mine: npt.NDArray[np.bool_], inside: npt.NDArray[np.bool_]
 ) -> FrameBatch:
-    """The message's frames inside keep their times and carry what it said back_s earlier."""
+    """The message's frames inside carry what it said back_s earlier, at their own times or a little later."""
     before = np.searchsorted(frames.t_ns[mine], frames.t_ns[mine & inside] - round(event.back_s * 1e9))
     data = frames.data.copy()
     data[mine & inside] = frames.data[mine][before]
+    late_ns = _BESIDE_NS if event.beside else 0
     return FrameBatch(
-        t_ns=frames.t_ns,
+        t_ns=frames.t_ns + late_ns,
         bus=frames.bus,
         can_id=frames.can_id,
         flags=frames.flags,

@@ -1,6 +1,6 @@
-"""Tyres, the 12 V system, doors, belts, interlock and what OBD knows of the engine: signals beside the drive's own."""
+"""Tyres, doors, belts, airbags, interlock, insulation and what OBD knows of the engine: beside the drive's signals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,24 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core import vss
-from simulators.world.grid import SLOW_STEP_S, STEP_S, Floats, lag, stream, times, to_ns
-from simulators.world.happenings import (
-    AlternatorFault,
-    BeltOpen,
-    Charging,
-    Crank,
-    DoorOpen,
-    Drain,
-    HvilOpen,
-    InsulationLoss,
-    LeanMixture,
-    Misfire,
-    SmartAlternator,
-    TyreLeak,
-)
+from simulators.world.charging import IS_CHARGING, plugged
+from simulators.world.diagnosis import Health, Memory, lit, remember
+from simulators.world.electrics import low_voltage
+from simulators.world.grid import SLOW_STEP_S, Floats, lag, stream, times, to_ns
+from simulators.world.happening import Lasting
+from simulators.world.happenings import AirbagFault, BeltOpen, DoorOpen, LeanMixture, Misfire, Rollover, TyreLeak
+from simulators.world.happenings_pack import HvilOpen, InsulationLoss, WaterIngress
 from simulators.world.motion import Motion
+from simulators.world.pack import Pack
 from simulators.world.powertrain import Powertrain
-from simulators.world.scenario import HarshBrake, Scenario
+from simulators.world.scenario import Collision, HarshBrake, Scenario, ignition_off_s
 from simulators.world.types import Times, Values
 
 _AXLE: Final = "Vehicle.Chassis.Axle"
@@ -46,12 +39,18 @@ BELTS: Final[Mapping[str, str]] = {
     "passenger": "Vehicle.Cabin.Seat.Row1.PassengerSide.IsBelted",
 }
 ABS: Final = "Vehicle.ADAS.ABS.IsEngaged"
-TRIM_SHORT: Final = "Vehicle.Private.OBD.ShortTermFuelTrim1"  # percent; named as in obd_pids.toml: ECUs answer it
+AIRBAGS: Final[Mapping[str, str]] = {
+    "driver": "Vehicle.Cabin.Seat.Row1.DriverSide.Airbag.IsDeployed",
+    "passenger": "Vehicle.Cabin.Seat.Row1.PassengerSide.Airbag.IsDeployed",
+}
+AIRBAG_LAMP: Final = "Vehicle.Private.Cabin.Airbag.IsWarningOn"
+TRIM_SHORT: Final = "Vehicle.Private.OBD.ShortTermFuelTrim1"  # percent
 TRIM_LONG: Final = "Vehicle.Private.OBD.LongTermFuelTrim1"  # percent
-DTC_COUNT: Final = "Vehicle.Diagnostics.DTCCount"
-MIL: Final = "Vehicle.Private.OBD.IsMILOn"
-CHARGING: Final = "Vehicle.Powertrain.TractionBattery.Charging.IsCharging"
+ENGINE_LOAD: Final = "Vehicle.Private.OBD.EngineLoad"  # percent
+RUN_TIME: Final = "Vehicle.Private.OBD.RunTime"  # s since the engine's start
 HVIL: Final = "Vehicle.Private.Powertrain.TractionBattery.IsHvilClosed"
+CONTACTOR_POSITIVE: Final = "Vehicle.Powertrain.TractionBattery.IsPowerConnected"
+CONTACTOR_NEGATIVE: Final = "Vehicle.Powertrain.TractionBattery.IsGroundConnected"
 
 COLD_KPA: Final = 240.0  # gauge, at the air's temperature when the drive begins
 _AMBIENT_KPA: Final = 101.3
@@ -59,33 +58,39 @@ _KELVIN: Final = 273.15
 _TYRE_C_PER_KMH: Final = 0.22
 _TYRE_TAU_S: Final = 500.0
 _INSULATED_KOHM: Final = 2000.0
-_MISFIRE_S: Final = 10.0
-_LEAN_PERCENT: Final = 20.0
+_WET_KOHM: Final = 5.0
 _LEARN_S: Final = 30.0
+_FRONT_BAG_KMH: Final = 20.0  # delta-v from which airbags fire, about: common knowledge, every car has its own
+_SIDE_BAG_KMH: Final = 14.0
+_FRONT_DEG: Final = 60.0
+_FIRING_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """signals as in Drive; dtcs: (s, code) in order; low_v on the motion grid; tyre_kpa by wheel on the slow grid."""
+    """signals as in Drive; memory: what the control units tell of faults; low_v on the motion grid.
+
+    tyre_kpa by wheel, insulation_kohm: on the slow grid.
+    """
 
     signals: Mapping[str, tuple[Times, Values]]
-    dtcs: tuple[tuple[float, str], ...]
+    memory: tuple[Memory, ...]
     low_v: Floats
     tyre_kpa: Mapping[str, Floats]
+    insulation_kohm: Floats
 
 
-def equip(scenario: Scenario, seed: int, motion: Motion, train: Powertrain, off_s: float) -> Body:
-    """All of it; low_v is without sensor noise, because the drive adds it."""
+def equip(scenario: Scenario, seed: int, motion: Motion, train: Powertrain, pack: Pack) -> Body:
+    """All of it but the pack's own; low_v is without sensor noise, because the drive adds it."""
+    off_s = ignition_off_s(scenario)
     slow_s = times(scenario.duration_s, SLOW_STEP_S)
-    slow_ns = to_ns(slow_s)
     tyre_c, tyre_kpa = _tyres(scenario, slow_s, motion)
-    short, long = _trims(scenario, slow_s, np.interp(slow_s, motion.t_s, train.engine_rpm) > 0, seed)
-    dtcs = _dtcs(scenario, slow_s, long)
-    codes = sum((np.where(slow_s >= at_s, 1.0, 0.0) for at_s, _ in dtcs), np.zeros(len(slow_s)))
-    insulation = np.full(len(slow_s), _INSULATED_KOHM)
-    for event in scenario.events:
-        if isinstance(event, InsulationLoss):
-            insulation[(slow_s >= event.at_s) & (slow_s < event.until_s)] = event.kohm
+    rpm = np.interp(slow_s, motion.t_s, train.engine_rpm)
+    short, long = _trims(scenario, slow_s, rpm > 0, seed)
+    insulation = _insulation(scenario, slow_s)
+    memory = remember(scenario, slow_s, Health(long, insulation, train.coolant_c, train.engine_rpm))
+    charger = plugged(scenario, slow_s, np.interp(slow_s, motion.t_s, pack.charging_kw))
+    closed = np.where((slow_s < min(off_s, motion.crashed_s)) | (charger[IS_CHARGING] > 0), 1.0, 0.0)
     values = {
         **{f"{TYRES[wheel]}.Pressure": kpa for wheel, kpa in tyre_kpa.items()},
         **{f"{TYRES[wheel]}.Temperature": tyre_c for wheel in TYRES},
@@ -97,20 +102,30 @@ def equip(scenario: Scenario, seed: int, motion: Motion, train: Powertrain, off_
             path: 1 - _during(slow_s, [e for e in scenario.events if isinstance(e, BeltOpen) and e.seat == seat])
             for seat, path in BELTS.items()
         },
+        **{path: _deployed(scenario, slow_s, seat) for seat, path in AIRBAGS.items()},
+        AIRBAG_LAMP: np.maximum(
+            _during(slow_s, [e for e in scenario.events if isinstance(e, AirbagFault)]),
+            np.maximum(*(_deployed(scenario, slow_s, seat) for seat in AIRBAGS)),
+        ),
         ABS: _antilock(scenario, slow_s),
         TRIM_SHORT: short,
         TRIM_LONG: long,
-        DTC_COUNT: codes,
-        MIL: np.minimum(codes, 1.0),
-        CHARGING: _during(slow_s, [e for e in scenario.events if isinstance(e, Charging)]),
+        ENGINE_LOAD: np.interp(slow_s, motion.t_s, train.throttle),
+        RUN_TIME: np.cumsum(rpm > 0) * SLOW_STEP_S,
+        **lit(memory, slow_s),
+        **charger,
+        CONTACTOR_POSITIVE: closed,
+        CONTACTOR_NEGATIVE: closed,
         HVIL: 1 - _during(slow_s, [e for e in scenario.events if isinstance(e, HvilOpen)]),
         vss.INSULATION_RESISTANCE: insulation,
     }
+    slow_ns = to_ns(slow_s)
     return Body(
         signals={path: (slow_ns, series) for path, series in values.items()},
-        dtcs=dtcs,
-        low_v=_low_voltage(scenario, motion.t_s, train, off_s),
+        memory=memory,
+        low_v=low_voltage(scenario, motion.t_s, train, off_s),
         tyre_kpa=tyre_kpa,
+        insulation_kohm=insulation,
     )
 
 
@@ -124,7 +139,7 @@ def rough_rpm(scenario: Scenario, seed: int, t_s: Floats) -> Floats:
     return rough
 
 
-def _during(t_s: Floats, spans: list[DoorOpen] | list[BeltOpen] | list[Charging] | list[HvilOpen]) -> Floats:
+def _during(t_s: Floats, spans: Sequence[Lasting]) -> Floats:
     """1 within any of the spans."""
     inside = np.zeros(len(t_s))
     for span in spans:
@@ -138,6 +153,34 @@ def _antilock(scenario: Scenario, t_s: Floats) -> Floats:
         if isinstance(event, HarshBrake) and event.antilock:
             engaged[(t_s >= event.at_s) & (t_s < event.at_s + event.duration_s)] = 1.0
     return engaged
+
+
+def _deployed(scenario: Scenario, t_s: Floats, seat: str) -> Floats:
+    """1 from when this seat's airbag has fired: both in front, the struck side's at the side, both in a rollover."""
+    fired_s = np.inf
+    for event in scenario.events:
+        if isinstance(event, Rollover):
+            fired_s = min(fired_s, event.at_s)
+        elif isinstance(event, Collision):
+            degrees = (event.pdof_deg + 180) % 360 - 180  # from the right is positive, and there sits the passenger
+            front = abs(degrees) <= _FRONT_DEG and event.delta_v_kmh >= _FRONT_BAG_KMH
+            struck = (degrees > 0) == (seat == "passenger") and _FRONT_DEG < abs(degrees) < 180 - _FRONT_DEG
+            if front or (struck and event.delta_v_kmh >= _SIDE_BAG_KMH):
+                fired_s = min(fired_s, event.at_s)
+    return np.where(t_s >= fired_s + _FIRING_S, 1.0, 0.0)
+
+
+def _insulation(scenario: Scenario, slow_s: Floats) -> Floats:
+    """KOhm between pack and body."""
+    kohm = np.full(len(slow_s), _INSULATED_KOHM)
+    for event in scenario.events:
+        inside = (slow_s >= event.at_s) & (slow_s < getattr(event, "until_s", np.inf))
+        if isinstance(event, InsulationLoss):
+            kohm[inside] = event.kohm
+        elif isinstance(event, WaterIngress):
+            wet = _INSULATED_KOHM * 0.5 ** (np.maximum(slow_s - event.at_s, 0) / event.halving_s)
+            kohm[inside] = np.minimum(kohm, np.maximum(wet, _WET_KOHM))[inside]
+    return kohm
 
 
 def _tyres(scenario: Scenario, slow_s: Floats, motion: Motion) -> tuple[Floats, dict[str, Floats]]:
@@ -168,37 +211,3 @@ def _trims(scenario: Scenario, slow_s: Floats, running: npt.NDArray[np.bool_], s
             long += event.trim_percent * learnt
             short += event.trim_percent * (1 - learnt) * ((since > 0) & (slow_s < event.until_s))
     return short, long
-
-
-def _dtcs(scenario: Scenario, slow_s: Floats, long: Floats) -> tuple[tuple[float, str], ...]:
-    """Confirmed codes; of the two drive cycles that set a MIL only the second is simulated."""
-    found = []
-    for event in scenario.events:
-        if isinstance(event, Misfire) and event.at_s + _MISFIRE_S < min(scenario.duration_s, event.until_s):
-            found.append((event.at_s + _MISFIRE_S, f"P03{event.cylinder:02d}"))
-        elif isinstance(event, LeanMixture):
-            lean = np.flatnonzero((long > _LEAN_PERCENT) & (slow_s >= event.at_s))
-            found += [(float(slow_s[lean[0]]), "P0171")] if len(lean) else []
-    return tuple(sorted(found))
-
-
-def _low_voltage(scenario: Scenario, t_s: Floats, train: Powertrain, off_s: float) -> Floats:
-    """The DC-DC converter holds 14.2 V less the load's drop; switched off, the battery rests; then the faults."""
-    load = lag(train.brake / 100 + (train.engine_rpm > 0), STEP_S, 1.0)
-    rest = 12.7 + 0.9 * np.exp(-np.clip(t_s - off_s, 0, None) / 20.0)
-    volts = np.where(t_s < off_s, 14.2 - 0.12 * load, rest)
-    for event in scenario.events:
-        since = np.maximum(t_s - event.at_s, 0)
-        if isinstance(event, SmartAlternator):
-            wanted = 13.4 - 0.9 * (train.accelerator > 15) + 1.5 * (train.brake > 3)  # percent
-            inside = (t_s >= event.at_s) & (t_s < event.until_s) & (t_s < off_s)
-            volts = np.where(inside, lag(wanted, STEP_S, 1.5), volts)
-        elif isinstance(event, AlternatorFault):
-            falling = 12.5 + (volts - 12.5) * np.exp(-since / 4) - event.volts_per_min / 60 * since
-            volts = np.where((t_s >= event.at_s) & (t_s < event.until_s), np.maximum(falling, 5.0), volts)
-        elif isinstance(event, Drain):
-            volts = np.maximum(volts - event.volts_per_min / 60 * since, np.minimum(volts, 4.0))
-        elif isinstance(event, Crank):
-            dip = (t_s >= event.at_s) & (t_s < event.at_s + 2)
-            volts = np.where(dip, volts - (volts - event.lowest_v) * np.exp(-since / 0.35), volts)
-    return volts

@@ -12,32 +12,42 @@ import numpy.typing as npt
 
 from agent.core.config import BatteryLimits
 from simulators.world.body import COLD_KPA, Body
+from simulators.world.charging import interruptions
+from simulators.world.diagnosis import news
 from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S
 from simulators.world.happenings import (
+    AirbagFault,
     AlternatorFault,
     BeltOpen,
-    BusFlood,
-    BusFuzz,
-    BusReplay,
-    BusSilence,
-    Charging,
-    ContactResistance,
-    CoolantLoss,
     Crank,
     DoorOpen,
     Drain,
     Drop,
-    GnssSpoof,
-    HvilOpen,
-    InsulationLoss,
     LooseMount,
-    MicroShort,
     Rollover,
-    Runaway,
-    SensorFault,
     Tow,
     TyreLeak,
+)
+from simulators.world.happenings_pack import (
+    Charging,
+    ContactResistance,
+    CoolantLoss,
+    HvilOpen,
+    InsulationLoss,
+    MicroShort,
+    Runaway,
+    WaterIngress,
     WeakCell,
+)
+from simulators.world.happenings_wires import (
+    BusFlood,
+    BusFuzz,
+    BusMasquerade,
+    BusReplay,
+    BusSilence,
+    EcuAsleep,
+    GnssSpoof,
+    SensorFault,
 )
 from simulators.world.motion import Motion
 from simulators.world.pack import Pack
@@ -62,7 +72,9 @@ Rows = npt.NDArray[np.bool_]
 def tell_faults(scenario: Scenario, motion: Motion, pack: Pack, body: Body, *, ignition_off_s: float) -> list[Truth]:
     """In no particular order."""
     found = [_truth(kind, at_s, details) for kind, at_s, details in _named(scenario, motion)]
-    found += [_truth("dtc", at_s, {"code": code}) for at_s, code in body.dtcs]
+    found += [_truth("dtc", at_s, {"code": code, "state": state}) for at_s, code, state in news(body.memory)]
+    found += [_truth("charging_fault", at_s, {"fault": fault}) for at_s, fault in interruptions(scenario)]
+    found += _insulation(scenario, body)
     found += _tyres(scenario, body)
     found += _low_voltage(scenario, motion, body, ignition_off_s)
     if any(isinstance(event, WeakCell | MicroShort | ContactResistance | CoolantLoss | Runaway | Charging)
@@ -91,13 +103,13 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
                 yield "sensor_fault", event.at_s, {"signal": event.signal, "fault": event.fault}
             case GnssSpoof():
                 yield "gnss_spoofed", event.at_s, {}
-            case BusFlood() | BusFuzz() | BusReplay() | BusSilence():
-                lost = isinstance(event, BusSilence) and not event.message
+            case BusFlood() | BusFuzz() | BusReplay() | BusSilence() | BusMasquerade() | EcuAsleep():
+                lost = isinstance(event, BusSilence | EcuAsleep) and not getattr(event, "message", "")
                 yield "bus_lost" if lost else "bus_attack", event.at_s, {"attack": str(event.__struct_config__.tag)}
             case HvilOpen():
                 yield "hvil_open", event.at_s, {}
-            case InsulationLoss() if event.kohm < _INSULATION_KOHM:
-                yield "insulation_low", event.at_s, {"kohm": event.kohm}
+            case AirbagFault():
+                yield "airbag_fault", event.at_s, {}
             case CoolantLoss():
                 yield "coolant_loss", event.at_s, {}
             case WeakCell() | MicroShort() | ContactResistance():
@@ -128,6 +140,20 @@ def _tyres(scenario: Scenario, body: Body) -> list[Truth]:
             fast = event.kpa_per_min >= _FAST_KPA_PER_MIN
             details: Details = {"wheel": event.wheel, "leak": "fast" if fast else "slow"}
             found.append(_truth("tyre_alarm", float(np.argmax(low)) * SLOW_STEP_S, details))
+    return found
+
+
+def _insulation(scenario: Scenario, body: Body) -> list[Truth]:
+    """Each fall of the insulation below what protects people."""
+    low = body.insulation_kohm < _INSULATION_KOHM
+    falls = np.flatnonzero(low & ~np.concatenate([[False], low[:-1]]))
+    starts = [event.at_s for event in scenario.events if isinstance(event, InsulationLoss | WaterIngress)]
+    found = []
+    for row in falls.tolist():
+        # On the grid it shows up to a step later than it happened.
+        exact = [at_s for at_s in starts if 0 <= row * SLOW_STEP_S - at_s < SLOW_STEP_S]
+        at_s = exact[0] if exact else row * SLOW_STEP_S
+        found.append(_truth("insulation_low", at_s, {"kohm": round(float(body.insulation_kohm[row]), 1)}))
     return found
 
 

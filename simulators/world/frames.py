@@ -1,11 +1,12 @@
 """The drive's signals as CAN frames of firmware_config/dbc/outrider_sim.dbc."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
 import cantools
 import numpy as np
+import numpy.typing as npt
 from cantools.database.can import Database, Message
 
 from agent.core import vss
@@ -13,14 +14,37 @@ from agent.core.errors import InputError
 from agent.core.frames import EXTENDED, FrameBatch, concatenate
 from agent.core.paths import DBC
 from simulators.world.attacks import attack
+from simulators.world.body import (
+    AIRBAG_LAMP,
+    AIRBAGS,
+    BELTS,
+    CONTACTOR_NEGATIVE,
+    CONTACTOR_POSITIVE,
+    DOORS,
+    ENGINE_LOAD,
+    HVIL,
+    TRIM_LONG,
+    TRIM_SHORT,
+    TYRES,
+)
+from simulators.world.charging import CABLE, CHARGE_POWER, CHARGER_STATE, GRID_VOLTAGE, IS_CHARGING
+from simulators.world.diagnosis import DTC_COUNT, MIL
 from simulators.world.grid import Floats, stream, to_ns
+from simulators.world.happenings import RESTART_S, Restart
+from simulators.world.happenings_wires import BusMasquerade
 from simulators.world.packing import Bytes, pack
-from simulators.world.scenario import CELL_COUNT, Collision, IgnitionOff
+from simulators.world.scenario import CELL_COUNT, Collision, ignition_off_s
+from simulators.world.simulation import BALANCING, STATE_OF_HEALTH
 from simulators.world.types import Drive
 
 _JITTER_S: Final = 0.0001
 _NO_VALUE_S: Final = 0.6  # the battery's controller has measured nothing yet
 _BRAKE_BAR_PER_PERCENT: Final = 1.3
+
+
+def _camel(words: str) -> str:
+    return "".join(word.title() for word in words.split("_"))
+
 
 _PATHS: Final[Mapping[str, str]] = {
     "SteeringAngle": vss.STEERING_ANGLE,
@@ -43,6 +67,30 @@ _PATHS: Final[Mapping[str, str]] = {
     "OutsideTemperature": vss.AIR_TEMPERATURE,
     "Odometer": vss.TRAVELED_DISTANCE,
     "LowVoltage": vss.LOW_VOLTAGE,
+    "AirbagDriver": AIRBAGS["driver"],
+    "AirbagPassenger": AIRBAGS["passenger"],
+    "AirbagLamp": AIRBAG_LAMP,
+    "BeltDriver": BELTS["driver"],
+    "BeltPassenger": BELTS["passenger"],
+    "FuelTrimShort": TRIM_SHORT,
+    "FuelTrimLong": TRIM_LONG,
+    "EngineLoad": ENGINE_LOAD,
+    "MalfunctionLamp": MIL,
+    "ConfirmedCodes": DTC_COUNT,
+    "InsulationResistance": vss.INSULATION_RESISTANCE,
+    "HvilClosed": HVIL,
+    "ContactorPositive": CONTACTOR_POSITIVE,
+    "ContactorNegative": CONTACTOR_NEGATIVE,
+    "BalancingCells": BALANCING,
+    "StateOfHealth": STATE_OF_HEALTH,
+    "ChargerState": CHARGER_STATE,
+    "CablePlugged": CABLE,
+    "Charging": IS_CHARGING,
+    "ChargePower": CHARGE_POWER,
+    "GridVoltage": GRID_VOLTAGE,
+    **{f"Door{_camel(door)}": path for door, path in DOORS.items()},
+    **{f"Pressure{_camel(wheel)}": f"{path}.Pressure" for wheel, path in TYRES.items()},
+    **{f"Temperature{_camel(wheel)}": f"{path}.Temperature" for wheel, path in TYRES.items()},
     **{f"CellVoltage{cell:02d}": vss.cell_voltage(cell) for cell in range(CELL_COUNT)},
     **{f"CellTemperature{cell:02d}": vss.cell_temperature(cell) for cell in range(CELL_COUNT)},
 }
@@ -62,9 +110,13 @@ def encode_drive(drive: Drive) -> FrameBatch:
     """Every frame of the drive in the order of time, until the bus falls asleep."""
     rng = stream(drive.seed, "frames")
     messages = load_database().messages
+    _check_masks(drive, messages)
     frames = concatenate([_encode(message, drive, rng) for message in messages])
     in_order = frames[np.argsort(frames.t_ns, kind="stable")]
-    return attack(drive, in_order, {message.name: message.frame_id for message in messages})
+    nodes: dict[str, list[int]] = {}
+    for message in messages:
+        nodes.setdefault(message.senders[0], []).append(message.frame_id)
+    return attack(drive, in_order, {message.name: message.frame_id for message in messages}, nodes)
 
 
 def _encode(message: Message, drive: Drive, rng: np.random.Generator) -> FrameBatch:
@@ -75,9 +127,8 @@ def _encode(message: Message, drive: Drive, rng: np.random.Generator) -> FrameBa
     if message.is_multiplexed():
         data = _pack_groups(message, drive, t_s)
     else:
-        data = pack(
-            message.signals, {signal.name: _value(signal.name, drive, t_s) for signal in message.signals}, count
-        )
+        values = {signal.name: _value(signal.name, drive, t_s) for signal in message.signals}
+        data = pack(message.signals, _masked(message, drive, t_s, values), count)
     if message.name == "STEERING":
         head = (message.frame_id & 0xFF) + (message.frame_id >> 8) + message.length
         data[:, 7] = (data[:, :7].sum(axis=1) + head) & 0xFF
@@ -89,6 +140,28 @@ def _encode(message: Message, drive: Drive, rng: np.random.Generator) -> FrameBa
         length=np.full(count, message.length, np.uint8),
         data=data,
     )
+
+
+def _check_masks(drive: Drive, messages: Sequence[Message]) -> None:
+    """Raise InputError where a masquerade names a message or a signal that the bus has not."""
+    for event in drive.scenario.events:
+        if isinstance(event, BusMasquerade):
+            known = [f"{m.name}.{s.name}" for m in messages if not m.is_multiplexed() for s in m.signals]
+            if f"{event.message}.{event.signal}" not in known:
+                raise InputError(
+                    f"{drive.scenario.name}: nobody can masquerade as {event.message}.{event.signal}; "
+                    f"there are: {', '.join(sorted(known))}"
+                )
+
+
+def _masked(message: Message, drive: Drive, t_s: Floats, values: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    """The values as a masquerading node says them."""
+    out = dict(values)
+    for event in drive.scenario.events:
+        if isinstance(event, BusMasquerade) and event.message == message.name:
+            inside = (t_s >= event.at_s) & (t_s < event.until_s)
+            out[event.signal] = np.where(inside, event.value, out[event.signal])
+    return out
 
 
 def _attribute(message: Message, name: str) -> float:
@@ -126,7 +199,7 @@ def _value(name: str, drive: Drive, t_s: Floats) -> Floats:
 def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
     """What the bus says beyond the world's own signals."""
     events = drive.scenario.events
-    off_s = min((event.at_s for event in events if isinstance(event, IgnitionOff)), default=np.inf)
+    off_s = ignition_off_s(drive.scenario)
     crash_s = min((event.at_s for event in events if isinstance(event, Collision)), default=np.inf)
     nothing = np.zeros(len(t_s))
     derived: dict[str, Floats] = {
@@ -134,7 +207,7 @@ def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
         "SteeringRate": 10 * (_at(vss.STEERING_ANGLE, drive, t_s + 0.05) - _at(vss.STEERING_ANGLE, drive, t_s - 0.05)),
         "BrakePressure": _at(vss.BRAKE_PEDAL, drive, t_s) * _BRAKE_BAR_PER_PERCENT,
         "BrakeLamp": np.where(_at(vss.BRAKE_PEDAL, drive, t_s) > 1, 1.0, 0.0),
-        "IgnitionOn": np.where(t_s < off_s, 1.0, 0.0),
+        "IgnitionOn": np.where((t_s < off_s) & ~_restarting(drive, t_s), 1.0, 0.0),
         "Gear": np.where(t_s < off_s, 3.0, 0.0),
         "ContactorsClosed": np.where(t_s < min(off_s, crash_s), 1.0, 0.0),
         "SpeedValid": nothing + 1,
@@ -145,6 +218,15 @@ def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
     if name not in derived:
         raise InputError(f"outrider_sim.dbc: nothing in the world gives {name}")
     return derived[name]
+
+
+def _restarting(drive: Drive, t_s: Floats) -> npt.NDArray[np.bool_]:
+    """Instants of the second in which the driver has switched off, to switch on again."""
+    off = np.zeros(len(t_s), np.bool_)
+    for event in drive.scenario.events:
+        if isinstance(event, Restart):
+            off |= (t_s >= event.at_s) & (t_s < event.at_s + RESTART_S)
+    return off
 
 
 def _at(path: str, drive: Drive, t_s: Floats) -> Floats:

@@ -11,7 +11,10 @@ CELL_STEP_S: Final = 0.1  # of cell voltages
 
 Floats = npt.NDArray[np.float64]
 
-_STREAMS: Final = ("imu", "road", "gnss", "pack", "signals", "frames", "commute", "driver", "shake", "more", "attack")
+_STREAMS: Final = (
+    *("imu", "road", "gnss", "pack", "signals", "frames", "commute", "driver", "shake", "more", "attack"),
+    "cells",
+)
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

@@ -1,39 +1,12 @@
-"""What can befall the car beyond the first five: the event types of a scenario file, by part of the car."""
+"""What can befall road, box, tyres, cabin, engine and 12 V: event types of a scenario file."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from agent.core.config import Section
+from simulators.world.happening import Degrees, Door, Happening, Lasting, Peak, Seat, Side, Wheel
 
-CELL_COUNT: Final = 24
-
-Seconds = Annotated[float, Meta(ge=0, le=86_400)]
-Degrees = Annotated[float, Meta(ge=-360, le=360)]
-Peak = Annotated[float, Meta(ge=0.5, le=300)]
-Cell = Annotated[int, Meta(ge=0, lt=CELL_COUNT)]
-Side = Literal["left", "right"]
-Wheel = Literal["front_left", "front_right", "rear_left", "rear_right"]
-Door = Literal["driver", "passenger", "rear_left", "rear_right"]
-Seat = Literal["driver", "passenger"]
-
-
-class Happening(Section, frozen=True, kw_only=True, tag_field="kind"):
-    """Base of what befalls the car at at_s."""
-
-    at_s: Seconds
-
-
-class Lasting(Happening, frozen=True, kw_only=True):
-    """Base of what lasts; without duration_s to the end of the drive."""
-
-    duration_s: Annotated[float, Meta(gt=0, le=86_400)] = 86_400.0
-
-    @property
-    def until_s(self) -> float:
-        """When it is over."""
-        return self.at_s + self.duration_s
-
+RESTART_S: Final = 1.0  # from off to on
 
 # The road
 
@@ -180,8 +153,21 @@ class BeltOpen(Lasting, frozen=True, kw_only=True, tag="belt_open"):
     seat: Seat = "driver"
 
 
+class AirbagFault(Lasting, frozen=True, kw_only=True, tag="airbag_fault"):
+    """The airbags' lamp is on: a squib or a sensor does not answer."""
+
+
+class Restart(Happening, frozen=True, kw_only=True, tag="restart"):
+    """The driver switches off and, a second later, on again: a new drive cycle begins before the buses sleep.
+
+    warm_up: the cycle that ends counts as one; without it the coolant decides. Let the car stand.
+    """
+
+    warm_up: bool | None = None
+
+
 class Misfire(Lasting, frozen=True, kw_only=True, tag="misfire"):
-    """A cylinder misses: rough running, and P0300 + cylinder once it has lasted ten seconds."""
+    """A cylinder misses: rough running, and P0300 + cylinder once the engine has run so for ten seconds."""
 
     cylinder: Annotated[int, Meta(ge=1, le=8)] = 1
     roughness_rpm: Annotated[float, Meta(ge=5, le=500)] = 90.0
@@ -193,116 +179,18 @@ class LeanMixture(Lasting, frozen=True, kw_only=True, tag="lean_mixture"):
     trim_percent: Annotated[float, Meta(ge=1, le=60)] = 28.0
 
 
-# Sensors
-
-
-class SensorFault(Lasting, frozen=True, kw_only=True, tag="sensor_fault"):
-    """A signal (VSS path) lies. amount: the offset, or the drift in units a second; a stuck one keeps its value."""
-
-    signal: str
-    fault: Literal["stuck", "offset", "drift"]
-    amount: Annotated[float, Meta(ge=-1e6, le=1e6)] = 0.0
-
-
-class GnssOutage(Lasting, frozen=True, kw_only=True, tag="gnss_outage"):
-    """No fix: a tunnel, an underground car park."""
-
-
-class GnssSpoof(Lasting, frozen=True, kw_only=True, tag="gnss_spoof"):
-    """A transmitter leads the position away, at this speed towards this bearing; accuracy claims stay good."""
-
-    speed_mps: Annotated[float, Meta(ge=0, le=1000)] = 30.0
-    jump_m: Annotated[float, Meta(ge=0, le=1e6)] = 0.0
-    bearing_deg: Annotated[float, Meta(ge=0, lt=360)] = 90.0
-
-
-# The bus
-
-
-class BusFlood(Lasting, frozen=True, kw_only=True, tag="bus_flood"):
-    """Frames of the highest priority crowd the others out; this share of them is lost."""
-
-    frames_per_s: Annotated[float, Meta(ge=1, le=20_000)] = 3000.0
-    lost_share: Annotated[float, Meta(ge=0, le=1)] = 0.7
-
-
-class BusFuzz(Lasting, frozen=True, kw_only=True, tag="bus_fuzz"):
-    """Random bytes under random identifiers."""
-
-    frames_per_s: Annotated[float, Meta(ge=1, le=20_000)] = 500.0
-
-
-class BusSilence(Lasting, frozen=True, kw_only=True, tag="bus_silence"):
-    """A message is suspended; without a name the whole bus is off."""
-
-    message: str = ""
-
-
-class BusReplay(Lasting, frozen=True, kw_only=True, tag="bus_replay"):
-    """Another node speaks in a message's place, at its times: what the message said back_s earlier."""
-
-    message: str
-    back_s: Annotated[float, Meta(gt=0, le=3600)] = 20.0
-
-
-# The traction battery
-
-
-class WeakCell(Lasting, frozen=True, kw_only=True, tag="weak_cell"):
-    """An aged cell: this many times the resistance, and this much less charge than the others."""
-
-    cell: Cell
-    resistance_factor: Annotated[float, Meta(ge=1, le=20)] = 4.0
-    charge_below_percent: Annotated[float, Meta(ge=0, le=60)] = 8.0
-
-
-class MicroShort(Lasting, frozen=True, kw_only=True, tag="micro_short"):
-    """A small internal short discharges one cell and hardly warms it."""
-
-    cell: Cell
-    ohm: Annotated[float, Meta(ge=0.005, le=100)] = 0.5
-
-
-class ContactResistance(Lasting, frozen=True, kw_only=True, tag="contact_resistance"):
-    """A busbar's screw has loosened: its milliohms show in one cell's measured voltage, under load only."""
-
-    cell: Cell
-    milliohm: Annotated[float, Meta(gt=0, le=50)] = 3.0
-
-
-class CoolantLoss(Lasting, frozen=True, kw_only=True, tag="coolant_loss"):
-    """The cooling plate runs dry: nothing takes the pack's heat away."""
-
-
-class Runaway(Happening, frozen=True, kw_only=True, tag="runaway"):
-    """Thermal runaway of one cell; each neighbour follows once it has stood next to fire for propagation_s."""
-
-    cell: Cell
-    rate_kps: Annotated[float, Meta(ge=1, le=50)] = 4.0
-    propagation_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0
-
-
-class Charging(Lasting, frozen=True, kw_only=True, tag="charging"):
-    """A parked car takes this power; with overcharge on, nobody stops it when the pack is full."""
-
-    power_kw: Annotated[float, Meta(ge=0.5, le=60)] = 6.6
-    overcharge: bool = False
-
-
-class InsulationLoss(Lasting, frozen=True, kw_only=True, tag="insulation_loss"):
-    """The pack's insulation against the body falls to this."""
-
-    kohm: Annotated[float, Meta(ge=0, le=2000)] = 20.0
-
-
-class HvilOpen(Lasting, frozen=True, kw_only=True, tag="hvil_open"):
-    """The high-voltage interlock loop is open: a service plug or a connector is not seated."""
-
-
 RoadEvent = Kerb | SpeedBump | RailCrossing | Hill | Grip
 BoxEvent = Rollover | DoorSlam | Knock | Drop | LooseMount | CarWash | Tilt | Tow | Swell
-CarEvent = TyreLeak | Crank | AlternatorFault | SmartAlternator | Drain | DoorOpen | BeltOpen | Misfire | LeanMixture
-SensorEvent = SensorFault | GnssOutage | GnssSpoof
-PackEvent = WeakCell | MicroShort | ContactResistance | CoolantLoss | Runaway | Charging | InsulationLoss | HvilOpen
-BusEvent = BusFlood | BusFuzz | BusSilence | BusReplay
-MoreEvents = RoadEvent | BoxEvent | CarEvent | SensorEvent | BusEvent | PackEvent
+CarEvent = (
+    TyreLeak
+    | Crank
+    | AlternatorFault
+    | SmartAlternator
+    | Drain
+    | DoorOpen
+    | BeltOpen
+    | AirbagFault
+    | Misfire
+    | LeanMixture
+    | Restart
+)

@@ -1,18 +1,26 @@
-"""The traction battery: 24 NMC cells in series, each with its own capacity, resistance, charge and temperature."""
+"""The traction battery: 24 cells in series, each with its own capacity, resistances, charge and temperature."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from simulators.world.cells import (
+    POLARISATION_S,
+    RESISTANCE_OHM,
+    Cells,
+    bled_percent,
+    capacity_kwh,
+    charge_percent,
+    make_cells,
+    open_circuit_v,
+    usable_ah,
+)
+from simulators.world.charging import charging_kw
 from simulators.world.grid import CELL_STEP_S, SLOW_STEP_S, STEP_S, Floats, lag, stream, times
-from simulators.world.happenings import Charging, ContactResistance, CoolantLoss, MicroShort, Runaway, WeakCell
+from simulators.world.happenings_pack import ContactResistance, CoolantLoss, MicroShort, Runaway, WeakCell
 from simulators.world.scenario import CELL_COUNT, Car, CellOverheat, Scenario
 
-CAPACITY_AH: Final = 100.0
-_OCV_SOC: Final = np.array([0.0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100])
-_OCV_V: Final = np.array([3.00, 3.28, 3.42, 3.53, 3.59, 3.63, 3.69, 3.79, 3.89, 3.99, 4.09, 4.18])
-_RESISTANCE_OHM: Final = 0.0009  # at 25 Celsius
 _HEAT_CAPACITY_JPK: Final = 1850.0
 _TO_COOLANT_WPK: Final = 1.6
 _TO_NEIGHBOUR_WPK: Final = 1.1
@@ -27,7 +35,8 @@ _COLLAPSED_V: Final = 3.3  # what a burning cell loses: its separator has molten
 class Pack:
     """current_a: + = charging, on the motion grid like voltage_v and soc_percent.
 
-    cell_v float64[CELL_COUNT, n] on the cell grid, cell_c float64[CELL_COUNT, m] on the slow grid.
+    cell_v float64[CELL_COUNT, n] and balancing (how many cells are) on the cell grid, cell_c float64[CELL_COUNT, m] on
+    the slow grid. charging_kw: into the pack, on the motion grid.
     """
 
     current_a: Floats
@@ -35,17 +44,8 @@ class Pack:
     soc_percent: Floats
     cell_v: Floats
     cell_c: Floats
-
-
-def charging_kw(scenario: Scenario, t_s: Floats) -> Floats:
-    """Power into the pack; a charger stops at a full pack unless told to overcharge."""
-    total = np.zeros(len(t_s))
-    left_kws = (100 - scenario.car.soc_percent) / 100 * CAPACITY_AH * 3.6 * CELL_COUNT * float(_OCV_V[-2])
-    for event in scenario.events:
-        if isinstance(event, Charging):
-            full_s = np.inf if event.overcharge else event.at_s + left_kws / event.power_kw
-            total += np.where((t_s >= event.at_s) & (t_s < min(event.until_s, full_s)), event.power_kw, 0.0)
-    return total
+    balancing: Floats
+    charging_kw: Floats
 
 
 def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: float) -> Pack:
@@ -55,41 +55,38 @@ def electrify(scenario: Scenario, seed: int, battery_kw: Floats, *, open_s: floa
     """
     rng = stream(seed, "pack")
     car = scenario.car
-    resistance = _RESISTANCE_OHM * (1 + 0.06 * rng.standard_normal(CELL_COUNT)) * (1 + 0.012 * (25 - car.pack_c))
-    resistance = np.maximum(resistance, 0.3 * _RESISTANCE_OHM)
-    offset = 0.5 * rng.standard_normal(CELL_COUNT)
-    capacity = CAPACITY_AH * (1 + 0.01 * rng.standard_normal(CELL_COUNT))
+    cells = make_cells(car, seed, rng)
     t_s = times(scenario.duration_s, STEP_S)
-    drawn_kw = np.where(t_s < open_s, battery_kw - charging_kw(scenario, t_s), 0.0)
-    rough_a = drawn_kw * 1000 / (CELL_COUNT * 3.75)
-    rough_soc = np.clip(car.soc_percent - 100 * np.cumsum(rough_a) * STEP_S / 3600 / CAPACITY_AH, 0, 100)
-    open_v = CELL_COUNT * np.interp(rough_soc, _OCV_SOC, _OCV_V)
-    series_ohm = float(resistance.sum())
+    into_kw = charging_kw(scenario, t_s, capacity_kwh(car))
+    drawn_kw = np.where(t_s < open_s, battery_kw - into_kw, 0.0)
+    rough_a = drawn_kw * 1000 / float(CELL_COUNT * open_circuit_v(car, np.array([car.soc_percent]))[0])
+    rough_soc = np.clip(car.soc_percent - 100 * np.cumsum(rough_a) * STEP_S / 3600 / usable_ah(car), 0, 100)
+    series_ohm = float(cells.resistance.sum())
+    lagging_v = float(cells.polarisation.sum()) * lag(rough_a, STEP_S, POLARISATION_S)
+    open_v = CELL_COUNT * open_circuit_v(car, rough_soc) - lagging_v
     drawn_a = (open_v - np.sqrt(np.maximum(open_v**2 - 4 * series_ohm * drawn_kw * 1000, 0))) / (2 * series_ohm)
-    used_ah = np.cumsum(drawn_a) * STEP_S / 3600
-    cell_c = _warm(scenario, rng, times(scenario.duration_s, SLOW_STEP_S), drawn_a, resistance)
+    cell_c = _warm(scenario, rng, times(scenario.duration_s, SLOW_STEP_S), drawn_a, cells)
     cell_s = times(scenario.duration_s, CELL_STEP_S)
-    cell_v = _cells(cell_s, drawn_a, used_ah, resistance, offset, capacity, car)
+    amperes = np.interp(cell_s, t_s, drawn_a)
+    used_ah = np.cumsum(drawn_a) * STEP_S / 3600
+    charged_s = np.interp(cell_s, t_s, np.cumsum(into_kw > 0) * STEP_S)
+    bled, balancing = bled_percent(cells, charged_s)
+    soc = car.soc_percent + cells.offset[:, None] - bled
+    soc -= 100 * np.interp(cell_s, t_s, used_ah) / cells.capacity[:, None]
+    lagging_a = np.interp(cell_s, t_s, lag(drawn_a, STEP_S, POLARISATION_S))
+    cell_v = open_circuit_v(car, soc) + _OVERCHARGED_V * np.maximum(soc - 100, 0)
+    cell_v -= amperes * cells.resistance[:, None] + lagging_a * cells.polarisation[:, None]
     cell_v -= _short_drop(scenario, cell_s, cell_c)
-    cell_v = _faulty(scenario, cell_s, cell_v, np.interp(cell_s, t_s, drawn_a), cell_c)
+    cell_v = _faulty(scenario, cell_s, cell_v, amperes, cell_c)
     return Pack(
         current_a=-drawn_a,
         voltage_v=np.interp(t_s, cell_s, cell_v.sum(axis=0)) + _sag_between(t_s, cell_s, drawn_a, series_ohm),
-        soc_percent=np.clip(car.soc_percent - 100 * used_ah / CAPACITY_AH, 0, 100),
+        soc_percent=np.clip(car.soc_percent - 100 * used_ah / usable_ah(car), 0, 100),
         cell_v=cell_v + 0.0006 * rng.standard_normal(cell_v.shape),
         cell_c=cell_c,
+        balancing=balancing,
+        charging_kw=into_kw,
     )
-
-
-def _cells(
-    cell_s: Floats, drawn_a: Floats, used_ah: Floats, resistance: Floats, offset: Floats, capacity: Floats, car: Car
-) -> Floats:
-    """Open-circuit voltage of each cell's own charge, less its sag."""
-    motion_s = np.arange(len(drawn_a)) * STEP_S
-    amperes = np.interp(cell_s, motion_s, drawn_a)
-    soc = car.soc_percent + offset[:, None] - 100 * np.interp(cell_s, motion_s, used_ah) / capacity[:, None]
-    beyond = _OVERCHARGED_V * np.maximum(soc - 100, 0)
-    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) + beyond - amperes * resistance[:, None], np.float64)
 
 
 def _sag_between(t_s: Floats, cell_s: Floats, drawn_a: Floats, series_ohm: float) -> Floats:
@@ -98,12 +95,12 @@ def _sag_between(t_s: Floats, cell_s: Floats, drawn_a: Floats, series_ohm: float
     return (slow_a - drawn_a) * series_ohm
 
 
-def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a: Floats, resistance: Floats) -> Floats:
+def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a: Floats, cells: Cells) -> Floats:
     """A chain of thermal nodes: own losses, the cooling plate, the neighbours, and a short where there is one."""
     car = scenario.car
     faults = [event for event in scenario.events if isinstance(event, CellOverheat)]
     squared = np.interp(slow_s, np.arange(len(drawn_a)) * STEP_S, lag(drawn_a**2, STEP_S, SLOW_STEP_S))
-    plate_c = car.pack_c - 1.0
+    plate_c, heat_capacity = car.pack_c - 1.0, cells.size * _HEAT_CAPACITY_JPK
     temperature = car.pack_c + 0.5 * rng.standard_normal(CELL_COUNT)
     out = np.empty((len(slow_s), CELL_COUNT))
     done = [False] * len(faults)
@@ -112,18 +109,18 @@ def _warm(scenario: Scenario, rng: np.random.Generator, slow_s: Floats, drawn_a:
     for row, (now, amperes2) in enumerate(zip(slow_s.tolist(), squared.tolist(), strict=True)):
         out[row] = temperature
         cooling = _TO_COOLANT_WPK if now < dry_s else 0.0
-        watts = amperes2 * resistance - cooling * (temperature - plate_c)
-        step = np.diff(temperature) * _TO_NEIGHBOUR_WPK
+        watts = amperes2 * cells.resistance - cells.size * cooling * (temperature - plate_c)
+        step = np.diff(temperature) * (cells.size * _TO_NEIGHBOUR_WPK)
         watts[:-1] += step
         watts[1:] -= step
         for number, fault in enumerate(faults):
             done[number] |= temperature[fault.cell] >= fault.to_c
             if now >= fault.at_s and not done[number]:
                 # The short supplies what the cell gives away too, so that the rate is the one asked for.
-                watts[fault.cell] = fault.rate_kps * _HEAT_CAPACITY_JPK
+                watts[fault.cell] = fault.rate_kps * heat_capacity
         for fire in fires:
-            fire.heat(now, temperature, watts)
-        temperature = temperature + watts * (SLOW_STEP_S / _HEAT_CAPACITY_JPK)
+            fire.heat(now, temperature, watts, heat_capacity)
+        temperature = temperature + watts * (SLOW_STEP_S / heat_capacity)
     return out.T.copy()
 
 
@@ -135,7 +132,7 @@ class _Fire:
         self._lit = {event.cell: event.at_s}
         self._burnt: set[int] = set()
 
-    def heat(self, now: float, temperature: Floats, watts: Floats) -> None:
+    def heat(self, now: float, temperature: Floats, watts: Floats, heat_capacity: float) -> None:
         """Set the burning cells' watts, and light their neighbours when their time has come."""
         for cell, lit_s in list(self._lit.items()):
             if now < lit_s or cell in self._burnt:
@@ -143,7 +140,7 @@ class _Fire:
             if temperature[cell] >= _BURNT_C:
                 self._burnt.add(cell)
                 continue
-            watts[cell] = self._event.rate_kps * _HEAT_CAPACITY_JPK
+            watts[cell] = self._event.rate_kps * heat_capacity
             if temperature[cell] >= _BURNING_C:
                 for neighbour in (cell - 1, cell + 1):
                     if 0 <= neighbour < CELL_COUNT:
@@ -152,19 +149,19 @@ class _Fire:
 
 def _faulty(scenario: Scenario, cell_s: Floats, cell_v: Floats, amperes: Floats, cell_c: Floats) -> Floats:
     """Cell voltages with the faults that show in them."""
-    out = cell_v
+    out, car = cell_v, scenario.car
     for event in scenario.events:
         since = np.maximum(cell_s - event.at_s, 0)
         if isinstance(event, WeakCell):
-            lost = (event.resistance_factor - 1) * _RESISTANCE_OHM * amperes + _emptier(
-                cell_v[event.cell], event.charge_below_percent
+            lost = (event.resistance_factor - 1) * RESISTANCE_OHM * amperes + _emptier(
+                car, cell_v[event.cell], event.charge_below_percent
             )
             out[event.cell] -= np.where((since > 0) & (cell_s < event.until_s), lost, 0.0)
         elif isinstance(event, MicroShort):
-            leaked = np.minimum(since, event.duration_s) * (3.7 / event.ohm) / 3600 / CAPACITY_AH * 100
+            leaked = np.minimum(since, event.duration_s) * (3.7 / event.ohm) / 3600 / usable_ah(car) * 100
             out[event.cell] -= (
-                _emptier(cell_v[event.cell], leaked)
-                + np.where(since > 0, 1.0, 0.0) * 3.7 / (event.ohm) * _RESISTANCE_OHM
+                _emptier(car, cell_v[event.cell], leaked)
+                + np.where(since > 0, 1.0, 0.0) * 3.7 / (event.ohm) * RESISTANCE_OHM
             )
         elif isinstance(event, ContactResistance):
             loose = (since > 0) & (cell_s < event.until_s)
@@ -177,10 +174,10 @@ def _faulty(scenario: Scenario, cell_s: Floats, cell_v: Floats, amperes: Floats,
     return out
 
 
-def _emptier(volts: Floats, percent: Floats | float) -> Floats:
+def _emptier(car: Car, volts: Floats, percent: Floats | float) -> Floats:
     """How many volts a cell at this voltage loses with this much of its charge."""
-    soc = np.interp(volts, _OCV_V, _OCV_SOC)
-    return np.asarray(np.interp(soc, _OCV_SOC, _OCV_V) - np.interp(soc - percent, _OCV_SOC, _OCV_V))
+    soc = charge_percent(car, volts)
+    return open_circuit_v(car, soc) - open_circuit_v(car, soc - percent)
 
 
 def _short_drop(scenario: Scenario, cell_s: Floats, cell_c: Floats) -> Floats:

@@ -7,7 +7,10 @@ from msgspec import Meta, field
 
 from agent.core.config import Section, load_toml
 from agent.core.errors import InputError
-from simulators.world.happenings import CELL_COUNT, Cell, Degrees, Happening, MoreEvents, Seconds
+from simulators.world.happening import CELL_COUNT, Cell, Degrees, Happening, Seconds
+from simulators.world.happenings import BoxEvent, CarEvent, RoadEvent
+from simulators.world.happenings_pack import PackEvent
+from simulators.world.happenings_wires import BusEvent, SensorEvent
 
 __all__ = [
     "CELL_COUNT",
@@ -25,8 +28,10 @@ __all__ = [
     "Imu",
     "Leg",
     "NetworkCut",
+    "PastCycle",
     "Pothole",
     "Scenario",
+    "ignition_off_s",
     "load_scenario",
     "scenario_names",
 ]
@@ -44,6 +49,9 @@ class Car(Section, frozen=True, kw_only=True):
     power_kw: Annotated[float, Meta(ge=20, le=500)] = 100.0
     soc_percent: Annotated[float, Meta(ge=5, le=100)] = 62.0
     pack_c: Annotated[float, Meta(ge=-30, le=50)] = 28.0
+    chemistry: Literal["nmc", "lfp"] = "nmc"
+    capacity_ah: Annotated[float, Meta(ge=20, le=1000)] = 100.0
+    soh_percent: Annotated[float, Meta(ge=50, le=100)] = 100.0  # capacity left; the resistance grows as it falls
     coolant_c: Annotated[float, Meta(ge=-30, le=110)] = 74.0
     air_c: Annotated[float, Meta(ge=-40, le=50)] = 24.0
     odometer_m: Annotated[float, Meta(ge=0, le=1e9)] = 48_213_400.0
@@ -126,7 +134,28 @@ class IgnitionOff(Happening, frozen=True, kw_only=True, tag="ignition_off"):
     """The driver gets out: the buses fall asleep two seconds later, the box stays awake."""
 
 
-Event = HarshBrake | Pothole | CellOverheat | Collision | IgnitionOff | MoreEvents
+Event = (
+    HarshBrake
+    | Pothole
+    | CellOverheat
+    | Collision
+    | IgnitionOff
+    | RoadEvent
+    | BoxEvent
+    | CarEvent
+    | PackEvent
+    | SensorEvent
+    | BusEvent
+)
+
+
+class PastCycle(Section, frozen=True, kw_only=True):
+    """A drive cycle before this one: which codes its monitors found, whether they had time to run, and how often."""
+
+    failed: list[Annotated[str, Meta(pattern="^[PCBU][0-3][0-9A-F]{3}$")]] = field(default_factory=list)
+    ran: bool = True
+    warm_up: bool = True
+    times: Annotated[int, Meta(ge=1, le=200)] = 1
 
 
 class NetworkCut(Section, frozen=True, kw_only=True):
@@ -177,6 +206,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     legs: list[Leg] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    past_cycles: list[PastCycle] = field(default_factory=list)
     demo: Demo = Demo()
 
     def __post_init__(self) -> None:
@@ -189,6 +219,11 @@ class Scenario(Section, frozen=True, kw_only=True):
                 raise ValueError(f"{what} must stand in the order of at_s")
             if times and times[-1] >= self.duration_s:
                 raise ValueError(f"{what}: at_s {times[-1]:g} lies beyond duration_s {self.duration_s:g}")
+
+
+def ignition_off_s(scenario: Scenario) -> float:
+    """When the driver gets out, inf where he does not."""
+    return min((event.at_s for event in scenario.events if isinstance(event, IgnitionOff)), default=float("inf"))
 
 
 def scenario_names() -> list[str]:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from agent.core.errors import InputError
-from simulators.world.happenings import GnssOutage, GnssSpoof, SensorFault
+from simulators.world.happenings_wires import GnssOutage, GnssSpoof, SensorFault
 from simulators.world.scenario import Scenario
 from simulators.world.types import GnssData, Times, Values
 

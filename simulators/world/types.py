@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from simulators.world.diagnosis import Memory
 from simulators.world.scenario import Scenario
 
 Times = npt.NDArray[np.int64]
@@ -53,7 +54,8 @@ class Drive:
     """One whole drive as arrays; a function of scenario and seed alone.
 
     signals: VSS path -> (t_ns int64[k], value float64[k] in the VSS unit), as the car's own sensors have them
-    (noise, but neither the rounding nor the timing of the bus). sleep_ns: when the buses fall silent.
+    (noise, but neither the rounding nor the timing of the bus). sleep_ns: when the buses fall silent. memory: what the
+    diagnostics port tells of faults.
     """
 
     scenario: Scenario
@@ -63,4 +65,5 @@ class Drive:
     signals: Mapping[str, tuple[Times, Values]]
     imu: ImuData
     gnss: GnssData
+    memory: tuple[Memory, ...]
     truth: tuple[Truth, ...]

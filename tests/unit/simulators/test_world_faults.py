@@ -12,29 +12,30 @@ import pytest
 from agent.core import vss
 from agent.core.errors import InputError
 from simulators.world import Drive, load_scenario, scenario_names, simulate
-from simulators.world.body import ABS, DOORS, HVIL, MIL, TRIM_LONG, TYRES
+from simulators.world.body import ABS, DOORS, HVIL, TRIM_LONG, TYRES
+from simulators.world.diagnosis import MIL
 from simulators.world.frames import encode_drive, load_database
 from simulators.world.happenings import (
     AlternatorFault,
+    Crank,
+    DoorOpen,
+    Drop,
+    Grip,
+    Hill,
+    LeanMixture,
+    Misfire,
+    Rollover,
+    TyreLeak,
+)
+from simulators.world.happenings_pack import Charging, HvilOpen, Runaway
+from simulators.world.happenings_wires import (
     BusFlood,
     BusFuzz,
     BusReplay,
     BusSilence,
-    Charging,
-    Crank,
-    DoorOpen,
-    Drop,
     GnssOutage,
     GnssSpoof,
-    Grip,
-    Hill,
-    HvilOpen,
-    LeanMixture,
-    Misfire,
-    Rollover,
-    Runaway,
     SensorFault,
-    TyreLeak,
 )
 from simulators.world.motion import GRAVITY
 from simulators.world.scenario import Car, HarshBrake, Leg, Scenario
@@ -127,14 +128,17 @@ def test_cabin_and_interlock_are_signals() -> None:
     odd = drive(DoorOpen(at_s=0, duration_s=30), HvilOpen(at_s=40))
     assert [at(odd, DOORS["driver"], t_s) for t_s in (10, 50)] == [1, 0]
     assert [at(odd, HVIL, t_s) for t_s in (10, 50)] == [1, 0]
-    assert [kind for kind, _ in told(odd)] == ["door_open", "hvil_open"]
+    assert [kind for kind, _ in told(odd)] == ["door_open", "hvil_open", "dtc"]
 
 
 def test_a_lean_engine_shows_in_its_trims_and_sets_its_code() -> None:
     sick = drive(LeanMixture(at_s=5), Misfire(at_s=20, cylinder=3), duration_s=90)
     assert at(sick, TRIM_LONG, 80) > 25
-    assert [truth.details["code"] for truth in sick.truth if truth.kind == "dtc"] == ["P0303", "P0171"]
-    assert [at(sick, MIL, t_s) for t_s in (10, 80)] == [0, 1]
+    assert [truth.details for truth in sick.truth if truth.kind == "dtc"] == [
+        {"code": "P0303", "state": "pending"},
+        {"code": "P0171", "state": "pending"},
+    ]
+    assert [at(sick, MIL, t_s) for t_s in (10, 80)] == [0, 0]
 
 
 def test_a_fire_spreads_to_the_neighbours_and_their_voltage_collapses() -> None:
@@ -188,7 +192,7 @@ def test_the_bus_is_flooded_fuzzed_and_silenced() -> None:
     assert (np.diff(fuzzed.t_ns) >= 0).all()
     off = encode_drive(drive(BusSilence(at_s=20, duration_s=10)))
     assert len(off) == len(quiet) - usual
-    with pytest.raises(InputError, match="x: the bus has no message SPED; it has BODY"):
+    with pytest.raises(InputError, match="x: the bus has no message SPED; it has AIRBAG, BODY"):
         encode_drive(drive(BusSilence(at_s=20, message="SPED")))
 
 
