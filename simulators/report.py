@@ -152,7 +152,8 @@ def _latency(rows: Sequence[Row]) -> str:
         return ""
     note = (
         "From the instant it was true to the end of the window of 100 ms in which the agent told it. On the right: "
-        "median / 99th percentile. A trip ends when the car has stood long enough."
+        "median / 99th percentile. A trip ends when the car has stood long enough. The truth of slow things, such as "
+        "temperatures, is known to half a second: the agent may be earlier, which counts as 10 ms here."
     )
     return figure(
         "Latency", ridges(shown, tick=lambda ms: seconds(ms / 1000), mark=lambda ms: f"{ms / 1000:g} s"), note

@@ -1,5 +1,6 @@
 """How well an agent does: its reports against the truth of one drive. Pure; `sweep` does the driving."""
 
+import shlex
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,10 +71,10 @@ class Run:
     @property
     def command(self) -> str:
         """The shell line that does it again."""
-        changes = "".join(f" --param {key}={value}" for key, value in self.parameters)
-        return f"python -m simulators sweep {self.source}{changes}" + (
-            "" if self.source.startswith("--") else f" --seeds {self.seed}"
-        )
+        changes = [word for key, value in self.parameters for word in ("--param", f"{key}={value}")]
+        if self.source.startswith("--commutes"):  # its number is the seed
+            return f"./run sweep {self.source}"
+        return shlex.join(["./run", "sweep", self.source, *changes, "--seeds", str(self.seed)])
 
 
 def judge(family: str, name: str, seconds: float, truths: Sequence[Truth], reports: Sequence[Report]) -> Outcome:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -158,8 +159,9 @@ def main(argv: Sequence[str]) -> int:
     if report is not None:
         from simulators.report import Title, render  # noqa: PLC0415  # most sweeps write none
 
-        words = ["python -m simulators sweep", *argv]
-        title = Title(command=" ".join(words), took_s=time.monotonic() - began_s, processes=options.jobs)
+        title = Title(
+            command=shlex.join(["./run", "sweep", *argv]), took_s=time.monotonic() - began_s, processes=options.jobs
+        )
         report.write_text(render(runs, title), encoding="utf-8")
         if not options.json:
             print(f"report: {report}")

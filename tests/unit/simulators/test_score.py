@@ -177,6 +177,6 @@ def test_a_false_warning_or_one_after_the_hazard_is_no_lead() -> None:
 def test_a_run_says_how_to_get_it_again() -> None:
     outcome = judge("crash", "x", 60, [], [])
     assert Run(outcome, "crash_light", 3, (("mass", "1200"),)).command == (
-        "python -m simulators sweep crash_light --param mass=1200 --seeds 3"
+        "./run sweep crash_light --param mass=1200 --seeds 3"
     )
-    assert Run(outcome, "--commutes 12", 12).command == "python -m simulators sweep --commutes 12"
+    assert Run(outcome, "--commutes 12", 12).command == "./run sweep --commutes 12"

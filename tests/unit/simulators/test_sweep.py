@@ -104,13 +104,11 @@ def made_runs() -> list[Run]:
 
 
 def test_the_report_is_one_file_that_shows_every_miss_and_how_to_get_it_again() -> None:
-    page = render(made_runs(), Title("python -m simulators sweep <x>", took_s=3, processes=2))
+    page = render(made_runs(), Title("./run sweep <x>", took_s=3, processes=2))
     assert not re.search(r"(src|href)=|url\(|@import", page)
     assert "pile&lt;up&gt;" in page
     assert "<x>" not in page
-    assert (
-        page.count("python -m simulators sweep pileup.toml --param mass=2400 --seeds 1") == 2
-    )  # a miss, a false alarm
+    assert page.count("./run sweep pileup.toml --param mass=2400 --seeds 1") == 2  # a miss, a false alarm
     assert "harsh_driving:braking" in page
     assert "levitation" in page
     charts = re.findall(r"<svg.*?</svg>", page)
@@ -151,4 +149,4 @@ def test_the_command_writes_the_report(tmp_path: Path, capsys: pytest.CaptureFix
     path = tmp_path / "new" / "x.html"
     assert main(["sweep", "parked_hit", "--jobs", "1", "--report", str(path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"report: {path}"
-    assert "simulators sweep parked_hit --jobs 1" in path.read_text()
+    assert "./run sweep parked_hit --jobs 1" in path.read_text()
