@@ -4,11 +4,12 @@ import re
 import tomllib
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
+from agent.core import vss
 from agent.core.errors import ConfigError
 from agent.core.events import Purpose
 
@@ -119,6 +120,40 @@ class Detect(Section, frozen=True, kw_only=True):
     anomaly: Anomalies = Anomalies()
 
 
+class TelemetrySignal(Section, frozen=True, kw_only=True):
+    """A signal to sample. step: the resolution it is told in, in its VSS unit. Where the car was is never sampled."""
+
+    path: Annotated[str, Meta(max_length=128, pattern=r"^Vehicle\.(?!CurrentLocation\.L)[A-Za-z0-9.]+$")]
+    step: Annotated[float, Meta(ge=1e-6, le=1e6)]
+
+
+_EVERYDAY: Final = (
+    TelemetrySignal(path=vss.SPEED, step=0.5),
+    TelemetrySignal(path=vss.ACCELERATION_LONGITUDINAL, step=0.1),
+    TelemetrySignal(path=vss.ACCELERATION_LATERAL, step=0.1),
+    TelemetrySignal(path=vss.YAW_RATE, step=0.5),
+    TelemetrySignal(path=vss.ENGINE_SPEED, step=20.0),
+    TelemetrySignal(path=vss.THROTTLE, step=1.0),
+    TelemetrySignal(path=vss.COOLANT_TEMPERATURE, step=1.0),
+    TelemetrySignal(path=vss.LOW_VOLTAGE, step=0.1),
+    TelemetrySignal(path=vss.STATE_OF_CHARGE, step=0.5),
+    TelemetrySignal(path=vss.PACK_VOLTAGE, step=0.5),
+    TelemetrySignal(path=vss.PACK_CURRENT, step=1.0),
+    TelemetrySignal(path=vss.PACK_TEMPERATURE_MAX, step=1.0),
+)
+
+
+class Telemetry(Section, frozen=True, kw_only=True):
+    """Signals at an even rate for the insurer, under the purpose `service`. Off by default."""
+
+    enabled: bool = False
+    period_s: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
+    batch_s: Annotated[float, Meta(ge=1, le=1800)] = 600.0
+    signals: Annotated[list[TelemetrySignal], Meta(max_length=64)] = msgspec.field(
+        default_factory=lambda: list(_EVERYDAY)
+    )
+
+
 class Voice(Section, frozen=True, kw_only=True):
     """What is said, and when it is not."""
 
@@ -194,6 +229,7 @@ class Config(Section, frozen=True, kw_only=True):
     gnss: Gnss | None = None
     listen_only: bool = False  # opens nothing that could transmit
     detect: Detect = Detect()
+    telemetry: Telemetry = Telemetry()
     voice: Voice = Voice()
     store: Store = Store()
     link: Link = Link()

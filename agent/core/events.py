@@ -238,6 +238,21 @@ class ConfigRejected(Event, frozen=True, kw_only=True, tag="config_rejected"):
     reason: str
 
 
+class Telemetry(Event, frozen=True, kw_only=True, tag="telemetry"):
+    """Signals as they were, sampled evenly. t_ns is the first sample's time; period_s lies between two.
+
+    Each of the signals (VSS paths) has count samples in columns, in whole steps of its unit; see agent.core.telemetry.
+    """
+
+    purpose: ClassVar[Purpose] = "service"
+
+    period_s: float
+    count: int
+    signals: list[str]
+    steps: list[float]
+    columns: bytes
+
+
 AnyEvent = (
     AgentStarted
     | AgentStopped
@@ -251,6 +266,7 @@ AnyEvent = (
     | BatteryAlarm
     | Anomaly
     | Feedback
+    | Telemetry
     | RecordsShed
     | RecordsDamaged
     | ConfigApplied

@@ -112,7 +112,7 @@ def encode_event(event: Event, *, position: Position, wall_offset_ns: int | None
         "sequence": position.sequence,
         "wall_ns": None if wall_offset_ns is None else int(event.t_ns) + wall_offset_ns,
         "clock_synced": wall_offset_ns is not None,
-        "event": msgspec.to_builtins(event, enc_hook=_plain_number),
+        "event": msgspec.to_builtins(event, builtin_types=(bytes,), enc_hook=_plain_number),
     }
     try:
         return encode_cbor(told)

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 import pytest
@@ -18,11 +18,13 @@ DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "wire.md").read_text(
 KINDS: tuple[type[Event], ...] = get_args(AnyEvent)
 DEVICE_PUBLIC = bytes.fromhex("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8")
 
-_PLAIN = {int: "int", float: "number", str: "tstr", bool: "bool", type(None): "null"}
+_PLAIN = {int: "int", float: "number", str: "tstr", bool: "bool", bytes: "bstr", type(None): "null"}
 
 
 def cddl_type(kind: Any) -> str:
     options = get_args(kind)
+    if get_origin(kind) is list:
+        return f"[* {cddl_type(options[0])}]"
     if not options:
         return _PLAIN[kind]
     return " / ".join(f'"{option}"' if isinstance(option, str) else cddl_type(option) for option in options)
