@@ -258,20 +258,20 @@ def overlay_config(base: Config, text: str, *, tables: frozenset[str], name: str
     return _convert_text(_merge(msgspec.to_builtins(base), overlay), Config, text=text, path=path)
 
 
-def load_toml(path: Path, kind: type[T]) -> T:
-    """Read any typed TOML file of firmware_config/. Raises ConfigError."""
+def load_toml(path: Path, kind: type[T], *, base: dict[str, Any] | None = None) -> T:
+    """Read any typed TOML file of firmware_config/; base: what holds where the file is silent. Raises ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
         raise ConfigError(f"cannot be read: {exc.strerror}", path=path) from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"is not UTF-8: byte {exc.start}", path=path) from exc
-    return parse_toml(text, kind, path=path)
+    return parse_toml(text, kind, path=path, base=base)
 
 
-def parse_toml(text: str, kind: type[T], *, path: Path) -> T:
-    """Parse TOML text into kind. Raises ConfigError."""
-    return _convert_text(_parse_text(text, path), kind, text=text, path=path)
+def parse_toml(text: str, kind: type[T], *, path: Path, base: dict[str, Any] | None = None) -> T:
+    """Parse TOML text into kind. Tables merge with the base's, lists replace them. Raises ConfigError."""
+    return _convert_text(_merge(base or {}, _parse_text(text, path)), kind, text=text, path=path)
 
 
 def _parse_text(text: str, path: Path) -> dict[str, Any]:
