@@ -114,6 +114,9 @@ _SOURCES: Final = (  # cells before the pack's extremes: of two that say the sam
     _Source(vss.PACK_TEMPERATURE_MIN, volt=False),
 )
 _NUMBERS: Final = {source.path: number for number, source in enumerate(_SOURCES)}
+_IS_VOLT: Final = tuple(source.volt for source in _SOURCES)
+_DROPPING: Final = tuple(source.volt and source.path != vss.CELL_VOLTAGE_MAX for source in _SOURCES)
+_CELLS: Final = tuple(source.cell for source in _SOURCES)
 
 
 class BatteryDetector:
@@ -155,46 +158,74 @@ class BatteryDetector:
             if number is not None:
                 series = window.new(path)
                 rows += [(t, number, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
+        rows = [row for row in rows if (0 < row[2] <= 6 if _IS_VOLT[row[1]] else -60 < row[2] <= 200)]
         rows.sort()
+        calm = (self._are_calm(rows, volt=False), self._are_calm(rows, volt=True))
         events: list[Event] = []
         for t_ns, number, value in rows:
-            if _SOURCES[number].volt:
-                if 0 < value <= 6:
-                    events += self._take_voltage(t_ns, number, value)
-            elif -60 < value <= 200:
-                events += self._take_temperature(t_ns, number, value)
+            volt = _IS_VOLT[number]
+            if calm[volt]:
+                self._latest[volt][number] = (t_ns, value)
+            elif volt:
+                events += self._hold_voltage(t_ns, number, value)
+            else:
+                events += self._hold_temperature(t_ns, number, value)
+            if _DROPPING[number]:
+                self._drops[_CELLS[number]].feed(t_ns, value)
+            elif not volt:
+                events += self._watch_runaway(t_ns, number, value)
         return events
 
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Standing alarms stay: the end of data cools nothing."""
         return []
 
-    def _take_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
-        cell = _SOURCES[number].cell
-        if _SOURCES[number].path != vss.CELL_VOLTAGE_MAX:
-            self._drops[cell].feed(t_ns, volt)
+    def _are_calm(self, rows: list[tuple[int, int, float]], *, volt: bool) -> bool:
+        """Whether no voltage (or temperature) of these can change anything but what is known: nearly always."""
+        values = [value for _, number, value in rows if _IS_VOLT[number] is volt]
+        if not values:
+            return True
+        limits = self._limits
+        over, spread = limits.over_temperature, limits.temperature_spread
+        if volt:
+            over, spread = limits.over_voltage, limits.voltage_spread
+            if limits.under_voltage.broken(min(values)) or not self._alarms[limits.under_voltage.alarm].idle:
+                return False
+        low, high = self._extremes[volt]
+        low, high = min(low, *values), max(high, *values)
+        if over.broken(max(values)) or high - low >= spread.at:
+            return False
+        if not (self._alarms[over.alarm].idle and self._alarms[spread.alarm].idle):
+            return False
+        self._extremes[volt] = (low, high)
+        return True
+
+    def _hold_voltage(self, t_ns: int, number: int, volt: float) -> list[Event]:
         events = self._hold(self._limits.over_voltage, t_ns, number, volt)
         events += self._hold(self._limits.under_voltage, t_ns, number, volt)
         return events + self._spread(self._limits.voltage_spread, t_ns, number, volt)
 
-    def _take_temperature(self, t_ns: int, number: int, celsius: float) -> list[Event]:
+    def _hold_temperature(self, t_ns: int, number: int, celsius: float) -> list[Event]:
         events = self._hold(self._limits.over_temperature, t_ns, number, celsius)
-        events += self._spread(self._limits.temperature_spread, t_ns, number, celsius)
+        return events + self._spread(self._limits.temperature_spread, t_ns, number, celsius)
+
+    def _watch_runaway(self, t_ns: int, number: int, celsius: float) -> list[Event]:
+        """Take a temperature; few rise as fast as that, and none falls that has not risen."""
         limit, alarm = self._limits.runaway, self._alarms["thermal_runaway"]
         rising = self._rises[number].feed(t_ns, celsius)
         if rising and number not in alarm.broken:
-            drop = self._drops.get(_SOURCES[number].cell)
+            drop = self._drops.get(_CELLS[number])
             dropped = drop is not None and t_ns - drop.dropped_ns <= _DROP_FRESH_NS
             if celsius >= limit.at or dropped:
                 alarm.broken.add(number)
-                events += self._raise(limit, t_ns, number, celsius)
+                return self._raise(limit, t_ns, number, celsius)
         elif number in alarm.broken:
-            events += self._release(limit, t_ns, number, celsius)
-        return events
+            return self._release(limit, t_ns, number, celsius)
+        return []
 
     def _spread(self, limit: Limit, t_ns: int, number: int, value: float) -> list[Event]:
         """Hold the largest difference between fresh values of one kind to its limit."""
-        volt = _SOURCES[number].volt
+        volt = _IS_VOLT[number]
         latest = self._latest[volt]
         latest[number] = (t_ns, value)
         low_ever, high_ever = self._extremes[volt]
@@ -206,7 +237,7 @@ class BatteryDetector:
         fresh = {n: v for n, (t, v) in latest.items() if t_ns - t <= _FRESH_NS}
         high, low = min(fresh, key=lambda n: (-fresh[n], n)), min(fresh, key=lambda n: (fresh[n], n))
         worst = low if volt else high
-        return self._hold(limit, t_ns, -1, fresh[high] - fresh[low], cell=_SOURCES[worst].cell)
+        return self._hold(limit, t_ns, -1, fresh[high] - fresh[low], cell=_CELLS[worst])
 
     def _hold(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:
         """Hold one value of one source to a limit."""
@@ -234,7 +265,7 @@ class BatteryDetector:
         if level <= alarm.level:
             return []
         alarm.level = level
-        return [_event(limit, t_ns, value, level=level, cell=_SOURCES[number].cell if number >= 0 else cell)]
+        return [_event(limit, t_ns, value, level=level, cell=_CELLS[number] if number >= 0 else cell)]
 
     def _release(self, limit: Limit, t_ns: int, number: int, value: float, *, cell: int | None = None) -> list[Event]:
         """Take a source off the alarm; the last one clears it."""
@@ -250,7 +281,7 @@ class BatteryDetector:
         if alarm.broken:
             return []
         level, alarm.level = alarm.level, 0
-        cell = _SOURCES[number].cell if number >= 0 else cell
+        cell = _CELLS[number] if number >= 0 else cell
         return [_event(limit, since_ns, value, level=level, cell=cell, cleared=True)]
 
 
