@@ -83,6 +83,7 @@ class _App:
             load_profile(self._config.profile),
             [find_dbc(name) for name in self._config.dbc],
             limits=self._config.detect,
+            telemetry=self._config.telemetry,
             sample_sources=hardware.samples,
             on_events=self._on_events,
             on_window=self._on_window,

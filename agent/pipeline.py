@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.config import Detect, load_toml
+from agent.core.config import Detect, Telemetry, load_toml
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.paths import QUALITY
@@ -19,8 +20,11 @@ from agent.decode.history import History
 from agent.decode.profile import Profile
 from agent.decode.quality import Ledger, Plausibility, QualityRules
 from agent.decode.table import build_checker, build_table, by_pgn
-from agent.detect import make_detectors
+from agent.detect import Detector, make_detectors
+from agent.detect.telemetry import TelemetrySampler
 from agent.proto.did import DidDecoder
+
+NO_TELEMETRY: Final = Telemetry()
 
 
 @dataclass(slots=True)
@@ -45,6 +49,7 @@ class Pipeline:
         dbc_paths: Sequence[Path],
         *,
         limits: Detect,
+        telemetry: Telemetry = NO_TELEMETRY,
         sample_sources: Sequence[SampleSource] = (),
         on_events: Callable[[Sequence[Event]], None],
         on_window: Callable[[SignalWindow], None],
@@ -67,7 +72,7 @@ class Pipeline:
         self._history = History(self._catalog)
         self._plausibility = Plausibility(self._catalog, load_toml(QUALITY, QualityRules), profile.quality)
         self._ledger = Ledger(self._catalog)
-        self._detectors = make_detectors(limits)
+        self._detectors: list[Detector] = [*make_detectors(limits), TelemetrySampler(telemetry)]
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._on_events = on_events
         self._on_window = on_window
