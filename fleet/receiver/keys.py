@@ -61,8 +61,9 @@ class ReceiverKeys:
         Raises InputError.
         """
         path = directory / f"{_ENCRYPTION}.pem"
-        name = key_id(open_x25519(path).public_key()).hex()
-        write_private(directory / _RETIRED / f"{name}.pem", read_private(path))
+        retired = directory / _RETIRED / f"{key_id(open_x25519(path).public_key()).hex()}.pem"
+        if not retired.exists():  # else a change broke off after this
+            write_private(retired, read_private(path))
         fresh = create_x25519(path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
         keys = cls.open(directory)
