@@ -26,6 +26,7 @@ from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.receipts import make_receipts
 from fleet.receiver.store import Store
 from fleet.reports import Report, find_report, newest_ns
+from fleet.telemetry import telemetry_lines
 
 _POLL_S: Final = 0.2
 _DAYS_MAX: Final = 36_500
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     add_receive(commands.add_parser("receive", help="run the receiver"))
     _add_export(commands.add_parser("export", help="write a device's sealed records to a file, as evidence"))
     _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
+    _add_telemetry(commands.add_parser("telemetry", help="print a device's telemetry as CSV"))
     _add_devices(commands.add_parser("devices", help="list the devices heard of, as JSON lines"))
     return parser
 
@@ -208,6 +210,19 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
         with closing(open_store(args.database)) as store:
             for event in store.events(args.device):
                 print(json.dumps(event, ensure_ascii=False))
+        return 0
+
+    parser.set_defaults(run=run)
+
+
+def _add_telemetry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("device")
+    parser.add_argument("--database", required=True)
+
+    def run(args: argparse.Namespace) -> int:
+        with closing(open_store(args.database)) as store:
+            for line in telemetry_lines(store, args.device):
+                print(line)
         return 0
 
     parser.set_defaults(run=run)
