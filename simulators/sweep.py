@@ -29,7 +29,7 @@ from simulators.hardware import PROFILE
 from simulators.imu import SimulatedImu, interleave
 from simulators.report_table import table_json, table_text, tabulate
 from simulators.score import NS, Outcome, Report, Run, judge, name_of
-from simulators.sweep_plan import Job, plan
+from simulators.sweep_plan import COMMUTE, Job, plan
 from simulators.world import Drive, simulate
 from simulators.world.frames import encode_drive
 
@@ -139,7 +139,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int, tell: Callable[[int], None]) 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code 0 done. Raises AgentError for what cannot be done as asked."""
+    """Exit code 0 done, 1 where --strict is broken. Raises AgentError for what cannot be done as asked."""
     options = _parser().parse_args(argv)
     jobs = plan(options.names, options.param, seeds=options.seeds, commutes=options.commutes, small=options.small)
     full = not (options.names or options.small or options.json or options.commutes)
@@ -165,7 +165,12 @@ def main(argv: Sequence[str]) -> int:
         report.write_text(render(runs, title), encoding="utf-8")
         if not options.json:
             print(f"report: {report}")
-    return 0
+    return 1 if options.strict and falls_short(runs) else 0
+
+
+def falls_short(runs: Sequence[Run]) -> bool:
+    """Whether a truth was missed, or an alarm told about a healthy commute."""
+    return any(run.outcome.missed or (run.outcome.family == COMMUTE and run.outcome.false) for run in runs)
 
 
 def _details(run: Run) -> str:
@@ -211,6 +216,7 @@ def _parser() -> Parser:
         "--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes; %(default)s here"
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help=f"HTML with plots; {_REPORT} for a full sweep")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 for a miss or an alarm on a healthy commute")
     parser.add_argument("--json", action="store_true", help="the table for machines")
     return parser
 

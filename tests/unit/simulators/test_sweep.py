@@ -12,7 +12,7 @@ from simulators.__main__ import main
 from simulators.report import Title, render
 from simulators.report_html import seconds
 from simulators.score import NS, Report, Run, judge
-from simulators.sweep import run_jobs, score_drive, watch
+from simulators.sweep import falls_short, run_jobs, score_drive, watch
 from simulators.sweep_plan import plan, swept, with_parameter
 from simulators.world import Truth, load_scenario, simulate
 
@@ -122,6 +122,20 @@ def test_a_report_of_nothing_has_no_plot_and_no_error() -> None:
     page = render([Run(judge("road", "x", 60, [], []), "x", 1)], Title("x", took_s=0.1, processes=1))
     assert "<svg" not in page
     assert page.count("None.") == 3
+
+
+@pytest.mark.parametrize(
+    ("family", "truths", "reports", "short"),
+    [
+        ("crash", [], [], False),
+        ("crash", [Truth("collision", NS, {})], [], True),
+        ("crash", [Truth("levitation", NS, {})], [], False),
+        ("sensors", [], [crash(1)], False),
+        ("commute", [], [crash(1)], True),
+    ],
+)
+def test_what_a_strict_sweep_minds(family: str, truths: list[Truth], reports: list[Report], *, short: bool) -> None:
+    assert falls_short([Run(judge(family, "x", 60, truths, reports), "x", 1)]) is short
 
 
 def test_parameters_that_took_one_value_are_not_swept() -> None:
