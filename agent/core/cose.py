@@ -20,6 +20,8 @@ ENCRYPT_TAG: Final = 96
 PROTECTED_SIGN1: Final = cbor2.dumps({ALG: EDDSA}, canonical=True)
 
 _DEPTH_MAX: Final = 16
+_STRINGS: Final = frozenset({2, 3})  # major types
+_NESTING: Final = frozenset({4, 5, 6})
 _TAGS: Final = frozenset({SIGN1_TAG, ENCRYPT_TAG})
 
 
@@ -45,7 +47,33 @@ def decode_cbor(data: bytes) -> Any:
 
 def item_end(data: bytes, start: int) -> int:
     """Offset behind the CBOR item at start; splits CBOR sequences (RFC 8742). Raises ProtocolError with the offset."""
-    return _skip(data, start, 0)
+    position, size = start, len(data)
+    pending: list[int] = []  # items still to come of the levels outside of this one
+    left = 1
+    while True:
+        item = position
+        # Most heads are one byte; the function for the others would cost more than the rest of this loop.
+        if item < size and (data[item] & 31) < 24 and data[item] < 0xE0:
+            major, argument, position = data[item] >> 5, data[item] & 31, item + 1
+        else:
+            major, argument, position = _head(data, item)
+        left -= 1
+        if major in _STRINGS:
+            position += argument
+            if position > size:
+                raise ProtocolError(f"CBOR is cut off: {position - size} bytes are missing")
+        elif major in _NESTING:
+            if major == 6 and argument not in _TAGS:
+                raise ProtocolError(f"CBOR tag {argument} at byte {item}")
+            pending.append(left)
+            # The first item beyond the end stops a count that lies.
+            left = 1 if major == 6 else argument * (major - 3)
+            if len(pending) > _DEPTH_MAX and left:
+                raise ProtocolError(f"CBOR nested deeper than {_DEPTH_MAX} at byte {position}")
+        while not left:
+            if not pending:
+                return position
+            left = pending.pop()
 
 
 def sign1(payload: bytes, *, external_aad: bytes, sign: Callable[[bytes], bytes]) -> bytes:
@@ -79,24 +107,6 @@ def verify1(blob: bytes, *, external_aad: bytes, public_key: Ed25519PublicKey) -
 def _sig_structure(payload: bytes, external_aad: bytes) -> bytes:
     """RFC 9052, 4.4."""
     return encode_cbor(["Signature1", PROTECTED_SIGN1, external_aad, payload])
-
-
-def _skip(data: bytes, start: int, depth: int) -> int:
-    if depth > _DEPTH_MAX:
-        raise ProtocolError(f"CBOR nested deeper than {_DEPTH_MAX} at byte {start}")
-    major, argument, position = _head(data, start)
-    if major in {2, 3}:
-        position += argument
-    elif major in {4, 5}:
-        for _ in range(argument * (major - 3)):  # the first item beyond the end stops a count that lies
-            position = _skip(data, position, depth + 1)
-    elif major == 6:
-        if argument not in _TAGS:
-            raise ProtocolError(f"CBOR tag {argument} at byte {start}")
-        position = _skip(data, position, depth + 1)
-    if position > len(data):
-        raise ProtocolError(f"CBOR is cut off: {position - len(data)} bytes are missing")
-    return position
 
 
 def _head(data: bytes, start: int) -> tuple[int, int, int]:
