@@ -57,6 +57,7 @@ async def fill(store: Path, device: str, key: str, public: str) -> dict[str, int
     return {
         "crashes": _ROUNDS + _LATE_CRASHES,
         "crashes_while_full": while_full,
+        "late_crashes": _LATE_CRASHES,
         "others": _ROUNDS * (_TELEMETRY + 2) + _LATE,
         "refused": refused,
         "sealed": recorder.sealed,

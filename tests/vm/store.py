@@ -30,8 +30,8 @@ def full_disk_loses_no_crash(_: Path) -> str:
     # The last report, at the end, may itself push out a record of which there is nobody left to tell.
     expect(true=0 <= missing - reported <= 1, otherwise=f"{missing} are missing, {reported} reported: {told}")
     return (
-        f"{counts['crashes']} of {counts['crashes']} crash records there, the last {counts['crashes_while_full']} "
-        f"written with no byte left; {missing} of {counts['sealed']} records let go, all telemetry, {reported} reported"
+        f"{counts['crashes']} of {counts['crashes']} crash records there, the last {counts['late_crashes']} "
+        f"written when others had left no byte; {missing} of {counts['sealed']} records let go, all telemetry, {reported} reported"
     )
 
 
