@@ -17,7 +17,12 @@ _NEAR_S: Final = {"collision": 0.3, "road_impact": 0.3, "harsh_driving": 1.0, "b
 _NEAR_OTHER_S: Final = 5.0
 _DEVELOPS: Final = frozenset({"cell_fault", "coolant_loss", "sensor_fault"})  # shows at any time after it began
 _SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
-_NO_VERDICT: Final = frozenset({"agent_started", "agent_stopped", "source_changed", "model_changed", "feedback"})
+_NO_VERDICT: Final = frozenset(  # about the agent itself, or plain data: says nothing that could be false
+    {
+        *("agent_started", "agent_stopped", "source_changed", "model_changed", "records_shed", "records_damaged"),
+        *("config_applied", "config_rejected", "feedback", "telemetry"),
+    }
+)
 _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
     "battery_alarm:thermal_runaway": frozenset({"battery_alarm", "cell_fault", "coolant_loss", "charging_alarm"}),
     "low_voltage_alarm:flat": frozenset({"low_voltage_alarm"}),
