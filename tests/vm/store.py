@@ -31,7 +31,8 @@ def full_disk_loses_no_crash(_: Path) -> str:
     expect(true=0 <= missing - reported <= 1, otherwise=f"{missing} are missing, {reported} reported: {told}")
     return (
         f"{counts['crashes']} of {counts['crashes']} crash records there, the last {counts['late_crashes']} "
-        f"written when others had left no byte; {missing} of {counts['sealed']} records let go, all telemetry, {reported} reported"
+        f"written when others had left no byte; {missing} of {counts['sealed']} records let go, all telemetry, "
+        f"{reported} reported"
     )
 
 
