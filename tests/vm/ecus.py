@@ -77,8 +77,8 @@ def look_at(drive: Drive, t_s: float) -> tuple[Mapping[str, float], list[str]]:
         path: float(values[np.searchsorted(times_ns, t_ns, "right") - 1])
         for path, (times_ns, values) in drive.signals.items()
     }
-    codes = [str(one.details["code"]) for one in drive.truth if one.kind == "dtc" and one.t_ns <= t_ns]
-    return values, codes
+    told = [one.details for one in drive.truth if one.kind == "dtc" and one.t_ns <= t_ns]
+    return values, [str(dtc["code"]) for dtc in told if dtc["state"] == "confirmed"]
 
 
 def serve(bus: can.BusABC, ecu: CanEcu) -> None:
