@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.core import vss
 from agent.core.config import Detect
@@ -131,9 +132,8 @@ class CollisionDetector:
 
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
         deviation = np.zeros_like(values) if self._level is None else values - self._level
-        clipped = np.abs(values).max(axis=1) >= self._limits.sensor_range_mps2 * _RANGE_SHARE
-        self._history.add(t_ns, deviation, clipped)
-        loud = np.flatnonzero(np.abs(deviation).max(axis=1) >= self._gate_mps2)
+        self._history.add(t_ns, deviation, _reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
+        loud = _reach(deviation, self._gate_mps2).nonzero()[0]
         recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
         if len(loud):
             self._loud_ns = int(t_ns[loud[-1]])
@@ -228,6 +228,14 @@ class CollisionDetector:
                 clipped=bool(trace.clipped[rows].any()),
             )
         ]
+
+
+def _reach(values: Floats, limit: float) -> npt.NDArray[np.bool_]:
+    """Which rows of float64[n, 3] have an axis at the limit or beyond, either way."""
+    size = np.abs(values)
+    if size.max() < limit:
+        return np.zeros(len(values), np.bool_)
+    return np.asarray(size.max(axis=1) >= limit, np.bool_)
 
 
 def _find_end(trace: PulseTrace, pulse: _Pulse, mounting: Mounting) -> int | None:

@@ -47,14 +47,14 @@ class PulseHistory:
 
     def __init__(self) -> None:
         self._t: list[Ints] = []
-        self._q: list[Ints] = []
+        self._deviation: list[Floats] = []
         self._clipped: list[npt.NDArray[np.bool_]] = []
         self._seen = 0
 
     def add(self, t_ns: Ints, deviation: Floats, clipped: npt.NDArray[np.bool_]) -> None:
         """Take new samples: t_ns int64[n], deviation float64[n, 3] in m/s^2, clipped bool[n]."""
         self._t.append(t_ns)
-        self._q.append(np.rint(deviation / _ACCELERATION_UNIT).astype(np.int64))
+        self._deviation.append(deviation)
         self._clipped.append(clipped)
 
     def trim(self) -> None:
@@ -64,14 +64,15 @@ class PulseHistory:
         while self._t[drop][-1] < horizon:
             drop += 1
         if drop:
-            del self._t[:drop], self._q[:drop], self._clipped[:drop]
+            del self._t[:drop], self._deviation[:drop], self._clipped[:drop]
         if len(self._t) > 64:
-            self._t, self._q = [np.concatenate(self._t)], [np.concatenate(self._q)]
+            self._t, self._deviation = [np.concatenate(self._t)], [np.concatenate(self._deviation)]
             self._clipped = [np.concatenate(self._clipped)]
 
     def trace(self) -> "PulseTrace":
         """All of it as arrays."""
-        return PulseTrace(np.concatenate(self._t), np.concatenate(self._q), np.concatenate(self._clipped))
+        counts = np.rint(np.concatenate(self._deviation) / _ACCELERATION_UNIT).astype(np.int64)
+        return PulseTrace(np.concatenate(self._t), counts, np.concatenate(self._clipped))
 
 
 class PulseTrace:

@@ -46,16 +46,26 @@ class BucketMeans:
         last = int(t_ns[-1]) // self._span_ns
         if last == self._number:
             return None
-        t_all = np.concatenate([t for t, _ in self._open])
-        v_all = np.concatenate([v for _, v in self._open])
+        t_all, v_all = self._open[0]
+        if len(self._open) > 1:
+            t_all = np.concatenate([t for t, _ in self._open])
+            v_all = np.concatenate([v for _, v in self._open])
         number = t_all // self._span_ns
-        starts = np.concatenate(([0], np.flatnonzero(number[1:] != number[:-1]) + 1))
+        starts = _first_of_each(number)
         self._number = last
         self._open = [(t_all[starts[-1] :], v_all[starts[-1] :])]
         if len(starts) == 1:
             return None
         sums = np.add.reduceat(v_all, starts, axis=0)[:-1]
         return Buckets(number[starts[:-1]], sums / (starts[1:] - starts[:-1])[:, None], t_all[starts[1:]])
+
+
+def _first_of_each(number: Times) -> npt.NDArray[np.intp]:
+    """Places at which another number begins, 0 included."""
+    begins = np.empty(len(number), np.bool_)
+    begins[0] = True
+    np.not_equal(number[1:], number[:-1], out=begins[1:])
+    return begins.nonzero()[0]
 
 
 class RestLevel:
@@ -114,9 +124,11 @@ class AxisMerge:
     def merge(self, series: list[Series]) -> tuple[Times, Values]:
         """Return t_ns int64[n] and values float64[n, axes]; n is 0 where nothing is new."""
         first = series[0]
-        together = len(first) and all(np.array_equal(s.t_ns, first.t_ns) for s in series[1:])
-        if together and np.all(first.t_ns[1:] > first.t_ns[:-1]):
-            values = np.column_stack([s.value for s in series])
+        together = len(first) and all(_same(s.t_ns, first.t_ns) for s in series[1:])
+        if together and (first.t_ns[1:] > first.t_ns[:-1]).all():
+            values = np.empty((len(first), len(series)))
+            for axis, s in enumerate(series):
+                values[:, axis] = s.value
             self._held = values[-1].copy()
             return first.t_ns, values
         fed = [s.t_ns for s in series if len(s)]
@@ -130,6 +142,10 @@ class AxisMerge:
         values = np.column_stack(columns)
         self._held = values[-1].copy()
         return t_ns, values
+
+
+def _same(one: Times, other: Times) -> bool:
+    return len(one) == len(other) and bool((one == other).all())
 
 
 class SpeedTrack:
@@ -149,7 +165,9 @@ class SpeedTrack:
         if not len(series):
             return [], []
         number = series.t_ns // self._BUCKET_NS
-        kept = np.flatnonzero(np.diff(number, prepend=self._bucket))
+        kept = _first_of_each(number)
+        if number[0] == self._bucket:
+            kept = kept[1:]
         self._bucket = int(number[-1])
         t_ns, kmh = series.t_ns[kept].tolist(), series.value[kept].tolist()
         self._t_ns += t_ns
