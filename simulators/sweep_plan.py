@@ -108,7 +108,8 @@ def _path_of(start: str) -> list[str]:
     keys = Car.__struct_fields__
     fitting = [name for name in keys if name == start] or [name for name in keys if name.startswith(start)]
     if len(fitting) != 1:
-        raise InputError(f"--param {start}: [car] has {', '.join(keys)}")
+        says = f"fits {', '.join(fitting)}" if fitting else f"is no key of [car], which has {', '.join(keys)}"
+        raise InputError(f"--param {start} {says}")
     return ["car", *fitting]
 
 
