@@ -6,6 +6,7 @@ Files are CBOR sequences (RFC 8742) of envelopes, as published. Imports nothing 
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Final
 
 from agent.cli.opening import open_all, read_receipts
 from agent.core.errors import InputError, SealError
@@ -13,6 +14,8 @@ from agent.core.keys import parse_ed25519, read_key
 from agent.core.records import GENESIS, parse_envelope
 from agent.store.chain import ChainReport, split_envelopes, verify_chain
 from drivers.keystore import open_x25519
+
+_ZIP: Final = b"PK\x03\x04"
 
 
 def verify(
@@ -73,11 +76,12 @@ def _list_files(paths: Sequence[Path]) -> list[Path]:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        return list(split_envelopes(path.read_bytes()))
+        return list(split_envelopes(data := path.read_bytes()))
     except OSError as exc:
         raise InputError(f"{path}: cannot be read: {exc.strerror}") from exc
     except InputError as exc:
-        raise InputError(f"{path}: {exc}") from exc
+        hint = "; is it evidence? then: outrider evidence verify" if data.startswith(_ZIP) else ""
+        raise InputError(f"{path}: {exc}{hint}") from exc
 
 
 def _print_start(first: bytes, report: ChainReport) -> None:

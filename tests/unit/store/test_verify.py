@@ -87,6 +87,9 @@ def test_unusable_files_are_named(tmp_path: Path, device_key: Path) -> None:
         verify([path], device_key=device_key)
     with pytest.raises(InputError, match=r"none\.cborseq: cannot be read"):
         verify([tmp_path / "none.cborseq"], device_key=device_key)
+    (tmp_path / "claim.zip").write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(InputError, match="outrider evidence verify"):
+        verify([tmp_path / "claim.zip"], device_key=device_key)
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no records in"):
         verify([tmp_path / "empty"], device_key=device_key)
