@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from html import escape
 from typing import Any, Final, Literal
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.cli.evidence_facts import Facts, Shown
@@ -79,10 +78,9 @@ def _content(event: Any, language: Language) -> Iterator[str]:
             yield f"<div><span>{escape(word(name, language))}</span><b>{escape(value)}</b>{other}</div>"
         yield "</div>"
     yield f'<h2>{escape(word("said", language))}</h2><div class="two"><table>'
-    for field in msgspec.structs.fields(event):
-        if field.name != "t_ns" and field.name not in principal:
-            value = _value(field.name, getattr(event, field.name), language)
-            yield f"<tr><th>{escape(word(field.name, language))}</th><td>{escape(value)}</td></tr>"
+    for name, value in _fields(event, language):
+        if name not in principal:
+            yield f"<tr><th>{escape(word(name, language))}</th><td>{escape(value)}</td></tr>"
     yield "</table>"
     angle = getattr(event, "pdof_deg", None)
     if angle is not None:
@@ -159,10 +157,19 @@ def _table(facts: Facts, language: Language) -> Iterator[str]:
 
 def _short(event: Any, language: Language) -> str:
     separator = "，" if language == "zh" else ", "
-    fields = [field.name for field in msgspec.structs.fields(event) if field.name != "t_ns"]
-    values = [(name, getattr(event, name)) for name in fields]
-    shown = [f"{word(n, language)} {_value(n, v, language)}" for n, v in values if v not in (None, "", False)]
+    told = {name for name in event.__struct_fields__ if getattr(event, name) not in (None, "", False)}
+    shown = [f"{word(name, language)} {value}" for name, value in _fields(event, language) if name in told]
     return separator.join(shown[:4])
+
+
+def _fields(event: Any, language: Language) -> Iterator[tuple[str, str]]:
+    """Names and texts of what an event says; a unit that has a field of its own joins its values."""
+    unit = getattr(event, "unit", "")
+    for name in event.__struct_fields__:
+        if name in {"t_ns", "unit"}:
+            continue
+        value = _value(name, getattr(event, name), language)
+        yield name, f"{value} {word(unit, language)}" if unit and name in {"value", "limit"} else value
 
 
 def _fingerprints(facts: Facts, language: Language) -> Iterator[tuple[str, str]]:
