@@ -75,6 +75,7 @@ class Connection:
         elif isinstance(packet, Connect):
             raise ProtocolError("a second CONNECT")
         else:
+            self._broker.counts["pings"] += 1
             self._writer.write(encode_pingresp())
 
     def close(self) -> None:

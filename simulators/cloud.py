@@ -141,9 +141,16 @@ class Cloud:
         """Cars may connect again."""
         self.network.restore()
 
-    async def restart_broker(self) -> None:
-        """Everybody is disconnected, the receiver too; sessions and retained messages stay."""
+    @property
+    def broker(self) -> Broker | Mosquitto:
+        """The one of broker_kind: the embedded one can be told to misbehave."""
+        return self._broker
+
+    async def restart_broker(self, *, forget: bool = False) -> None:
+        """Everybody is disconnected, the receiver too; sessions and retained messages stay, or are lost as well."""
         await self._broker.stop()
+        if forget:
+            self._broker.forget()
         await self._start_broker()
 
     async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:

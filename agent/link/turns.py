@@ -13,6 +13,7 @@ from agent.core.records import Position, Range
 _KNOWN_MAX: Final = 4096
 _LONGEST_S: Final = 3600.0
 _REFUSED_FIRST_S: Final = 1.0
+_GRACE_S: Final = 0.5
 _TRIES_FORGIVEN: Final = 3  # a new connection sends these again at once; whom nobody ever answers has to wait
 _REFUSALS_MAX: Final = 8
 _OF_THE_RECORD: Final = frozenset({0x95, 0x99})  # too large, payload format: says nothing about the next one
@@ -68,11 +69,15 @@ class Turns:
             if any(r.boot == position.boot and r.first <= position.sequence <= r.last for r in ranges):
                 del self._turns[position]
 
-    def reconnected(self) -> None:
-        """What was on its way may be lost: all but the hopeless go again at once."""
-        self._turns = {position: turn for position, turn in self._turns.items() if turn.tries > _TRIES_FORGIVEN}
+    def reconnected(self, now_s: float) -> None:
+        """What was on its way may be lost: all but the hopeless go again.
+
+        Those sent once wait a moment more: their receipts may lie at the broker, and come first.
+        """
         for turn in self._turns.values():
             turn.answer_by_s = 0.0
+            if turn.tries <= _TRIES_FORGIVEN:
+                turn.due_s = now_s + (min(_GRACE_S, self._answer_s) if turn.tries == 1 else 0.0)
 
     def next_s(self, now_s: float) -> float | None:
         """When something changes by itself: an answer is overdue, or a turn comes."""

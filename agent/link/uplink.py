@@ -164,7 +164,7 @@ class Uplink:
 
     async def _work_with(self, session: Session) -> None:
         """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
-        self._turns.reconnected()
+        self._turns.reconnected(asyncio.get_running_loop().time())
         self._patience.restore()
         self._reached, self._rested_s, self._refused_before = None, 0.0, False
         down: LinkDown | StoreError | None = None
@@ -281,13 +281,15 @@ class Uplink:
             self._on_bundle(said.payload)
 
     async def _take_receipt(self, receipt: Receipt) -> None:
-        gone = await self._outbox.forget(receipt.ranges)
+        try:
+            gone = await self._outbox.forget(receipt.ranges)
+        finally:
+            self._progress.set()  # a connection that ends meanwhile does not undo it
         self._counts["receipts"] += 1
         self._counts["received"] += gone
         if gone:  # a receipt the outbox did not take frees nothing
             self._turns.received(receipt.ranges)
         self._work.set()
-        self._progress.set()
         if gone:
             self._on_receipt(gone)
         if self._behind and not await self._outbox.pending():

@@ -52,11 +52,14 @@ def test_a_receipt_ends_it() -> None:
 
 def test_a_new_connection_sends_all_but_the_hopeless_again() -> None:
     turns = Turns(answer_s=60.0)
-    for _ in range(4):
-        turns.sent(_ONE, 0.0)
-    turns.sent(_TWO, 0.0)
-    turns.reconnected()
-    assert (turns.is_due(_ONE, 1.0), turns.is_due(_TWO, 1.0), turns.waiting(1.0)) == (False, True, 0)
+    for tries, sequence in ((4, 1), (2, 2), (1, 3)):
+        for _ in range(tries):
+            turns.sent(Position(1, sequence), 0.0)
+    turns.reconnected(10.0)
+    assert turns.waiting(10.0) == 0
+    assert [turns.is_due(Position(1, sequence), 10.0) for sequence in (1, 2, 3, 4)] == [False, True, False, True]
+    assert turns.next_s(10.0) == 10.5  # its receipt may lie at the broker
+    assert [turns.is_due(Position(1, sequence), 10.5) for sequence in (1, 2, 3, 4)] == [False, True, True, True]
 
 
 def test_memory_is_bounded_and_the_longest_known_goes_first() -> None:
