@@ -8,6 +8,7 @@ from typing import Final
 from agent.core.config import Dongle
 from agent.core.errors import SourceLost
 from agent.core.ports import Clock
+from agent.proto.cut import harms_when_cut
 from agent.proto.ecus import FUNCTIONAL, is_wide
 from agent.proto.elm327 import Elm327, Reply, Status
 from agent.proto.elm327_address import Addressing
@@ -98,6 +99,12 @@ class GuardedAdapter:
             if reply.status is not Status.STOPPED:
                 break
         return reply
+
+    def withholds(self, request: bytes) -> bool:
+        """Whether a request is not for a line like this one: should its beginning be lost, it would do harm."""
+        withheld = self.dialogue.is_lossy and harms_when_cut(request)
+        self._counts["withheld"] += withheld
+        return withheld
 
     async def ask_adapter(self, text: str) -> Sequence[str]:
         """What the adapter says to a command of its own, within the dialogue."""

@@ -16,7 +16,7 @@ from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec, Sign
 from agent.proto import obd
 from agent.proto.did import DidDecoder, DidSpec, samples_of
 from agent.proto.ecus import FUNCTIONAL
-from agent.proto.elm327 import Reply
+from agent.proto.elm327 import Reply, Status
 from agent.proto.guard import Guard
 from agent.proto.ignition import SIGNS
 from agent.proto.schedule import Poll, Request, Schedule, generic_polls
@@ -69,7 +69,7 @@ class Elm327Source:
         self._wake_loops = 0
         self._look_ns = 0
         self._counts: Counter[str] = Counter(requests=0, replies=0, timeouts=0, no_data=0, refused=0, failed=0)
-        self._counts["not_addressed"] = 0
+        self._counts.update(not_addressed=0, withheld=0)
         self._adapter = GuardedAdapter(dongle, clock, self.guard, self._counts)
         self._reader = FactReader(self._ask, self._table, self._counts)
 
@@ -118,7 +118,8 @@ class Elm327Source:
     def counters(self) -> Mapping[str, int]:
         """Requests, replies, timeouts, no_data, refused, bad and stray lines; packs as now in use; the guard's.
 
-        not_addressed: requests for one ECU that were not sent because the adapter cannot address it.
+        not_addressed: requests for one ECU that were not sent because the adapter cannot address it. withheld: those
+        that a line which loses characters could turn into something else.
         """
         return {
             **self._counts,
@@ -145,6 +146,8 @@ class Elm327Source:
         self._plan(supported)
 
     def _plan(self, supported: frozenset[int]) -> None:
+        if not self._adapter.dialogue.shows_headers:
+            supported = frozenset(filter(obd.has_sure_length, supported))
         known = {spec.pid for spec in self._table}
         asked = [poll for poll in self._polls if poll.ecu == FUNCTIONAL and poll.pid in supported & known]
         polls = asked or generic_polls(
@@ -236,6 +239,8 @@ class Elm327Source:
     async def _ask(self, request: bytes, ecu: int = FUNCTIONAL, answered_by: int | None = None) -> Reply:
         """One request and the reply to it, the ignition being looked after before."""
         await self._stay_awake()
+        if self._adapter.withholds(request):
+            return Reply(request.hex().upper(), Status.NO_DATA)
         reply = await self._adapter.exchange(request, ecu, answered_by)
         if request[0] in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
             self._keep_codes(reply, request)

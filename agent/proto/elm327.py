@@ -47,6 +47,7 @@ _ANSWERS: Final = {
     "ATIGN": re.compile(r"ON|OFF|OK"),
 }
 _ADDRESSING: Final = ("ATSH", "ATSP", "ATCP", "ATCRA")
+_DOUBTS: Final = 200
 _PROBE: Final = b"\x01\x00"
 _IN_STEP: Final = frozenset({Status.OK, Status.NO_DATA, Status.UNABLE_TO_CONNECT})
 
@@ -95,6 +96,7 @@ class Elm327:
         self._barriers_missed = 0  # in a row
         self._names_owed = 0  # barriers given up that may yet bring the adapter's name
         self._resets_in_row = 0  # without an answer since
+        self._doubts = 0  # answers to come before the line counts as sound again
         self._readdressed = False  # requests may go to one ECU instead of all
 
     @property
@@ -106,6 +108,11 @@ class Elm327:
     def shows_headers(self) -> bool:
         """Whether it can be seen who answers."""
         return self._reader.headers
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether characters may have been lost lately: something was spoilt, refused or never came to its end."""
+        return self._doubts > 0
 
     @property
     def strays(self) -> int:
@@ -161,11 +168,14 @@ class Elm327:
     def feed(self, data: bytes) -> list[Reply]:
         """Bytes from the adapter, split anyhow. Never raises; what cannot be read is counted."""
         replies: list[Reply] = []
+        bad = self.bad
         for chunk in re.split(b"(>)", data):
             if chunk == b">":
                 replies += self._end_block()
             elif chunk:
                 self._collect(chunk)
+        answered = sum(len(reply.messages) > 0 for reply in replies)
+        self._doubts = _DOUBTS if self.bad > bad else max(0, self._doubts - answered)
         return replies
 
     def give_up(self) -> list[Reply]:
@@ -176,6 +186,7 @@ class Elm327:
         command = self._pending
         if command is None:
             return []
+        self._doubts = _DOUBTS
         reply = self._judge(command, self._lines(command))
         self._end_command()
         if command.role == "barrier":
@@ -226,6 +237,8 @@ class Elm327:
                 self._miss_barrier()
             return [reply]
         self._go_on(command, reply)
+        if command.request and reply.status is Status.REFUSED:
+            self._doubts = _DOUBTS
         if command.role == "request" and self.state == "ready":
             if self._has_started_anew(lines, command):
                 self._set_up_again()

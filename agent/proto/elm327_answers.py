@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from agent.core.errors import ProtocolError
 from agent.proto import obd, uds
 from agent.proto.elm327_lines import (
     EcuMessage,
@@ -18,6 +19,7 @@ from agent.proto.obd_lengths import data_lengths
 _ANSWERS: Final = frozenset(
     {0x41, 0x42, 0x43, 0x47, 0x49, 0x4A, 0x59, 0x62}
 )  # first bytes, where no header comes before
+_LEGACY_CODES_SIZE: Final = 7  # before CAN: the service and three codes
 
 
 class AnswerReader:
@@ -76,11 +78,26 @@ class AnswerReader:
         return parse_with_headers(data_lines, filling, can_only=self._settled and self.is_can, reply=reply)
 
     def _is_whole(self, message: bytes, request: bytes) -> bool:
-        """Whether it is as long as its PID says: without headers nothing else tells that a character was lost."""
-        if self.headers or len(request) != 2 or request[0] != obd.CURRENT_DATA or message[0] == 0x7F:
+        """Whether it is as long as it must be: without headers nothing else tells that characters were lost.
+
+        What has no length that is known for sure is not believed then.
+        """
+        if self.headers or message[0] == 0x7F:
             return True
-        lengths = data_lengths(request[1])
-        return not lengths or len(message) - 2 in lengths
+        service, count = request[0], len(request) - 1
+        if service == obd.CURRENT_DATA and count > 1:
+            try:
+                found = obd.parse_pids(message, request[1:])
+            except ProtocolError:
+                return False
+            return len(message) == 1 + sum(1 + len(data) for data in found.values())
+        if service in {obd.CURRENT_DATA, obd.FREEZE_FRAME}:
+            return obd.has_sure_length(request[1]) and len(message) - 1 - count == data_lengths(request[1])[0]
+        if service in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
+            return message[1:2] == bytes([len(message) // 2 - 1]) or (
+                not self.is_can and len(message) == _LEGACY_CODES_SIZE
+            )
+        return True
 
 
 def _is_answer(message: EcuMessage, request: bytes, reply: int | None) -> bool:

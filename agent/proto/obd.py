@@ -15,6 +15,7 @@ from msgspec import Meta
 from agent.core.config import Section
 from agent.core.errors import AgentError, ProtocolError
 from agent.proto.obd_lengths import data_lengths as data_lengths  # noqa: PLC0414  # part of what this module offers
+from agent.proto.obd_lengths import has_sure_length as has_sure_length  # noqa: PLC0414  # the same
 
 DATA_BYTES_MAX: Final = 64  # of one PID; the longest published one has 41
 PIDS_PER_REQUEST: Final = 6  # on CAN

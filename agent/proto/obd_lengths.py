@@ -14,6 +14,11 @@ def data_lengths(pid: int) -> Sequence[int]:
     return _LENGTHS.get(pid, ())
 
 
+def has_sure_length(pid: int) -> bool:
+    """Whether a live-data PID has one known length: then an answer that lost characters shows it."""
+    return len(data_lengths(pid)) == 1
+
+
 def _lengths() -> dict[int, tuple[int, ...]]:
     one = [0x04, 0x05, *range(0x0A, 0x0C), *range(0x0D, 0x10), *range(0x11, 0x14), *range(0x1C, 0x1F)]
     one += [*range(0x2C, 0x31), 0x33, *range(0x45, 0x4D), *range(0x51, 0x53), *range(0x5A, 0x5D), 0x5F, 0x61, 0x62]

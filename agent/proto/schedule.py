@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from agent.core.config import Section
 from agent.proto import obd
+from agent.proto.cut import harms_when_cut
 from agent.proto.ecus import FUNCTIONAL, EcuId, is_functional, is_reply_to, is_request_id, reply_of
 from agent.proto.uds import READ_DATA
 
@@ -207,8 +208,11 @@ class Schedule:
         ecu = self._ecu(first.ecu)
         if not self._packs(first, ecu):
             return [first]
-        mates = [w for w in due if w.ecu == first.ecu and w.service == first.service and self._packs(w, ecu)]
-        return mates[: ecu.pack_max]
+        chosen = [first]
+        for wish in due[1:]:
+            if len(chosen) < ecu.pack_max and wish.ecu == first.ecu and self._packs(wish, ecu):
+                chosen = _insert(chosen, wish)
+        return chosen
 
     @staticmethod
     def _packs(wish: _Wish, ecu: _Ecu) -> bool:
@@ -271,6 +275,15 @@ class Schedule:
             ecu.suspects.clear()
             ecu.empty.clear()
             ecu.pack_max = max(1, ecu.pack_max // 2)
+
+
+def _insert(pack: list[_Wish], wish: _Wish) -> list[_Wish]:
+    """The pack with one more, as far back as it can stand without an end of the request that writes; else unchanged."""
+    for place in range(len(pack), -1, -1):
+        longer = [*pack[:place], wish, *pack[place:]]
+        if not harms_when_cut(bytes([wish.service, *(one.ident for one in longer)])):
+            return longer
+    return pack
 
 
 _FAST: Final = frozenset({0x04, 0x0C, 0x0D, 0x10, 0x11, 0x5A})  # load, engine and road speed, air, throttle, pedal

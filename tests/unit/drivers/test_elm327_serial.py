@@ -9,12 +9,13 @@ from agent.core import vss
 from agent.core.config import Dongle as DongleConfig
 from agent.core.errors import SourceLost, SourceSilenced
 from agent.core.signals import Quality, Samples
+from agent.proto.cut import harms_when_cut
 from agent.proto.schedule import Poll
 from drivers.elm327_serial import Elm327Source
 from simulators.clock import ManualClock
 from simulators.dongle import Dongle
 from simulators.ecu import Ecu, Faults
-from simulators.elm327 import Traits
+from simulators.elm327 import Elm327Chip, Traits
 
 VALUES = {
     vss.SPEED: 72.0,
@@ -310,3 +311,44 @@ async def test_a_wake_loop_silences_the_source() -> None:
 async def gather(source: Elm327Source) -> None:
     while True:
         await source.read_batch()
+
+
+class Forgetful(Elm327Chip):
+    """Loses the first characters of every request from some time on."""
+
+    lost = 0
+
+    def answer(self, line: bytes) -> bytes:
+        return super().answer(line if line.startswith(b"AT") else line[self.lost :])
+
+
+async def test_what_would_clear_codes_if_cut_is_not_asked_over_a_line_that_loses_characters() -> None:
+    values = {**VALUES, "Vehicle.Private.OBD.EngineLoad": 40.0}
+    async with plugged(Ecu(lambda: values, multi_pid=False)) as (dongle, source, clock):
+        await source.open()
+        assert b"\x09\x04" in dongle.chip.requests
+        await read_many(source, clock, 60)  # long enough to know that packs do not work here
+        assert b"\x01\x04" in dongle.chip.requests
+        source._adapter.dialogue._doubts = 1000
+        dongle.chip.requests.clear()
+        seen = await read_many(source, clock, 30)
+        assert not any(request.endswith(b"\x04") for request in dongle.chip.requests)
+        assert vss.SPEED in seen
+        counters = source.counters()
+        assert (counters["withheld"], counters["pids_dropped"]) == (3, 1)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_no_request_turns_into_another_where_its_beginning_is_lost(lost: int) -> None:
+    values = {**VALUES, "Vehicle.Private.OBD.EngineLoad": 40.0, "Vehicle.Powertrain.CombustionEngine.MAF": 3.0}
+    async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
+        await source.open()
+        chip = Forgetful([Ecu(lambda: values)], random=None)
+        chip._settings, chip._searched = dongle.chip._settings, True
+        dongle.adapter.chip = chip
+        await read_many(source, clock, 10)
+        chip.lost = lost
+        with pytest.raises(SourceLost):
+            await read_many(source, clock, 60)
+        assert b"\x04" not in chip.requests
+        assert not [request for request in chip.requests if harms_when_cut(b"\xff" + request)]
