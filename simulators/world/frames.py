@@ -37,6 +37,7 @@ from simulators.world.scenario import CELL_COUNT, Collision, ignition_off_s
 from simulators.world.simulation import BALANCING, STATE_OF_HEALTH
 from simulators.world.types import Drive
 
+_OF_THE_PACK: Final = ("BMS", "OBC")  # nodes that a car without a traction battery has not
 _JITTER_S: Final = 0.0001
 _NO_VALUE_S: Final = 0.6  # the battery's controller has measured nothing yet
 _BRAKE_BAR_PER_PERCENT: Final = 1.3
@@ -109,7 +110,8 @@ def load_database() -> Database:
 def encode_drive(drive: Drive) -> FrameBatch:
     """Every frame of the drive in the order of time, until the bus falls asleep."""
     rng = stream(drive.seed, "frames")
-    messages = load_database().messages
+    engine_only = drive.scenario.car.kind == "ice"
+    messages = [m for m in load_database().messages if not (engine_only and m.senders[0] in _OF_THE_PACK)]
     _check_masks(drive, messages)
     frames = concatenate([_encode(message, drive, rng) for message in messages])
     in_order = frames[np.argsort(frames.t_ns, kind="stable")]

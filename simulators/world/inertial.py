@@ -7,6 +7,7 @@ import numpy as np
 from simulators.world.grid import STEP_S, Floats, convolve, haversine_pulse, stream, times, to_ns
 from simulators.world.motion import GRAVITY, WHEELBASE_M, Motion, scrub
 from simulators.world.powertrain import pitch_deg, roll_deg
+from simulators.world.pulses import pulse
 from simulators.world.scenario import Collision, Imu, Pothole, Scenario
 from simulators.world.shaking import shake, tilt
 from simulators.world.types import ImuData
@@ -94,16 +95,16 @@ def _add_pothole(event: Pothole, speed: float, t_s: Floats, force: Floats, turni
 
 
 def _add_collision(event: Collision, t_s: Floats, force: Floats, turning: Floats) -> None:
-    """A haversine pulse along the principal direction of force, with the body ringing, then scrubbing tyres."""
+    """A pulse along the principal direction of force, with the body ringing, then scrubbing tyres."""
     direction = np.deg2rad(event.pdof_deg)
     duration_s = event.duration_ms / 1000
     delta_v = event.delta_v_kmh / 3.6
     change = -delta_v * np.array([np.cos(direction), np.sin(direction)])
-    pulse = haversine_pulse(t_s, event.at_s, duration_s)
+    shock = pulse(event.shape, t_s, event.at_s, duration_s)
     # Whole periods under a symmetric window: the ringing adds nothing to delta-v.
     periods = max(2, round(_RING_HZ * duration_s))
-    ring = pulse * np.sin(2 * np.pi * periods * (t_s - event.at_s) / duration_s)
-    force[:, :2] += (pulse + _RING_SHARE * ring)[:, None] * change
+    ring = shock * np.sin(2 * np.pi * periods * (t_s - event.at_s) / duration_s)
+    force[:, :2] += (shock + _RING_SHARE * ring)[:, None] * change
     force[:, 1] += scrub(t_s, event.at_s + duration_s, float(change[1]))
     force[:, 2] += 0.25 * delta_v * ring
     after = np.maximum(t_s - event.at_s - duration_s / 2, 0)

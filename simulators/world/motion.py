@@ -9,11 +9,13 @@ import numpy.typing as npt
 
 from simulators.world.grid import STEP_S, Floats, haversine_step, lag, stream, times, wander
 from simulators.world.happenings import Grip, Hill, Rollover
+from simulators.world.pulses import pulse_step
+from simulators.world.route import legs_of
 from simulators.world.scenario import Collision, HarshBrake, Leg, Scenario
 
 GRAVITY: Final = 9.80665
 WHEELBASE_M: Final = 2.7
-_DRAG_PER_KG: Final = 0.5 * 1.2 * 0.62  # times v^2 / mass: air density 1.2, drag area 0.62 m^2
+_HALF_DENSITY: Final = 0.5 * 1.2  # of the air, kg/m^3: times drag area and v^2
 _ROLLING_MPS2: Final = 0.011 * GRAVITY
 _TRACTION_MPS2: Final = 4.2  # what the front wheels can push
 _DRIVER_GAIN: Final = 0.7  # 1/s: how eagerly a difference of speed is closed
@@ -28,6 +30,7 @@ _SCRUB_MPS2: Final = 5.0  # tyres pushed sideways
 _CURVE_RAMP_S: Final = 1.2
 _METRES_PER_DEGREE: Final = 111_320.0
 _HILL_RAMP_S: Final = 3.0
+_ROAD_FRICTION: Final = {"dry": np.inf, "wet": 0.6, "snow": 0.25, "ice": 0.12}  # shares of gravity; dry: enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,9 @@ def move(scenario: Scenario, seed: int) -> Motion:
     slope = _slope(scenario, t_s)
     speed, acceleration = _drive_along(scenario, seed, t_s, slope, crashed_s)
     curvature = np.where(t_s < crashed_s, _curvature(scenario, t_s), 0.0)
+    # Tyres that hold no more run wide: the bend becomes as gentle as they need it.
+    held = _grip(scenario, t_s) / np.maximum(speed**2, 1e-6)
+    curvature = np.clip(curvature, -held, held)
     yaw = speed * curvature
     heading = np.deg2rad(scenario.car.heading_deg) - _integral(yaw)
     east, north = _integral(speed * np.sin(heading)), _integral(speed * np.cos(heading))
@@ -84,9 +90,12 @@ def move(scenario: Scenario, seed: int) -> Motion:
     )
 
 
-def resistance_mps2(speed: Floats, mass_kg: float) -> Floats:
+def resistance_mps2(speed: Floats, scenario: Scenario) -> Floats:
     """Air drag and rolling resistance per kg of car."""
-    return _DRAG_PER_KG * speed * np.abs(speed) / mass_kg + np.where(np.abs(speed) > 0.05, _ROLLING_MPS2, 0.0)
+    car, moving = scenario.car, np.abs(speed) > 0.05
+    through_air = speed + np.where(moving, scenario.weather.headwind_kmh / 3.6, 0.0)
+    drag = _HALF_DENSITY * car.drag_area_m2 * through_air * np.abs(through_air) / car.mass_kg
+    return drag + np.where(moving, _ROLLING_MPS2, 0.0)
 
 
 def scrub(t_s: Floats, start_s: float, velocity: float) -> Floats:
@@ -97,7 +106,8 @@ def scrub(t_s: Floats, start_s: float, velocity: float) -> Floats:
 
 def _drive_along(scenario: Scenario, seed: int, t_s: Floats, slope: Floats, crashed_s: float) -> tuple[Floats, Floats]:
     """Speed and acceleration: one scalar loop, because each step needs the speed of the last."""
-    target, push, brake = _plan(scenario.legs, t_s)
+    legs, wind = legs_of(scenario), scenario.weather.headwind_kmh / 3.6
+    target, push, brake = _plan(legs, t_s)
     unsteady = _UNSTEADY_MPS * lag(wander(stream(seed, "driver"), len(t_s), STEP_S, _UNSTEADY_S), STEP_S, _FOOT_S)
     target = np.where(target > 2, target + unsteady, target)
     forced = np.zeros(len(t_s))
@@ -110,8 +120,8 @@ def _drive_along(scenario: Scenario, seed: int, t_s: Floats, slope: Floats, cras
     traction = np.minimum(_TRACTION_MPS2, grip).tolist()
     forced, brake = np.minimum(forced, grip), np.minimum(brake, grip)
     power_per_kg = scenario.car.power_kw * 1000 * 0.9 / scenario.car.mass_kg
-    drag = _DRAG_PER_KG / scenario.car.mass_kg
-    rolling = bool(scenario.legs) and scenario.legs[0].at_s == 0
+    drag = _HALF_DENSITY * scenario.car.drag_area_m2 / scenario.car.mass_kg
+    rolling = bool(legs) and legs[0].at_s == 0
     v = float(target[0]) if rolling else 0.0  # a plan that begins at 0 s begins at its speed
     a = 0.0
     speeds, accelerations = [v], [a]
@@ -120,7 +130,8 @@ def _drive_along(scenario: Scenario, seed: int, t_s: Floats, slope: Floats, cras
     wishes = zip(target.tolist(), push.tolist(), brake.tolist(), forced.tolist(), strict=True)
     for row, (knock, wish) in enumerate(zip(knocks.tolist(), wishes, strict=False)):
         if row < crash_row:
-            limit = min(traction[row], power_per_kg / max(v, 2.0)) - drag * v * v - _ROLLING_MPS2 - pull[row]
+            air = drag * (v + wind) * abs(v + wind)
+            limit = min(traction[row], power_per_kg / max(v, 2.0)) - air - _ROLLING_MPS2 - pull[row]
             v, a = _driven(v, a, wish, limit)
         else:
             v, a = _sliding(v) if row >= slide_row else (v, 0.0)
@@ -152,7 +163,7 @@ def _slope(scenario: Scenario, t_s: Floats) -> Floats:
 
 def _grip(scenario: Scenario, t_s: Floats) -> Floats:
     """Acceleration the tyres can hold, m/s^2; unlimited but where the scenario says otherwise."""
-    grip = np.full(len(t_s), np.inf)
+    grip = np.full(len(t_s), _ROAD_FRICTION[scenario.weather.road] * GRAVITY)
     for event in scenario.events:
         if isinstance(event, Grip):
             grip[(t_s >= event.at_s) & (t_s < event.until_s)] = event.friction * GRAVITY
@@ -204,7 +215,7 @@ def _curvature(scenario: Scenario, t_s: Floats) -> Floats:
 
 def _longitudinal_step(crash: Collision, t_s: Floats) -> Floats:
     change = -crash.delta_v_kmh / 3.6 * np.cos(np.deg2rad(crash.pdof_deg))
-    return float(change) * haversine_step(t_s, crash.at_s, crash.duration_ms / 1000)
+    return float(change) * pulse_step(crash.shape, t_s, crash.at_s, crash.duration_ms / 1000)
 
 
 def _integral(x: npt.NDArray[np.float64]) -> Floats:

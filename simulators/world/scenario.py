@@ -1,13 +1,11 @@
 """What happens to the simulated car: the type of simulators/scenarios/*.toml."""
 
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from agent.core.config import Section, load_toml
-from agent.core.errors import InputError
-from simulators.world.happening import CELL_COUNT, Cell, Degrees, Happening, Seconds
+from agent.core.config import Section
+from simulators.world.happening import CELL_COUNT, Cell, Degrees, Happening, PulseShape, Seconds
 from simulators.world.happenings import BoxEvent, CarEvent, RoadEvent
 from simulators.world.happenings_pack import PackEvent
 from simulators.world.happenings_wires import BusEvent, SensorEvent
@@ -21,6 +19,7 @@ __all__ = [
     "ConfigPush",
     "Curve",
     "Demo",
+    "Driver",
     "Event",
     "Gnss",
     "HarshBrake",
@@ -31,19 +30,25 @@ __all__ = [
     "PastCycle",
     "Pothole",
     "Scenario",
+    "Stretch",
+    "Weather",
     "ignition_off_s",
-    "load_scenario",
-    "scenario_names",
 ]
 
-SCENARIOS: Final = Path(__file__).resolve().parents[1] / "scenarios"
 Family = Literal[
     "driving", "crash", "road", "box", "battery", "electrics", "tyres", "cabin", "engine", "sensors", "bus"
 ]
 
 
 class Car(Section, frozen=True, kw_only=True):
-    """The vehicle at the start: a plug-in hybrid of the compact class with a small 88 V pack."""
+    """The vehicle at the start: a plug-in hybrid of the compact class with a small 88 V pack, if nothing else is said.
+
+    ice: an engine alone, without the pack's messages on the bus. ev: a small electric car, whose engine never turns;
+    give it more capacity_ah.
+    """
+
+    kind: Literal["hybrid", "ice", "ev"] = "hybrid"
+    drag_area_m2: Annotated[float, Meta(ge=0.2, le=10)] = 0.62
 
     mass_kg: Annotated[float, Meta(ge=500, le=5000)] = 1650.0
     power_kw: Annotated[float, Meta(ge=20, le=500)] = 100.0
@@ -79,6 +84,29 @@ class Gnss(Section, frozen=True, kw_only=True):
 
     rate_hz: Literal[1, 2, 5, 10] = 5
     accuracy_m: Annotated[float, Meta(ge=0.1, le=100)] = 2.5
+
+
+class Weather(Section, frozen=True, kw_only=True):
+    """Of the whole drive. The road decides what the tyres hold where no `grip` says otherwise; the air is car.air_c."""
+
+    road: Literal["dry", "wet", "snow", "ice"] = "dry"
+    headwind_kmh: Annotated[float, Meta(ge=-150, le=150)] = 0.0
+
+
+class Driver(Section, frozen=True, kw_only=True):
+    """Who drives along a route: this share of each limit, and no more than these accelerations."""
+
+    keeps_share: Annotated[float, Meta(ge=0.3, le=1.6)] = 0.95
+    acceleration_mps2: Annotated[float, Meta(ge=0.2, le=4)] = 1.7
+    braking_mps2: Annotated[float, Meta(ge=0.2, le=4)] = 1.8
+
+
+class Stretch(Section, frozen=True, kw_only=True):
+    """A piece of road with one speed limit, and how long the driver stands at its end."""
+
+    length_m: Annotated[float, Meta(ge=10, le=1_000_000)]
+    limit_kmh: Annotated[float, Meta(ge=5, le=200)]
+    stop_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
 
 
 class Leg(Section, frozen=True, kw_only=True):
@@ -123,11 +151,15 @@ class CellOverheat(Happening, frozen=True, kw_only=True, tag="cell_overheat"):
 
 
 class Collision(Happening, frozen=True, kw_only=True, tag="collision"):
-    """A haversine pulse of acceleration. pdof_deg: 0 from ahead, 90 from the right. The car then comes to a stand."""
+    """A pulse of acceleration. pdof_deg: 0 from ahead, 90 from the right. The car then comes to a stand.
+
+    shape: haversine as in crash tests, triangle, half_sine, or plateau (a wall that gives way evenly).
+    """
 
     delta_v_kmh: Annotated[float, Meta(ge=0.5, le=120)]
     duration_ms: Annotated[float, Meta(ge=20, le=300)] = 100.0
     pdof_deg: Degrees = 0.0
+    shape: PulseShape = "haversine"
 
 
 class IgnitionOff(Happening, frozen=True, kw_only=True, tag="ignition_off"):
@@ -194,26 +226,38 @@ class Demo(Section, frozen=True, kw_only=True):
 
 
 class Scenario(Section, frozen=True, kw_only=True):
-    """One drive. Times are seconds from its start."""
+    """One drive. Times are seconds from its start.
+
+    base: another scenario (a shipped name, or a .toml file beside this one) that holds where this file is silent:
+    tables merge key by key, lists are replaced, but for `also`, whose events join the inherited ones.
+    """
 
     name: str
     description: str
     duration_s: Annotated[float, Meta(ge=1, le=86_400)]
+    base: str = ""
     family: Family = "driving"
     car: Car = Car()
     imu: Imu = Imu()
     gnss: Gnss = Gnss()
+    weather: Weather = Weather()
+    driver: Driver = Driver()
+    route: list[Stretch] = field(default_factory=list)
     legs: list[Leg] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    also: list[Event] = field(default_factory=list)
     past_cycles: list[PastCycle] = field(default_factory=list)
     demo: Demo = Demo()
 
     def __post_init__(self) -> None:
+        if self.route and self.legs:
+            raise ValueError("route and legs exclude each other: a route says where to drive how fast, legs when")
         for what, times in (
             ("legs", [leg.at_s for leg in self.legs]),
             ("curves", [curve.at_s for curve in self.curves]),
             ("events", [event.at_s for event in self.events]),
+            ("also", [event.at_s for event in self.also]),
         ):
             if times != sorted(times):
                 raise ValueError(f"{what} must stand in the order of at_s")
@@ -224,17 +268,3 @@ class Scenario(Section, frozen=True, kw_only=True):
 def ignition_off_s(scenario: Scenario) -> float:
     """When the driver gets out, inf where he does not."""
     return min((event.at_s for event in scenario.events if isinstance(event, IgnitionOff)), default=float("inf"))
-
-
-def scenario_names() -> list[str]:
-    """Names of the shipped scenarios, sorted."""
-    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
-
-
-def load_scenario(name_or_path: str) -> Scenario:
-    """Read a shipped scenario by name, or any .toml file by path. Raises ConfigError or InputError."""
-    if name_or_path.endswith(".toml"):
-        return load_toml(Path(name_or_path), Scenario)
-    if name_or_path not in scenario_names():
-        raise InputError(f"unknown scenario {name_or_path!r}; there are: {', '.join(scenario_names())}")
-    return load_toml(SCENARIOS / f"{name_or_path}.toml", Scenario)

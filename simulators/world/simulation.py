@@ -27,7 +27,7 @@ def simulate(scenario: Scenario, seed: int) -> Drive:
     """The same scenario and seed give the same bytes, in any process. Cost: about a thousandth of the drive's time."""
     off_s = ignition_off_s(scenario)
     motion = move(scenario, seed)
-    drive_train = power(motion, scenario.car, ignition_off_s=off_s)
+    drive_train = power(motion, scenario, ignition_off_s=off_s)
     pack = electrify(scenario, seed, drive_train.battery_kw, open_s=motion.crashed_s)
     body = equip(scenario, seed, motion, drive_train, pack)
     duration_ns = round(scenario.duration_s * 1e9)

@@ -11,6 +11,7 @@ from simulators.world.grid import SLOW_STEP_S, STEP_S, Floats
 from simulators.world.happenings import Kerb
 from simulators.world.motion import Motion
 from simulators.world.pack import Pack
+from simulators.world.pulses import PEAK
 from simulators.world.scenario import CellOverheat, Collision, Pothole, Scenario
 from simulators.world.types import Truth
 
@@ -93,7 +94,7 @@ def _impacts(scenario: Scenario, motion: Motion) -> list[Truth]:
                 "delta_v_kmh": event.delta_v_kmh,
                 "duration_ms": event.duration_ms,
                 "pdof_deg": event.pdof_deg % 360,
-                "peak_mps2": round(2 * event.delta_v_kmh / 3.6 / event.duration_ms * 1000, 1),
+                "peak_mps2": round(PEAK[event.shape] * event.delta_v_kmh / 3.6 / event.duration_ms * 1000, 1),
                 "speed_before_kmh": before,
                 "stationary": before < _STANDING_KMH,
             }
