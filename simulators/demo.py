@@ -110,9 +110,9 @@ def main(argv: Sequence[str]) -> int:
     return 0 if outcome.good else 1
 
 
-async def run_demo(options: Options, console: Console) -> Outcome:
-    """Drive the scenario with the whole agent and cloud around it."""
-    scenario = load_scenario(options.scenario)
+async def run_demo(options: Options, console: Console, *, scenario: Scenario | None = None) -> Outcome:
+    """Drive the scenario, the one given or the one named, with the whole agent and cloud around it."""
+    scenario = scenario or load_scenario(options.scenario)
     with tempfile.TemporaryDirectory(prefix="outrider-demo-") as folder:
         async with Cloud(Path(folder) / "cloud", broker=options.broker) as cloud:
             return await _Demo(scenario, options, console, cloud=cloud, folder=Path(folder)).run()
@@ -293,13 +293,4 @@ def _parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--pace", type=pace, default=1.0, help="1 is real time, 0 as fast as possible")
     parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
     parser.add_argument("--can", choices=INTERFACES, default="", help="send the frames on this bus, for others to hear")
-    args = parser.parse_args(argv)
-    return Options(
-        scenario=args.scenario,
-        seed=args.seed,
-        pace=args.pace,
-        language=args.language,
-        headless=args.headless,
-        broker=args.broker,
-        can=args.can,
-    )
+    return Options(**vars(parser.parse_args(argv)))
