@@ -15,21 +15,17 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-import numpy as np
-
 from agent.core.config import Bus
 from agent.core.errors import SourceLost
 from agent.core.frames import FrameBatch
 from agent.core.ports import Clock
-from drivers.socketcan_frames import parse_frames, stamp
-from drivers.socketcan_receive import Received, Receiver
-from drivers.socketcan_socket import explain, is_up, open_socket, read_drops
+from drivers.socketcan_frames import SENT_BY_OTHERS, SENT_HERE, FrameParser
+from drivers.socketcan_receive import Receiver
+from drivers.socketcan_socket import explain, has_hardware, is_up, open_socket, read_drops
+from drivers.socketcan_stamps import Timeline
 
 _LOG: Final = logging.getLogger(__name__)
 _DOWN_MAX_NS: Final = 1_000_000_000
-_DRIFT_NS: Final = 1_000_000  # less is drift between the clocks, and two readings of them
-_CLOCK_READINGS: Final = 3
-_CLOCK_GAP_NS: Final = 50_000
 
 
 class SocketCanSource:
@@ -51,8 +47,7 @@ class SocketCanSource:
         self._config = bus
         self._clock = clock
         self._window_s = bus.window_ms / 1000
-        self._bus = np.full(bus.batch_max, index, np.uint8)
-        self._bus.setflags(write=False)  # every batch shows a piece of it
+        self._parser = FrameParser(index, bus.batch_max)
         self._connect = connect or (lambda bus: open_socket(bus, can_ids))
         self._socket: socket.socket | None = None
         self._receiver: Receiver | None = None
@@ -61,23 +56,22 @@ class SocketCanSource:
         self._quiet = True  # the last look found none
         self._down_ns: int | None = None
         self._failure: OSError | None = None
-        self._since_ns = 0
-        self._latest_ns = 0
-        self._offset_ns = 0
+        self._timeline = Timeline(clock, bus.window_ms * 1_000_000)
         self._drops = 0
-        self._counts = Counter(frames=0, error_frames=0, malformed=0, dropped=0)
+        self._frames = self._malformed = 0
+        self._counts = Counter(dropped=0)
 
     async def open(self) -> None:
         """Bind to the interface. Raises SourceLost where there is none, it is down, or this kernel has no CAN."""
         await self.close()
-        now_ns, self._offset_ns = self._read_clocks()
-        self._since_ns = self._latest_ns = now_ns
+        self._timeline.restart()
         try:
             self._socket = self._connect(self._config)
         except OSError as exc:
             raise SourceLost(f"{self.name} cannot be opened: {explain(exc)}") from exc
         self._socket.setblocking(False)  # noqa: FBT003 - the socket module's own signature
         self._receiver = Receiver(self._socket, self._config.batch_max)
+        self._parser.own_flags = SENT_HERE | (SENT_BY_OTHERS if has_hardware(self._config.channel) else 0)
         self._behind, self._quiet, self._drops = False, True, 0
         self._down_ns = self._failure = None
 
@@ -99,7 +93,7 @@ class SocketCanSource:
                     await self._wait_for_first_frame(self._socket)
                 await self._clock.sleep(self._window_s)
             batch = self._look()
-            if len(batch):
+            if batch is not None:
                 return batch
 
     def counters(self) -> Mapping[str, int]:
@@ -109,7 +103,8 @@ class SocketCanSource:
         """
         if self._socket is not None:
             self._count_drops(read_drops(self._socket))
-        return dict(self._counts)
+        always = {"frames": self._frames, "error_frames": 0, "malformed": self._malformed}
+        return always | self._counts | self._parser.errors
 
     async def _wait_for_first_frame(self, sock: socket.socket) -> None:
         """Return when there is something to read, an error included, or the socket is closed."""
@@ -120,9 +115,7 @@ class SocketCanSource:
             await woken
         finally:
             self._stop_waiting(sock)
-        _, offset_ns = self._read_clocks()
-        if abs(offset_ns - self._offset_ns) < self._config.window_ms * 1_000_000:  # drift, not a step
-            self._offset_ns = offset_ns
+        self._timeline.follow()
 
     def _stop_waiting(self, sock: socket.socket) -> None:
         woken, self._first_frame = self._first_frame, None
@@ -131,50 +124,37 @@ class SocketCanSource:
             if not woken.done():
                 woken.set_result(None)
 
-    def _look(self) -> FrameBatch:
-        if self._receiver is None:
+    def _look(self) -> FrameBatch | None:
+        """What the queue holds now, None if no frame."""
+        receiver, timeline = self._receiver, self._timeline
+        if receiver is None:
             raise SourceLost(f"{self.name} is not open")
         before_ns = self._clock.monotonic_ns()
-        received = self._receiver.receive()
-        self._note_refusal(self._receiver.refused)
-        self._note_error(received.error)
-        self._behind, self._quiet = received.full, not len(received.frames)
-        if self._quiet:
+        received = receiver.receive()
+        if receiver.refused:
+            self._note_refusal(receiver.refused)
+        if received.error is not None:
+            self._note_error(received.error)
+        count = received.count
+        self._behind, self._quiet = received.full, not count
+        batch, good = None, 0
+        if count:
+            batch = self._parser.parse(received, timeline.stamp(received))
+            good = len(batch.t_ns)
+            self._frames += good
+            self._malformed += count - good
+        else:
             self._raise_if_lost()
-        batch = self._make_batch(received)
         if not received.full:
-            self._since_ns = before_ns
-        return batch
-
-    def _make_batch(self, received: Received) -> FrameBatch:
-        now_ns, offset_ns = self._read_clocks()
-        stepped = abs(offset_ns - self._offset_ns) > _DRIFT_NS
-        t_ns = stamp(
-            received.wall_ns,
-            now_ns=now_ns,
-            since_ns=self._since_ns,
-            latest_ns=self._latest_ns,
-            offsets_ns=(offset_ns, self._offset_ns) if stepped else (offset_ns,),
-        )
-        batch, errors = parse_frames(received, t_ns, self._bus)
-        if len(batch):
-            self._offset_ns = offset_ns
-            self._latest_ns = int(batch.t_ns[-1])
-        self._count_drops(received.drops)
-        self._counts["frames"] += len(batch)
-        self._counts["malformed"] += len(t_ns) - len(batch)
-        if errors:
-            self._counts.update(errors)
-        return batch
+            timeline.since_ns = before_ns
+        return batch if good else None
 
     def _note_refusal(self, reason: str) -> None:
-        if reason and not self._counts["recvmmsg_refused"]:
+        if not self._counts["recvmmsg_refused"]:
             self._counts["recvmmsg_refused"] = 1
             _LOG.warning("%s: recvmmsg is refused (%s): reading frame by frame, which costs more", self.name, reason)
 
-    def _note_error(self, error: OSError | None) -> None:
-        if error is None:
-            return
+    def _note_error(self, error: OSError) -> None:
         if error.errno == errno.ENETDOWN:
             self._counts["interface_down"] += 1
             self._down_ns = self._clock.monotonic_ns()
@@ -202,17 +182,3 @@ class SocketCanSource:
         if 0 < new < 1 << 31:
             self._counts["dropped"] += new
             self._drops = (self._drops + new) % (1 << 32)
-
-    def _read_clocks(self) -> tuple[int, int]:
-        """(Monotonic time, monotonic minus wall time). Read again if this process was held up between the two."""
-        best_ns, offset_ns, after_ns = 1 << 62, 0, 0
-        for _ in range(_CLOCK_READINGS):
-            before_ns = self._clock.monotonic_ns()
-            wall_ns = self._clock.wall_ns()
-            after_ns = self._clock.monotonic_ns()
-            gap_ns = after_ns - before_ns
-            if gap_ns < best_ns:
-                best_ns, offset_ns = gap_ns, before_ns + gap_ns // 2 - wall_ns
-            if gap_ns <= _CLOCK_GAP_NS:
-                break
-        return after_ns, offset_ns

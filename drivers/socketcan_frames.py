@@ -1,10 +1,12 @@
-"""Kernel frames -> columns, and kernel stamps -> monotonic time. Pure.
+"""Kernel frames -> columns.
 
 Layouts and constants are those of linux/can.h and linux/can/error.h.
 """
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -31,18 +33,18 @@ _FLAGS: Final = np.array(
     [0, ERROR_FRAME, REMOTE, ERROR_FRAME, EXTENDED, ERROR_FRAME, EXTENDED | REMOTE, ERROR_FRAME], "u1"
 )
 _ID_MASK: Final = np.where(_FLAGS & (EXTENDED | ERROR_FRAME), EXTENDED_MASK, STANDARD_MASK).astype(np.uint32)
-_LENGTH_MAX: Final = np.where(_FLAGS & REMOTE, 0, 8).astype(np.uint8)
+_CARRIED: Final = np.where(_FLAGS & REMOTE, 0, 0xFF).astype(np.uint8)  # a remote frame has a length, but no bytes
 _KIND_SHIFT: Final = np.uint32(29)
 _CLASSIC_SIZE: Final = np.uint8(8)
 _WORD_MASK: Final = np.frombuffer(b"".join((b"\xff" * n).ljust(8, b"\0") for n in range(9)), np.uint64)
 _FD_FLAGS: Final = np.array([FD, FD | BIT_RATE_SWITCH, FD | ERROR_STATE, FD | BIT_RATE_SWITCH | ERROR_STATE], "u1")
-_OWN_FLAGS: Final = socket.MSG_DONTROUTE | socket.MSG_CONFIRM  # another socket of this box; this very socket
-_SLACK_NS: Final = 2_000_000  # two clocks cannot be read at once
+_SHEET_ROWS: Final = 1024
+SENT_HERE: Final = socket.MSG_CONFIRM  # by this very socket
+SENT_BY_OTHERS: Final = socket.MSG_DONTROUTE  # by another socket of this box
 
-# Few and the same NumPy functions, and no arithmetic with NumPy's scalars: between two looks the caches go to others,
-# and then it is the first call of each that costs.
-_or: Final = np.bitwise_or.reduce
-_and: Final = np.bitwise_and.reduce
+# Few and the same NumPy functions: between two looks the caches go to others, and then it is the first call of each
+# that costs. So the greatest identifier is the last of the running maxima, a function that the time stamps need anyway.
+_running_max: Final = np.maximum.accumulate
 
 _ERROR_CLASSES: Final = {
     "error_tx_timeout": 0x001,
@@ -59,64 +61,74 @@ _CONTROLLER: Final = 0x004
 _OVERFLOW: Final = 0x01  # in data[1] of a controller error: the chip had no room for a received frame
 
 
-def parse_frames(
-    received: Received, t_ns: npt.NDArray[np.int64], bus: npt.NDArray[np.uint8]
-) -> tuple[FrameBatch, Mapping[str, int]]:
-    """Columns of the frames (struct can_frame, struct canfd_frame), each with its t_ns; other sizes are left out.
+class FrameParser:
+    """Columns of datagrams (struct can_frame, struct canfd_frame). index is the bus number that its frames bear.
 
-    bus uint8[>= n] gives the column of that name. An error frame's can_id is its error class; how many there are of
-    each class comes second.
+    own_flags: the MSG_ flags of a frame that this box has sent. errors: error frames by class, and all of them.
     """
-    is_fd = None
-    if _or(received.size) != FRAME_BYTES or _and(received.size) != FRAME_BYTES:
-        is_fd = received.size == FD_FRAME_BYTES
-        good = (is_fd & (received.flags & socket.MSG_TRUNC == 0)) | (received.size == FRAME_BYTES)
-        received, t_ns, is_fd = _choose(received, good), t_ns[good], is_fd[good]
-    can_id, has_errors = received.id.copy(), False
-    count = len(can_id)
-    if _or(can_id) <= STANDARD_MASK:
-        flags = np.zeros(count, np.uint8)
-        length = np.minimum(received.length, _CLASSIC_SIZE)
-    else:
-        kind = can_id >> _KIND_SHIFT
-        flags = _FLAGS.take(kind)
-        has_errors = bool(int(_or(flags)) & ERROR_FRAME)
-        length = np.minimum(received.length, _LENGTH_MAX.take(kind))
-        can_id &= _ID_MASK.take(kind)
-    words = np.zeros((count, DATA_SIZE // 8), np.uint64)
-    np.bitwise_and(received.word, _WORD_MASK.take(length), out=words[:, 0])
-    data = words.view(np.uint8)
-    if is_fd is not None:
-        _parse_fd(received.frames, np.flatnonzero(is_fd), flags, length, data)
-    if int(_or(received.flags)) & _OWN_FLAGS:
-        flags[received.flags & _OWN_FLAGS != 0] |= OWN
-    batch = FrameBatch(t_ns, bus[:count], can_id, flags, length, data)
-    return batch, count_errors(batch) if has_errors else {}
 
+    def __init__(self, index: int, count_max: int, *, own_flags: int = SENT_HERE | SENT_BY_OTHERS) -> None:
+        self.own_flags = own_flags
+        self.errors: Counter[str] = Counter()
+        self._bus = np.full(count_max, index, np.uint8)
+        self._no_flags = np.zeros(count_max, np.uint8)
+        for shared in (self._bus, self._no_flags):  # every batch shows a piece of them
+            shared.setflags(write=False)
+        self._cut = 0
+        self._take_sheet(_SHEET_ROWS)
 
-def stamp(
-    wall_ns: npt.NDArray[np.int64], *, now_ns: int, since_ns: int, latest_ns: int, offsets_ns: Sequence[int]
-) -> npt.NDArray[np.int64]:
-    """Kernel stamps int64[n] (wall clock, ns since 1970) -> monotonic times in latest_ns..now_ns, not decreasing.
+    def parse(self, received: Received, t_ns: npt.NDArray[np.int64]) -> FrameBatch:
+        """Batch of those that are frames, each with its t_ns, int64[count]; datagrams of other sizes are left out.
 
-    since_ns: when the queue was last seen empty; latest_ns: time of the frame before. offsets_ns: monotonic minus wall
-    time, now and, if the wall clock was set in between, at the last reading. Of the times these allow the latest that
-    lies within since_ns..now_ns is taken, or else now_ns: so a step moves a frame at most to the moment of its reading.
-    """
-    if not len(wall_ns):
-        return np.empty(0, np.int64)
-    earliest_ns, last_ns = since_ns - _SLACK_NS, now_ns + _SLACK_NS
-    t_ns = wall_ns + offsets_ns[0]
-    in_order = np.maximum.accumulate(t_ns)
-    if len(offsets_ns) > 1 or t_ns.item(0) < earliest_ns or in_order.item(-1) > last_ns:
-        t_ns.fill(now_ns)
-        for offset_ns in sorted(offsets_ns):
-            guess_ns = wall_ns + offset_ns
-            np.copyto(t_ns, guess_ns, where=(guess_ns >= earliest_ns) & (guess_ns <= last_ns))
-        in_order = np.maximum.accumulate(t_ns)
-    if in_order.item(0) < latest_ns or in_order.item(-1) > now_ns:
-        np.clip(in_order, latest_ns, max(now_ns, latest_ns), out=in_order)
-    return in_order
+        An error frame's can_id is its error class.
+        """
+        if not received.plain:
+            return self._parse_mixed(received, t_ns)
+        count = received.count
+        can_id, length = received.id[:count].copy(), received.length[:count].copy()
+        carried, flags, has_errors = length, self._no_flags[:count], False
+        if count and _running_max(can_id).item(-1) > STANDARD_MASK:
+            kind = can_id >> _KIND_SHIFT
+            flags = _FLAGS.take(kind)
+            has_errors = bool((flags & ERROR_FRAME).any())
+            can_id &= _ID_MASK.take(kind)
+            np.minimum(length, _CLASSIC_SIZE, out=length)
+            carried = length & _CARRIED.take(kind)
+        try:
+            mask = _WORD_MASK.take(carried)
+        except IndexError:  # longer than 8, which the kernel lets none pass that claims to be
+            np.minimum(length, _CLASSIC_SIZE, out=length)
+            mask = _WORD_MASK.take(length)
+        start, end = self._cut, self._cut + count
+        if end > len(self._data):
+            self._take_sheet(max(count, _SHEET_ROWS))
+            start, end = 0, count
+        self._cut = end
+        np.bitwise_and(received.word[:count], mask, self._words[start:end])
+        batch = FrameBatch(t_ns, self._bus[:count], can_id, flags, length, self._data[start:end])
+        if has_errors:
+            self.errors.update(count_errors(batch))
+        return batch
+
+    def _parse_mixed(self, received: Received, t_ns: npt.NDArray[np.int64]) -> FrameBatch:
+        count = received.count
+        size, msg_flags = received.size[:count], received.flags[:count]
+        is_fd = size == FD_FRAME_BYTES
+        good = (is_fd & (msg_flags & socket.MSG_TRUNC == 0)) | (size == FRAME_BYTES)
+        rows, msg_flags, is_fd, t_ns = received.frames[:count][good], msg_flags[good], is_fd[good], t_ns[good]
+        length = np.minimum(rows["length"], _CLASSIC_SIZE)
+        columns = {"id": rows["id"], "length": length, "word": rows["word"]}
+        batch = self.parse(replace(received, **columns, count=len(rows), plain=True), t_ns)
+        flags = batch.flags.copy()
+        _parse_fd(rows, np.flatnonzero(is_fd), flags, batch.length, batch.data)
+        flags[msg_flags & self.own_flags != 0] |= OWN
+        return replace(batch, flags=flags)
+
+    def _take_sheet(self, rows: int) -> None:
+        """Zeros for the payloads of many batches: to make them costs more than to fill them."""
+        sheet = np.zeros((rows, DATA_SIZE // 8), np.uint64)
+        self._words, self._data = sheet[:, 0], sheet.view(np.uint8)
+        self._cut = 0
 
 
 def count_errors(batch: FrameBatch) -> Mapping[str, int]:
@@ -127,11 +139,6 @@ def count_errors(batch: FrameBatch) -> Mapping[str, int]:
     overflowed = (classes & _CONTROLLER != 0) & (batch.data[rows, 1] & _OVERFLOW != 0)
     counts |= {"error_frames": len(classes), "controller_overflows": int(np.count_nonzero(overflowed))}
     return {name: count for name, count in counts.items() if count}
-
-
-def _choose(received: Received, rows: npt.NDArray[np.bool_]) -> Received:
-    names = ("frames", "id", "length", "word", "size", "flags", "wall_ns")
-    return received._replace(**{name: getattr(received, name)[rows] for name in names})
 
 
 def _parse_fd(

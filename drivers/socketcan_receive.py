@@ -10,7 +10,8 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,6 @@ FRAME: Final = np.dtype(
     }
 )
 SO_TIMESTAMPNS: Final = 35
-SO_RXQ_OVFL: Final = 40
 
 _HEADER: Final = np.dtype(
     {
@@ -36,27 +36,22 @@ _HEADER: Final = np.dtype(
         "itemsize": 64,
     }
 )
-# Two control messages a datagram, as 64-bit words: the time stamp (size; level and type; seconds; nanoseconds) and,
-# once there are any, the drops (size; level and type; count). Without stamps the drops come first.
-CONTROL_WORDS: Final = 8
-_LAST: Final = struct.Struct("=8xQI20xQI12x")  # level and type, count; level and type, count
-_STAMP: Final = np.array([socket.SOL_SOCKET, SO_TIMESTAMPNS], np.int32).view(np.uint64).item()
-_OVERFLOW: Final = np.array([socket.SOL_SOCKET, SO_RXQ_OVFL], np.int32).view(np.uint64).item()
-_STAMP_SIZE: Final = 32  # CMSG_SPACE of a timespec
-_NS_PER_S: Final = np.array(1_000_000_000, np.int64)  # a Python int would be converted for every call
+# One control message a datagram, as 64-bit words: its size; level and type; seconds; nanoseconds.
+_CONTROL_WORDS: Final = 4
+_CONTROL_SIZE: Final = _CONTROL_WORDS * 8
+_HEADER_BYTES: Final = _HEADER.itemsize
 _TIMESPEC: Final = struct.Struct("=qq")
-_DROPS: Final = struct.Struct("=I")
-_CONTROL_SIZE: Final = CONTROL_WORDS * 8
 _REFUSED: Final = (errno.ENOSYS, errno.EPERM)  # an old kernel, a seccomp filter
 
 
-class Received(NamedTuple):
-    """n datagrams in order. The columns are views: the next receive writes over them.
+@dataclass(slots=True)
+class Received:
+    """What the last receive has filled: the first `count` rows of each column. The next one writes over them.
 
-    frames FRAME[n], and its columns id uint32[n], length uint8[n], word uint64[n]; size uint32[n] bytes; flags
-    uint32[n] MSG_ flags; wall_ns int64[n] the kernel's stamp in ns since 1970, 0 if none; drops: what the socket has
-    dropped since it was made modulo 2^32, None if not told; full: the limit was reached, there may be more; error:
-    what the socket reported once, in between.
+    frames FRAME[], and its columns id uint32[], length uint8[], word uint64[]; size uint32[] bytes; flags uint32[]
+    MSG_ flags; seconds and nanoseconds int64[] since 1970, the kernel's stamp, both 0 if none. plain: all are of the
+    size of a classic frame, and none has a flag. full: the limit was reached, there may be more. error: what the
+    socket reported once, in between.
     """
 
     frames: npt.NDArray[np.void]
@@ -65,8 +60,10 @@ class Received(NamedTuple):
     word: npt.NDArray[np.uint64]
     size: npt.NDArray[np.uint32]
     flags: npt.NDArray[np.uint32]
-    wall_ns: npt.NDArray[np.int64]
-    drops: int | None = None
+    seconds: npt.NDArray[np.int64]
+    nanoseconds: npt.NDArray[np.int64]
+    count: int = 0
+    plain: bool = False
     full: bool = False
     error: OSError | None = None
 
@@ -78,81 +75,90 @@ class Receiver:
         self.refused = ""
         self._socket = sock
         self._count_max = count_max
-        self._drops: int | None = None
-        self._single_wall_ns = np.zeros(count_max, np.int64)
-        self._frames = np.zeros(count_max, FRAME)
-        self._id, self._length, self._word = (self._frames[name] for name in ("id", "length", "word"))
-        self._bytes = self._frames.view(np.uint8).data
-        self._control = np.zeros((count_max, CONTROL_WORDS), np.int64)
+        frames = np.zeros(count_max, FRAME)
+        self._frame_bytes = frames.view(np.uint8).data
+        self._control = np.zeros((count_max, _CONTROL_WORDS), np.int64)
         self._vectors = np.zeros((count_max, 2), np.uint64)
-        self._vectors[:, 0] = _addresses(self._frames)
+        self._vectors[:, 0] = _addresses(frames)
         self._vectors[:, 1] = FD_FRAME_BYTES
         headers = np.zeros(count_max, _HEADER)
         headers["vectors"] = _addresses(self._vectors)
         headers["vector_count"] = 1
         headers["control"] = _addresses(self._control)
         headers["control_size"] = _CONTROL_SIZE
-        self._address = headers.ctypes.data
-        self._size, self._flags, self._control_size = headers["size"], headers["flags"], headers["control_size"]
+        headers["size"] = FRAME_BYTES
+        self._plain = headers.tobytes()  # what the kernel leaves of them if every datagram is plain and stamped
+        self._header_bytes = headers.view(np.uint8).data
+        self._address = ctypes.c_void_p(headers.ctypes.data)
+        self._control_size = headers["control_size"]
+        self._received = Received(
+            frames,
+            frames["id"],
+            frames["length"],
+            frames["word"],
+            headers["size"],
+            headers["flags"],
+            self._control[:, 2],
+            self._control[:, 3],
+        )
 
     def receive(self) -> Received:
         """Take what is there without waiting, at most count_max. Raises nothing: see Received.error."""
-        count, error = 0, None
-        self._drops = None
-        while count < self._count_max:
+        received = self._received
+        received.error = None
+        if self.refused:
+            count = self._receive_singly()
+        else:
             try:
-                filled = self._fill(count)
+                count = recvmmsg(self._socket.fileno(), self._address, self._count_max)
             except OSError as exc:
-                if error is not None:
-                    break
-                error = exc  # told once: what was queued behind it can still be read
-                continue
-            count += filled
-            if not self.refused or not filled:  # recvmmsg stops where the queue ends: what came since can wait
-                break
-        wall_ns = self._single_wall_ns[:count]
-        if count and not self.refused:
+                count = self._receive_after(exc)
+        received.count = count
+        received.full = count == self._count_max  # it stops where the queue ends: what came since can wait
+        received.plain = self._plain.startswith(self._header_bytes[: count * _HEADER_BYTES])
+        if not received.plain:
             control_size = self._control_size[:count]
-            wall_ns, self._drops = parse_control(self._control[:count], control_size.item(-1))
+            self._control[:count][control_size < _CONTROL_SIZE] = 0  # no stamp
             control_size.fill(_CONTROL_SIZE)  # the kernel left in it what it used
-        return Received(
-            self._frames[:count],
-            self._id[:count],
-            self._length[:count],
-            self._word[:count],
-            self._size[:count],
-            self._flags[:count],
-            wall_ns,
-            self._drops,
-            count == self._count_max,
-            error,
-        )
+        return received
 
-    def _fill(self, start: int) -> int:
-        """Fill rows from start on; returns how many, 0 if there is nothing to read. Raises OSError."""
-        if not self.refused:
-            try:
-                return recvmmsg(self._socket.fileno(), self._address, self._count_max)
-            except OSError as exc:
-                if exc.errno not in _REFUSED:
-                    raise
-                self.refused = os.strerror(exc.errno)
+    def _receive_after(self, error: OSError) -> int:
+        """An error is told once: what was queued behind it can still be read."""
+        if error.errno in _REFUSED:
+            self.refused = os.strerror(error.errno)
+            return self._receive_singly()
+        self._received.error = error
         try:
-            self._fill_one(start)
-        except BlockingIOError:
+            return recvmmsg(self._socket.fileno(), self._address, self._count_max)
+        except OSError:
             return 0
-        return 1
 
-    def _fill_one(self, row: int) -> None:
-        place = self._bytes[row * FD_FRAME_BYTES : (row + 1) * FD_FRAME_BYTES]
+    def _receive_singly(self) -> int:
+        """By recvmsg."""
+        row = 0
+        while row < self._count_max:
+            try:
+                self._fill(row)
+            except BlockingIOError:
+                break
+            except OSError as exc:
+                if self._received.error is not None:
+                    break
+                self._received.error = exc
+            else:
+                row += 1
+        return row
+
+    def _fill(self, row: int) -> None:
+        place = self._frame_bytes[row * FD_FRAME_BYTES : (row + 1) * FD_FRAME_BYTES]
         size, ancillary, flags, _ = self._socket.recvmsg_into([place], _CONTROL_SIZE, socket.MSG_DONTWAIT)
-        self._size[row] = size
-        self._flags[row] = flags
-        self._single_wall_ns[row], drops = parse_ancillary(ancillary)
-        self._drops = self._drops if drops is None else drops
+        received = self._received
+        received.size[row] = size
+        received.flags[row] = flags
+        received.seconds[row], received.nanoseconds[row] = parse_ancillary(ancillary)
 
 
-def recvmmsg(descriptor: int, headers: int, count: int) -> int:
+def recvmmsg(descriptor: int, headers: ctypes.c_void_p, count: int) -> int:
     """Fill up to count struct mmsghdr at an address without waiting; returns how many. Raises OSError."""
     if _RECVMMSG is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -165,32 +171,12 @@ def recvmmsg(descriptor: int, headers: int, count: int) -> int:
     return received
 
 
-def parse_control(control: npt.NDArray[np.int64], last_size: int) -> tuple[npt.NDArray[np.int64], int | None]:
-    """(stamps in ns since 1970, 0 if none; newest count of drops, None if not told) from int64[n, CONTROL_WORDS].
-
-    n > 0; last_size: bytes the kernel wrote to the last row. A socket stamps all its datagrams or none, and its drops
-    only grow, so the last row speaks for all. parse_ancillary for whole columns.
-    """
-    kind, drops, kind_2, drops_2 = _LAST.unpack(control[-1])
-    if last_size >= _STAMP_SIZE and kind == _STAMP:
-        wall_ns = control[:, 2] * _NS_PER_S
-        wall_ns += control[:, 3]
-        return wall_ns, drops_2 if last_size > _STAMP_SIZE and kind_2 == _OVERFLOW else None
-    return np.zeros(len(control), np.int64), drops if last_size and kind == _OVERFLOW else None
-
-
-def parse_ancillary(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int | None]:
-    """(stamp in ns since 1970, 0 if none; drops so far, None if not told) from recvmsg's control messages."""
-    wall_ns, drops = 0, None
+def parse_ancillary(ancillary: Sequence[tuple[int, int, bytes]]) -> tuple[int, int]:
+    """(Seconds, nanoseconds) since 1970 of the stamp among recvmsg's control messages, (0, 0) if there is none."""
     for level, kind, data in ancillary:
-        if level != socket.SOL_SOCKET:
-            continue
-        if kind == SO_TIMESTAMPNS and len(data) >= _TIMESPEC.size:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            wall_ns = seconds * 1_000_000_000 + nanoseconds
-        elif kind == SO_RXQ_OVFL and len(data) >= _DROPS.size:
-            (drops,) = _DROPS.unpack_from(data)
-    return wall_ns, drops
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(data) >= _TIMESPEC.size:
+            return _TIMESPEC.unpack_from(data)
+    return 0, 0
 
 
 def _addresses(rows: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
@@ -202,8 +188,7 @@ def _load_recvmmsg() -> Callable[..., int] | None:
     function = getattr(ctypes.CDLL(None, use_errno=True), "recvmmsg", None)
     if function is None or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
-    function.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
-    function.restype = ctypes.c_int
+    function.restype = ctypes.c_int  # without argtypes, whose conversions cost: each argument is of its type already
     return function  # type: ignore[no-any-return]  # ctypes types no foreign function
 
 

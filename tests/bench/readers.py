@@ -34,7 +34,7 @@ from agent.core.config import Bus
 from agent.core.frames import FrameBatch, concatenate
 from drivers.clock import SystemClock
 from drivers.socketcan import SocketCanSource
-from drivers.socketcan_socket import enable_reports, enlarge_buffer
+from drivers.socketcan_socket import enable_stamps, enlarge_buffer
 
 _ETHERTYPE: Final = 0x88B5  # IEEE 802: for local experiments
 _SENDER, _READER = "can-tx", "can-rx"
@@ -260,7 +260,7 @@ async def _keep_stalling() -> None:
 
 def _connect(bus: Bus) -> socket.socket:
     sock = _make_socket()
-    enable_reports(sock)
+    enable_stamps(sock)
     _bind(sock, bus.channel)
     return sock
 

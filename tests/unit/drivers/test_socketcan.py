@@ -1,6 +1,7 @@
 """The source on a pair of datagram sockets in the place of the kernel's CAN stack."""
 
 import asyncio
+import ctypes
 import errno
 import os
 import socket
@@ -16,8 +17,8 @@ from agent.core.frames import FrameBatch
 from drivers import socketcan, socketcan_receive
 from drivers.clock import SystemClock
 from drivers.socketcan import SocketCanSource
-from drivers.socketcan_receive import Receiver
-from drivers.socketcan_socket import enable_reports
+from drivers.socketcan_receive import recvmmsg
+from drivers.socketcan_socket import enable_stamps
 from simulators.clock import ManualClock
 
 MS = 1_000_000
@@ -32,10 +33,15 @@ def fd_frame(can_id: int, data: bytes) -> bytes:
     return struct.pack("=IBB2x64s", can_id, len(data), 0, data)
 
 
-class CountingClock(ManualClock):
-    """Counts how often it was waited on."""
+class SocketClock(ManualClock):
+    """Gives the sockets their turn before it moves on, and counts how often it was waited on."""
 
     sleeps = 0
+
+    async def advance_to(self, t_ns: int) -> None:
+        for _ in range(8):  # a reader that becomes ready is seen by the loop only when it polls again
+            await asyncio.sleep(0)
+        await super().advance_to(t_ns)
 
     async def sleep(self, seconds: float) -> None:
         self.sleeps += 1
@@ -50,7 +56,7 @@ class Kernel:
         self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.far.bind(("127.0.0.1", 0))
         self.near.connect(self.far.getsockname())
-        enable_reports(self.far)
+        enable_stamps(self.far)
 
     def connect(self, _: Bus) -> socket.socket:
         return self.far.dup()
@@ -71,17 +77,16 @@ async def kernel() -> AsyncIterator[Kernel]:
     kernel.close()
 
 
-def fail_with(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
-    """Let the next reads of the socket fail, each once, as a raw CAN socket reports its interface."""
-    waiting, fill = list(codes), Receiver._fill
+def fail_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Let the next read of the socket fail, once, as a raw CAN socket reports its interface."""
+    codes = [code]
 
-    def fail_first(receiver: Receiver, start: int) -> int:
-        if waiting:
-            code = waiting.pop(0)
-            raise OSError(code, os.strerror(code))
-        return fill(receiver, start)
+    def fail_first(descriptor: int, headers: ctypes.c_void_p, count: int) -> int:
+        if codes:
+            raise OSError(codes[0], os.strerror(codes.pop()))
+        return recvmmsg(descriptor, headers, count)
 
-    monkeypatch.setattr(Receiver, "_fill", fail_first)
+    monkeypatch.setattr(socketcan_receive, "recvmmsg", fail_first)
 
 
 async def read(source: SocketCanSource, clock: ManualClock) -> FrameBatch:
@@ -91,7 +96,7 @@ async def read(source: SocketCanSource, clock: ManualClock) -> FrameBatch:
 
 
 async def test_the_first_frame_wakes_and_its_window_is_read_at_once(kernel: Kernel) -> None:
-    clock = CountingClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, index=1, connect=kernel.connect)
     await source.open()
     task = asyncio.create_task(source.read_batch())
@@ -113,7 +118,7 @@ async def test_the_first_frame_wakes_and_its_window_is_read_at_once(kernel: Kern
 
 
 async def test_a_busy_bus_is_looked_at_every_window_until_it_is_quiet(kernel: Kernel) -> None:
-    clock = CountingClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     await source.open()
     for n in range(3):
@@ -130,7 +135,7 @@ async def test_a_busy_bus_is_looked_at_every_window_until_it_is_quiet(kernel: Ke
 
 
 async def test_a_look_has_a_limit_and_the_rest_follows_at_once(kernel: Kernel) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(batch_max=16), clock, connect=kernel.connect)
     await source.open()
     kernel.send(*map(frame, range(40)))
@@ -179,8 +184,8 @@ async def test_a_step_of_the_wall_clock_does_not_move_frames(kernel: Kernel, ste
     clock = SteppingClock()
     source = SocketCanSource(Bus(window_ms=1), clock, connect=kernel.connect)
     await source.open()
-    source._since_ns -= 10 * S  # as if the bus had been silent for long
-    source._latest_ns -= 10 * S
+    source._timeline.since_ns -= 10 * S  # as if the bus had been silent for long
+    source._timeline._latest_ns -= 10 * S
     before_ns = clock.monotonic_ns()
     kernel.send(frame(1))
     clock.step_ns = step_ns
@@ -190,7 +195,7 @@ async def test_a_step_of_the_wall_clock_does_not_move_frames(kernel: Kernel, ste
 
 
 async def test_a_short_down_of_the_interface_is_survived(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     up = False
     monkeypatch.setattr(socketcan, "is_up", lambda *_: up)
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
@@ -210,7 +215,7 @@ async def test_a_short_down_of_the_interface_is_survived(kernel: Kernel, monkeyp
 
 
 async def test_an_interface_that_stays_down_is_a_lost_source(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     monkeypatch.setattr(socketcan, "is_up", lambda *_: False)
     source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
     await source.open()
@@ -227,7 +232,7 @@ async def test_an_interface_that_stays_down_is_a_lost_source(kernel: Kernel, mon
 
 
 async def test_an_interface_that_is_deleted_while_down_is_gone(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(channel="no-such-can"), clock, connect=kernel.connect)
     await source.open()
     kernel.send(frame(1))
@@ -244,7 +249,7 @@ async def test_an_interface_that_is_deleted_while_down_is_gone(kernel: Kernel, m
 async def test_an_interface_that_is_gone_is_a_lost_source(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
 ) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
     await source.open()
     kernel.send(frame(1), frame(2))
@@ -258,7 +263,7 @@ async def test_an_interface_that_is_gone_is_a_lost_source(
 
 
 async def test_a_source_closed_while_it_waits_is_not_open(kernel: Kernel) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     await source.open()
     task = asyncio.create_task(source.read_batch())
@@ -270,7 +275,7 @@ async def test_a_source_closed_while_it_waits_is_not_open(kernel: Kernel) -> Non
 
 
 async def test_a_source_can_be_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     kernels = [Kernel(), Kernel()]
     waiting = iter(kernels)
     source = SocketCanSource(Bus(), clock, connect=lambda _: next(waiting).far)
@@ -290,7 +295,7 @@ async def test_a_source_can_be_opened_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_every_frame_is_received_or_counted(kernel: Kernel) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     kernel.far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)  # the kernel's minimum: a few frames
     await source.open()
@@ -305,7 +310,7 @@ async def test_every_frame_is_received_or_counted(kernel: Kernel) -> None:
 
 
 async def test_the_kernel_s_count_may_wrap_and_may_come_late() -> None:
-    source = SocketCanSource(Bus(), ManualClock())
+    source = SocketCanSource(Bus(), SocketClock())
     for total, dropped in ((5, 5), (None, 5), (3, 5), (5, 5), (9, 9), ((1 << 31) - 1, (1 << 31) - 1)):
         source._count_drops(total)
         assert source.counters()["dropped"] == dropped
@@ -318,11 +323,11 @@ async def test_the_kernel_s_count_may_wrap_and_may_come_late() -> None:
 async def test_a_refused_recvmmsg_is_told_once(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
-    def refuse(_descriptor: int, _headers: int, _count: int) -> int:
+    def refuse(*_: object) -> int:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(socketcan_receive, "recvmmsg", refuse)
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     for n in range(3):
         await source.open()
@@ -336,7 +341,7 @@ async def test_a_refused_recvmmsg_is_told_once(
 
 
 async def test_errors_of_the_bus_are_counted_and_handed_on(kernel: Kernel) -> None:
-    clock = ManualClock()
+    clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
     await source.open()
     kernel.send(frame(0x2000_0040, bytes(8)), frame(0x2000_0100, bytes(8)), frame(1), frame(0x2000_0040, bytes(8)))
@@ -353,7 +358,7 @@ async def test_errors_of_the_bus_are_counted_and_handed_on(kernel: Kernel) -> No
 
 
 async def test_an_interface_that_is_not_there_is_told() -> None:
-    source = SocketCanSource(Bus(channel="no-such-can"), ManualClock())
+    source = SocketCanSource(Bus(channel="no-such-can"), SocketClock())
     with pytest.raises(SourceLost, match=r"socketcan:no-such-can cannot be opened: (this kernel has no|no such)"):
         await source.open()
     await source.close()
@@ -367,7 +372,7 @@ async def test_the_identifiers_asked_for_reach_the_socket(monkeypatch: pytest.Mo
         return kernel.far
 
     monkeypatch.setattr(socketcan, "open_socket", connect)
-    source = SocketCanSource(Bus(), ManualClock(), can_ids=[0x7E8])
+    source = SocketCanSource(Bus(), SocketClock(), can_ids=[0x7E8])
     await source.open()
     await source.close()
     assert asked == [[0x7E8]]

@@ -1,4 +1,4 @@
-"""Bytes in struct can_frame and canfd_frame, stamps of a wall clock that may be set at any time."""
+"""Bytes in struct can_frame and canfd_frame."""
 
 import socket
 import struct
@@ -9,12 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core.frames import BIT_RATE_SWITCH, ERROR_FRAME, ERROR_STATE, EXTENDED, FD, OWN, REMOTE, FrameBatch
-from drivers.socketcan_frames import parse_frames, stamp
+from drivers.socketcan_frames import SENT_HERE, FrameParser
 from drivers.socketcan_receive import FRAME, Received
 
-MS = 1_000_000
-S = 1_000 * MS
-WALL = 1_790_000_000 * S
+ERRORS = {
+    "error_frames": 5,
+    "error_tx_timeout": 1,
+    "error_lost_arbitration": 1,
+    "error_controller": 3,
+    "error_protocol": 2,
+    "error_transceiver": 1,
+    "error_no_ack": 2,
+    "bus_off": 2,
+    "error_bus": 1,
+    "restarted": 1,
+    "controller_overflows": 1,
+}
 
 
 def frame(can_id: int, data: bytes, *, length: int | None = None) -> bytes:
@@ -27,16 +37,19 @@ def fd_frame(can_id: int, data: bytes, *, flags: int = 0) -> bytes:
 
 def received(*datagrams: bytes, flags: int = 0) -> Received:
     """Rows as the kernel leaves them: what it did not write is what was there before."""
+    count = len(datagrams)
     rows = np.frombuffer(b"".join(d[:72].ljust(72, b"\xa5") for d in datagrams), FRAME)
     size = np.array([min(len(d), 72) for d in datagrams], np.uint32)
     cut = np.array([socket.MSG_TRUNC if len(d) > 72 else 0 for d in datagrams], np.uint32)
-    times = np.zeros(len(rows), np.int64)
-    return Received(rows, rows["id"], rows["length"], rows["word"], size, cut | np.uint32(flags), times)
+    times = np.zeros(count, np.int64)
+    plain = not flags and all(len(d) == 16 for d in datagrams)
+    columns = (rows["id"], rows["length"], rows["word"], size, cut | np.uint32(flags), times, times)
+    return Received(rows, *columns, count=count, plain=plain)
 
 
-def parse(*datagrams: bytes, flags: int = 0) -> FrameBatch:
+def parse(*datagrams: bytes, flags: int = 0, parser: FrameParser | None = None) -> FrameBatch:
     t_ns = np.arange(len(datagrams), dtype=np.int64)
-    return parse_frames(received(*datagrams, flags=flags), t_ns, np.full(100, 2, np.uint8))[0]
+    return (parser or FrameParser(2, 100)).parse(received(*datagrams, flags=flags), t_ns)
 
 
 def test_every_kind_of_frame_is_parsed() -> None:
@@ -59,12 +72,32 @@ def test_every_kind_of_frame_is_parsed() -> None:
         FD | EXTENDED,
         EXTENDED | REMOTE,
     ]
-    assert batch.length.tolist() == [2, 8, 0, 8, 64, 1, 0]
+    assert batch.length.tolist() == [2, 8, 8, 8, 64, 1, 3]
     assert batch.data[0].tolist() == [1, 2] + [0] * 62
     assert batch.data[4].tolist() == list(range(64))
     assert batch.data[5].tolist() == [255] + [0] * 63
     assert (batch.bus == 2).all()
     assert batch.data.flags["C_CONTIGUOUS"]
+
+
+@pytest.mark.parametrize("others", [(), (fd_frame(2, b"\xff"),)])
+def test_a_remote_frame_keeps_the_length_it_asks_for_and_has_no_bytes(others: tuple[bytes, ...]) -> None:
+    batch = parse(frame(1, b"\xff" * 8), frame(0x4000_0001, b"\xff" * 8, length=5), *others)
+    assert batch.flags[:2].tolist() == [0, REMOTE]
+    assert batch.length[:2].tolist() == [8, 5]
+    assert batch.data[0, :8].all()
+    assert not batch.data[1].any()
+
+
+def test_batches_share_no_rows() -> None:
+    parser = FrameParser(0, 2000)
+    sizes = (3, 1000, 200, 1500, 1, 30)
+    batches = [parse(*[frame(n, bytes([n]))] * size, parser=parser) for n, size in enumerate(sizes)]
+    for n, (size, batch) in enumerate(zip(sizes, batches, strict=True)):
+        assert len(batch) == len(batch.data) == size
+        assert (batch.data[:, 0] == n).all()
+        assert not batch.data[:, 1:].any()
+        assert batch.data.flags["C_CONTIGUOUS"]
 
 
 def test_bytes_beyond_the_length_are_not_data() -> None:
@@ -73,12 +106,23 @@ def test_bytes_beyond_the_length_are_not_data() -> None:
 
 def test_a_length_beyond_the_frame_is_cut() -> None:
     assert parse(frame(1, b"\xff" * 8, length=15)).length.tolist() == [8]
+    assert parse(frame(1, b"\xff" * 8, length=15)).data[0].tolist() == [255] * 8 + [0] * 56
+    assert parse(frame(0x4000_0001, b"\xff" * 8, length=15), frame(1, b"")).length.tolist() == [8, 0]
     assert parse(struct.pack("=IB3x64s", 1, 255, b"")).length.tolist() == [64]
 
 
 @pytest.mark.parametrize("flag", [socket.MSG_DONTROUTE, socket.MSG_CONFIRM, socket.MSG_DONTROUTE | socket.MSG_CONFIRM])
 def test_frames_of_this_box_are_marked(flag: int) -> None:
-    assert parse(frame(1, b""), flags=flag).flags.tolist() == [OWN]
+    batch = parse(frame(1, b"\x07"), flags=flag)
+    assert batch.flags.tolist() == [OWN]
+    assert (batch.can_id[0], batch.length[0], batch.data[0, 0]) == (1, 1, 7)
+    assert parse(frame(0x9234_5678, b""), flags=flag).flags.tolist() == [OWN | EXTENDED]
+
+
+def test_on_a_virtual_bus_frames_of_other_sockets_are_those_of_the_car() -> None:
+    parser = FrameParser(0, 100, own_flags=SENT_HERE)
+    assert parse(frame(1, b""), flags=socket.MSG_DONTROUTE, parser=parser).flags.tolist() == [0]
+    assert parse(frame(1, b""), flags=socket.MSG_CONFIRM, parser=parser).flags.tolist() == [OWN]
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 17, 71, 73, 2048])
@@ -112,54 +156,9 @@ def test_errors_are_counted_by_class() -> None:
         frame(0x2000_0000 | 0x020, bytes(8)),
         frame(0x2000_0000 | 0x1FF, bytes(8)),
     )
-    assert parse_frames(errors, np.zeros(6, np.int64), np.zeros(6, np.uint8))[1] == {
-        "error_frames": 5,
-        "error_tx_timeout": 1,
-        "error_lost_arbitration": 1,
-        "error_controller": 3,
-        "error_protocol": 2,
-        "error_transceiver": 1,
-        "error_no_ack": 2,
-        "bus_off": 2,
-        "error_bus": 1,
-        "restarted": 1,
-        "controller_overflows": 1,
-    }
-    assert not parse_frames(received(frame(0x9234_5678, b"")), np.zeros(1, np.int64), np.zeros(1, np.uint8))[1]
-
-
-def test_kernel_stamps_become_monotonic() -> None:
-    wall_ns = np.array([WALL + n * MS for n in (1, 3, 2)])
-    t_ns = stamp(wall_ns, now_ns=50 * S + 5 * MS, since_ns=49 * S, latest_ns=0, offsets_ns=[50 * S - WALL])
-    assert [t - 50 * S for t in t_ns.tolist()] == [1 * MS, 3 * MS, 3 * MS]
-
-
-@pytest.mark.parametrize("wall_ns", [0, 200 * S, 90 * S, -5])
-def test_a_stamp_that_cannot_be_means_now(wall_ns: int) -> None:
-    t_ns = stamp(np.array([wall_ns]), now_ns=100 * S, since_ns=99 * S, latest_ns=0, offsets_ns=[0])
-    assert t_ns.tolist() == [100 * S]
-
-
-def test_time_does_not_go_back_between_drains() -> None:
-    t_ns = stamp(np.array([99 * S]), now_ns=100 * S, since_ns=99 * S, latest_ns=99 * S + 7, offsets_ns=[0])
-    assert t_ns.tolist() == [99 * S + 7]
-
-
-@given(
-    st.lists(st.integers(min_value=0, max_value=20 * MS), min_size=1, max_size=30).map(sorted),
-    st.integers(min_value=-4000 * S, max_value=4000 * S),
-    st.integers(min_value=0, max_value=20 * MS),
-    st.sampled_from([0, 20 * MS, 3600 * S]),
-)
-def test_a_step_of_the_wall_clock_moves_no_frame_by_more_than_the_window(
-    came_ns: list[int], step_ns: int, stepped_ns: int, quiet_ns: int
-) -> None:
-    now_ns, start_ns = 5000 * S + 20 * MS, 5000 * S
-    before_ns, after_ns = -WALL, -WALL - step_ns  # monotonic minus wall time on either side of the step
-    true_ns = np.array([start_ns + n for n in came_ns])
-    wall_ns = np.where(true_ns < start_ns + stepped_ns, true_ns - before_ns, true_ns - after_ns)
-    since_ns = start_ns - quiet_ns
-    t_ns = stamp(wall_ns, now_ns=now_ns, since_ns=since_ns, latest_ns=since_ns, offsets_ns=[before_ns, after_ns])
-    assert (np.diff(t_ns) >= 0).all()
-    assert (t_ns >= true_ns).all(), "never before it came, and"
-    assert (t_ns <= now_ns).all(), "never after it was read"
+    parser = FrameParser(0, 6)
+    for times in (1, 2):
+        parser.parse(errors, np.zeros(6, np.int64))
+        assert parser.errors == {name: times * count for name, count in ERRORS.items()}
+    parser.parse(received(frame(0x9234_5678, b"")), np.zeros(1, np.int64))
+    assert parser.errors["error_frames"] == 10

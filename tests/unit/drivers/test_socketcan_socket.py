@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.core.config import Bus
-from drivers.socketcan_socket import enlarge_buffer, is_up, open_socket, pack_filters, read_drops
+from drivers.socketcan_socket import enlarge_buffer, has_hardware, is_up, open_socket, pack_filters, read_drops
 
 SOL_CAN_RAW = 101
 
@@ -69,7 +69,6 @@ def test_a_listening_socket(recorder: Recorder) -> None:
         (SOL_CAN_RAW, 3): 0,  # nothing to loop back, as nothing is sent
         (SOL_CAN_RAW, 4): 0,
         (socket.SOL_SOCKET, 35): 1,
-        (socket.SOL_SOCKET, 40): 1,
         (socket.SOL_SOCKET, 33): 4 << 20,
     }
     assert not recorder.closed
@@ -174,3 +173,8 @@ def test_an_interface_is_up_or_gone(udp: socket.socket) -> None:
     assert is_up(udp, "lo")
     with pytest.raises(OSError, match="No such device"):
         is_up(udp, "no-such-can")
+
+
+def test_nothing_is_behind_a_virtual_interface() -> None:
+    assert not has_hardware("lo")
+    assert not has_hardware("no-such-can")
