@@ -32,6 +32,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "run": Command("simulators.commands", "the car alone on a CAN bus, with its truth as it happens", "run"),
     "export": Command("simulators.export", "a scenario's bus as candump, asc, blf, mf4 or csv, and its truth"),
     "sweep": Command("simulators.sweep", "scenarios through the agent: recall, false alarms, latency, lead time"),
+    "schema": Command("simulators.commands", "the JSON Schema of a scenario file, for editors", "print_schema"),
     "demo": Command("simulators.demo", "car, agent and cloud: one drive from frame to receipt"),
     "fleet": Command("simulators.fleet", "thousands of vehicles against one broker and the receiver"),
     "dongle": Command("simulators.dongle", "an ELM327 adapter on a pty or a TCP port"),

@@ -1,4 +1,4 @@
-"""The short commands of `python -m simulators`: list and run."""
+"""The short commands of `python -m simulators`: list, run and schema."""
 
 import argparse
 import asyncio
@@ -14,6 +14,7 @@ from simulators.clock import ManualClock
 from simulators.drive import CarDrive
 from simulators.world import Scenario, Truth, load_scenario, scenario_names, simulate
 from simulators.world.frames import encode_drive
+from simulators.world.schema import schema_text
 
 _RUN_EXAMPLES: Final = """\
 examples:
@@ -57,6 +58,16 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--pace", type=pace, default=1.0, metavar="X", help="1 is real time, 0 as fast as possible")
     options = parser.parse_args(argv)
     asyncio.run(_drive(load_scenario(options.scenario), options))
+    return 0
+
+
+def print_schema(argv: Sequence[str]) -> int:
+    """Exit code 0."""
+    Parser(
+        prog="python -m simulators schema",
+        description="Print the JSON Schema of a scenario file, for editors that check and complete TOML.",
+    ).parse_args(argv)
+    print(schema_text(), end="")
     return 0
 
 

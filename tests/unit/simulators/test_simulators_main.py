@@ -7,6 +7,7 @@ import pytest
 
 from simulators.__main__ import COMMANDS, main
 from simulators.world import scenario_names
+from simulators.world.schema import SCHEMA
 
 
 def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,3 +83,10 @@ def test_a_port_in_use_is_named(refusal: Callable[[Sequence[str]], str]) -> None
         error = refusal(["dongle", "--tcp", str(number)])
     assert error.startswith(f"simulators dongle: --tcp {number}: ")
     assert "in use" in error
+
+
+def test_the_schema_is_the_one_that_lies_beside_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(SCHEMA.read_text())
+    assert "Scenario" in told["$defs"]
