@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from msgspec.structs import replace
 
 from agent.core.config import Detect
 from agent.core.errors import EndOfSource
@@ -20,6 +21,7 @@ from simulators.hardware import open_car, open_hardware
 from simulators.imu import SimulatedImu, interleave
 from simulators.world import Drive, Truth, load_scenario, simulate, simulate_commute
 from simulators.world.frames import encode_drive
+from simulators.world.happenings_wires import ClockJump
 from simulators.world.scenario import HarshBrake, Leg, Scenario
 
 NS = 1_000_000_000
@@ -116,9 +118,11 @@ EMERGENCY = Scenario(
 )
 
 
-async def drive_through_the_bus(seed: int) -> list[Event]:
+async def drive_through_the_bus(
+    seed: int, scenario: Scenario = EMERGENCY, clock: ManualClock | None = None
+) -> list[Event]:
     """The whole way: frames over a virtual bus and the real driver, samples as time passes."""
-    car = open_car(EMERGENCY, seed, ManualClock(), pace=0, interface="virtual")
+    car = open_car(scenario, seed, clock or ManualClock(), pace=0, interface="virtual")
     hardware = open_hardware(car, keystore=NoKey())
     events: list[Event] = []
     pipeline = make_pipeline(hardware.samples, events)
@@ -147,3 +151,21 @@ async def test_a_drive_over_a_bus_gives_the_same_events_every_time() -> None:
     first = await drive_through_the_bus(7)
     assert [event.kind for event in first] == ["trip_started", "harsh_driving", "trip_ended"]
     assert await drive_through_the_bus(7) == first
+
+
+async def test_a_calendar_that_jumps_changes_no_event() -> None:
+    jumps = [ClockJump(at_s=4, by_s=-3600), ClockJump(at_s=7, by_s=86_400)]
+    clock = ManualClock(wall_start_ns=0)
+    events = sorted([*EMERGENCY.events, *jumps], key=lambda event: event.at_s)
+    assert await drive_through_the_bus(7, replace(EMERGENCY, events=events), clock) == await drive_through_the_bus(7)
+    assert clock.wall_ns() - clock.monotonic_ns() == (86_400 - 3600) * NS
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["rain", "route_town", "electric_car", "engine_only", "aged_pack", "grid_sag", "dc_charging_taper", "winter_start"],
+)
+def test_what_is_odd_but_healthy_raises_no_alarm(name: str) -> None:
+    drive = simulate(load_scenario(name), 3)
+    assert {truth.kind for truth in drive.truth} <= {"trip_started", "trip_ended"}
+    assert [event.kind for event in notice(drive)] == [truth.kind for truth in drive.truth]

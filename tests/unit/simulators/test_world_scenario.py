@@ -73,6 +73,15 @@ def test_the_scenario_of_the_documentation_is_told_as_it_says(tmp_path: Path) ->
     assert [truth.kind for truth in drive.truth] == ["trip_started", "road_impact", "harsh_driving", "trip_ended"]
 
 
+def test_the_heir_of_the_documentation_has_its_base(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.split("```toml\n")[2].split("```")[0])
+    heir = load_scenario(str(path))
+    assert (heir.name, heir.weather.road, len(heir.events)) == ("commute_in_snow", "snow", 5)
+    assert heir.legs == load_scenario("commute").legs
+
+
 def test_the_documentation_names_every_kind() -> None:
     text = (Path(__file__).parents[3] / "docs" / "scenarios.md").read_text(encoding="utf-8")
     missing = [kind for kind in (str(e.__struct_config__.tag) for e in get_args(Event)) if f"`{kind}`" not in text]
