@@ -61,7 +61,7 @@ def read_receipts(path: Path, key: Path | None, *, device: str) -> list[Range]:
 
 
 def _spread(work: "partial[list[Verdict]]", chunks: Sequence[Sequence[bytes]]) -> Iterator[Verdict]:
-    spawn = multiprocessing.get_context("forkserver")
+    spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=spawn) as pool:
         for verdicts in pool.map(work, chunks):
             yield from verdicts
