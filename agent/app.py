@@ -3,7 +3,7 @@
 The task tree, and the order of stopping (innermost first):
 
     recorder, uplink                    disk before network; the link closes last
-      voice, anomaly model, health
+      voice, anomaly model, status
         sources                         one task a bus or sensor
 """
 
@@ -138,7 +138,7 @@ class _App:
             sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
-                helpers.append(listeners.create_task(self._status.run(), name="health"))
+                helpers.append(listeners.create_task(self._status.run(), name="status"))
                 if self._watch:
                     helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
                 await self._read_sources(stop)
