@@ -14,6 +14,7 @@ ERROR_STATE: Final = 8
 REMOTE: Final = 16
 ERROR_FRAME: Final = 32
 OWN: Final = 64  # sent by this box, seen on the way out
+REFUSED: Final = REMOTE | ERROR_FRAME | OWN  # no data, or none of the car's: never decoded
 
 DATA_SIZE: Final = 64
 EXTENDED_KEY: Final = 0x8000_0000  # bit 31 of a frame's key tells 29-bit from 11-bit identifiers
@@ -24,7 +25,8 @@ class FrameBatch:
     """n frames in the order of reception.
 
     t_ns int64[n] monotonic time of reception; bus uint8[n]; can_id uint32[n] (11 or 29 bits, no flag bits);
-    flags uint8[n] (the constants above); length uint8[n] payload bytes 0-64; data uint8[n, 64], C-contiguous,
+    flags uint8[n] (the constants above); length uint8[n] payload bytes 0-64 (from some
+    drivers, those that a remote frame asks for); data uint8[n, 64], C-contiguous,
     zero beyond length.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.errors import InputError
-from agent.core.frames import EXTENDED_KEY, FrameBatch
+from agent.core.frames import EXTENDED_KEY, REFUSED, FrameBatch
 from agent.decode.layout import Field
 
 Bytes = npt.NDArray[np.uint8]
@@ -57,13 +57,13 @@ class FrameChecker:
         if not len(self._keys):
             return batch
         keys = batch.keys()
-        checked = np.isin(keys, self._keys)
+        checked = np.isin(keys, self._keys) & ((batch.flags & REFUSED) == 0)  # those are the decoder's to refuse
         if not checked.any():
             return batch
         good = np.ones(len(batch), np.bool_)
         for key in np.unique(keys[checked]).tolist():
             check = self._checks[key]
-            rows = (keys == key).nonzero()[0]
+            rows = (checked & (keys == key)).nonzero()[0]
             rows = rows[batch.length[rows] >= check.length]  # shorter ones are the decoder's to refuse
             good[rows] = self._judge(check, batch, rows)
         return batch if good.all() else batch[good]

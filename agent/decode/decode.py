@@ -5,19 +5,16 @@ bits are taken from the frame's 64-bit words, with a fixed number of NumPy calls
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.frames import ERROR_FRAME, EXTENDED, EXTENDED_KEY, REMOTE, FrameBatch
+from agent.core.frames import EXTENDED, EXTENDED_KEY, REFUSED, FrameBatch
 from agent.core.signals import Quality, Samples
 from agent.decode.columns import DOUBLE, HALF, SINGLE, Block, Bytes, Flags, Floats, Ints, SignalTable, Words
 from agent.decode.small import Decoded
 
 __all__ = ["Decoded", "decode_batch"]
-
-_REFUSED: Final = REMOTE | ERROR_FRAME
 
 
 def decode_batch(table: SignalTable, batch: FrameBatch) -> Decoded:
@@ -73,7 +70,7 @@ class _Frames:
 
 
 def _find_roots(table: SignalTable, batch: FrameBatch) -> tuple[Ints, Flags]:
-    """Node each frame starts from, 0 where the table has none; and which frames carry no data, whose node is 0."""
+    """Node each frame starts from, 0 where the table has none; and which frames are refused, whose node is 0."""
     node = table.standard.take(batch.can_id, mode="clip")
     present = int(np.bitwise_or.reduce(batch.flags)) if len(batch) else 0
     if present & EXTENDED:
@@ -81,9 +78,9 @@ def _find_roots(table: SignalTable, batch: FrameBatch) -> tuple[Ints, Flags]:
         key = batch.can_id.take(extended) | np.uint32(EXTENDED_KEY)
         place = table.extended_key.searchsorted(key)
         node[extended] = np.where(table.extended_key.take(place) == key, table.extended_root.take(place), 0)
-    if not present & _REFUSED:
+    if not present & REFUSED:
         return node, np.zeros(len(batch), np.bool_)
-    bad = (batch.flags & np.uint8(_REFUSED)) != 0
+    bad = (batch.flags & np.uint8(REFUSED)) != 0
     node[bad] = 0
     return node, bad
 

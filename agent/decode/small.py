@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.frames import ERROR_FRAME, EXTENDED, EXTENDED_KEY, REMOTE, FrameBatch
+from agent.core.frames import EXTENDED, EXTENDED_KEY, REFUSED, FrameBatch
 from agent.core.signals import Quality, Samples
 from agent.decode.layout import Field, Node
 from agent.decode.profile import Condition
@@ -25,9 +25,9 @@ _VALID, _SENTINEL, _IMPLAUSIBLE = int(Quality.VALID), int(Quality.SENTINEL), int
 class Decoded:
     """What a batch gave.
 
-    samples in the order of the frames. decoded: frames that gave at least one sample. bad: remote and error frames,
-    and frames too short for what the table wants of them; the values that do fit into a short frame are given, so it
-    can count as both. unknown: frames of which the table wants nothing.
+    samples in the order of the frames. decoded: frames that gave at least one sample. bad: REFUSED ones
+    (remote, error and own frames), and frames too short for what the table wants of them; the values that do fit into
+    a short frame are given, so it can count as both. unknown: frames of which the table wants nothing.
     """
 
     samples: Samples
@@ -89,7 +89,7 @@ class SmallDecoder:
             batch.t_ns.tolist(), batch.can_id.tolist(), batch.flags.tolist(), batch.length.tolist(), strict=True
         )
         for index, (t_ns, can_id, flags, length) in enumerate(columns):
-            if flags & (REMOTE | ERROR_FRAME):
+            if flags & REFUSED:
                 bad += 1
                 continue
             root = self._roots.get(can_id | EXTENDED_KEY if flags & EXTENDED else can_id)

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 
 from agent.core.config import Section
 from agent.core.errors import ProtocolError
-from agent.core.frames import ERROR_FRAME, EXTENDED_KEY, OWN, REMOTE, FrameBatch
+from agent.core.frames import EXTENDED_KEY, REFUSED, FrameBatch
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec
 from agent.proto.isotp import Reassembler
 
@@ -78,7 +78,7 @@ class DidDecoder:
 
     def frames(self, batch: FrameBatch) -> Samples | None:
         """Samples of the answers that end in this batch; None where none does."""
-        usable = (batch.flags & (REMOTE | ERROR_FRAME | OWN)) == 0
+        usable = (batch.flags & REFUSED) == 0
         rows = (np.isin(batch.keys(), self._keys) & usable).nonzero()[0]
         found: list[tuple[int, int, float, int]] = []
         for row in rows.tolist():

@@ -10,7 +10,7 @@ from cantools.database.conversion import BaseConversion
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.frames import ERROR_FRAME, EXTENDED, REMOTE, Frame, batch_of
+from agent.core.frames import ERROR_FRAME, EXTENDED, OWN, REFUSED, REMOTE, Frame, batch_of
 from agent.core.signals import Quality, SignalCatalog
 from agent.decode.columns import SignalTable
 from agent.decode.compiler import compile_graph
@@ -116,7 +116,7 @@ def cases(draw: st.DrawFn, *, damaged: bool) -> tuple[list[Message], list[Frame]
         can_id = message.frame_id if not damaged else draw(st.sampled_from([message.frame_id, message.frame_id, 0x55]))
         flags = EXTENDED if message.is_extended_frame else 0
         if damaged:
-            flags |= draw(st.sampled_from([0, 0, 0, REMOTE, ERROR_FRAME]))
+            flags |= draw(st.sampled_from([0, 0, 0, 0, REMOTE, ERROR_FRAME, OWN]))
         frames.append(Frame(t_ns, can_id, data, flags))
     return those, frames
 
@@ -182,7 +182,7 @@ def test_frames_of_any_length_give_what_cantools_finds_whole(case: tuple[list[Me
     for frame in frames:
         message = by_key.get((frame.can_id, bool(frame.flags & EXTENDED)))
         got = given_of(decoded, catalog, frame.t_ns)
-        if message is None or frame.flags & (REMOTE | ERROR_FRAME):
+        if message is None or frame.flags & REFUSED:
             assert not got
             continue
         try:

@@ -3,7 +3,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from agent.core.errors import EndOfSource, SourceLost
+from agent.core.errors import EndOfSource, SourceLost, SourceSilenced
 from agent.core.events import Event, SourceChanged
 from agent.core.frames import Frame, FrameBatch, batch_of
 from agent.supervise import keep_reading
@@ -34,6 +34,8 @@ class Script:
         step = self.reads.pop(0)
         if step == "lost":
             raise SourceLost("bus off")
+        if step == "silenced":
+            raise SourceSilenced("the car wakes again and again")
         if step == "end":
             raise EndOfSource
         if step == "bug":
@@ -68,6 +70,24 @@ async def test_a_lost_source_is_opened_again_and_told_once_each_way() -> None:
         ("lost", "bus off"),
         ("restored", ""),
     ]
+    assert not source.is_open
+
+
+@pytest.mark.parametrize(
+    ("reads", "told"),
+    [
+        (["frame", "silenced", "frame", "end"], ["silenced", "restored"]),
+        (["frame", "lost", "silenced", "frame", "end"], ["lost", "silenced", "restored"]),
+        (["frame", "silenced", "lost", "frame", "end"], ["silenced", "restored"]),
+    ],
+)
+async def test_a_source_that_falls_silent_on_purpose_is_told_as_such(reads: list[str], told: list[str]) -> None:
+    source = Script([], reads)
+    frames, events = await drive(source, seconds=10)
+    assert frames == 2
+    changes = [e for e in events if isinstance(e, SourceChanged)]
+    assert [e.state for e in changes] == told
+    assert [e.detail for e in changes if e.state == "silenced"] == ["the car wakes again and again"]
     assert not source.is_open
 
 

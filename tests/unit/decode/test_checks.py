@@ -6,7 +6,7 @@ import pytest
 from agent.core.config import Detect
 from agent.core.errors import InputError
 from agent.core.events import Event
-from agent.core.frames import EXTENDED, EXTENDED_KEY, Frame, batch_of
+from agent.core.frames import ERROR_FRAME, EXTENDED, EXTENDED_KEY, OWN, REMOTE, Frame, batch_of
 from agent.decode.checks import ALGORITHMS, Check, FrameChecker
 from agent.decode.layout import Field
 from agent.decode.profile import Mapping, MessageCheck, Profile
@@ -29,6 +29,16 @@ def test_the_catalogued_check_values(algorithm: str, value: int) -> None:
     assert checker.filter(good) is good
     assert len(checker.filter(bad)) == 0
     assert (checker.counts["M.checksum"], checker.failed()) == (1, 1)
+
+
+@pytest.mark.parametrize("flag", [REMOTE, ERROR_FRAME, OWN])
+def test_a_frame_that_the_decoder_refuses_is_not_judged(flag: int) -> None:
+    checker = FrameChecker([Check("M", 0x100, 10, checksum=LAST, algorithm="sum")])
+    refused = batch_of([Frame(0, 0x100, b"123456788\x00", flag)])
+    assert checker.filter(refused) is refused
+    mixed = batch_of([Frame(0, 0x100, b"123456788\x00", flag), Frame(1, 0x100, b"123456788\x00")])
+    assert checker.filter(mixed).flags.tolist() == [flag]
+    assert checker.failed() == 1
 
 
 def test_the_autosar_data_id_stands_at_the_end() -> None:

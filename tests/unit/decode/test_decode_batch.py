@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.core.errors import InputError
-from agent.core.frames import ERROR_FRAME, EXTENDED, REMOTE, Frame, FrameBatch, batch_of, empty_batch
+from agent.core.frames import ERROR_FRAME, EXTENDED, OWN, REMOTE, Frame, FrameBatch, batch_of, empty_batch
 from agent.core.signals import Quality, SignalCatalog
 from agent.decode.decode import decode_batch, decode_large
 from agent.decode.profile import Mapping, Profile, load_profile
@@ -232,11 +232,12 @@ def test_what_is_counted(make: Callable[..., tuple[SignalTable, SignalCatalog]],
         Frame(6, 256, b"\1\2\3\4", REMOTE),
         Frame(7, 257, b"\1\2\3\4", ERROR_FRAME),
         Frame(8, 4000, b"\1"),  # no 11-bit identifier at all
+        Frame(9, 256, b"\1\2\3\4", OWN),  # what this box sent itself is no news of the car
     ]
     decoded = path(table, batch_of(frames))
     assert decoded.samples.t_ns.tolist() == [0, 0, 1, 1, 2]
     assert [catalog.specs[number].path for number in decoded.samples.signal] == ["A.S", "A.T", "A.S", "A.T", "A.S"]
-    assert (decoded.decoded, decoded.unknown, decoded.bad) == (3, 3, 4)
+    assert (decoded.decoded, decoded.unknown, decoded.bad) == (3, 3, 5)
 
 
 def test_empty_batch_and_empty_table(path: Path_) -> None:
