@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -15,9 +16,9 @@ from simulators.demo import Options, Outcome, main, run_demo
 from simulators.mosquitto import find_mosquitto
 
 
-async def drive(**chosen: object) -> tuple[Outcome, str]:
+async def drive(*, pace: float = 0.0, **chosen: object) -> tuple[Outcome, str]:
     console = Console(file=io.StringIO(), width=200)
-    options = Options(pace=0.0, headless=True, **chosen)  # type: ignore[arg-type]  # a test's choice of fields
+    options = Options(pace=pace, headless=True, **chosen)  # type: ignore[arg-type]  # a test's choice of fields
     outcome = await run_demo(options, console)
     assert isinstance(console.file, io.StringIO)
     return outcome, console.file.getvalue()
@@ -39,6 +40,14 @@ async def test_the_same_seed_tells_the_same_events_whatever_the_broker() -> None
     assert {"trip_started", "trip_ended", "harsh_driving", "road_impact", "battery_alarm"} <= set(kinds)
     assert re.search(r"link +cut off", text)
     assert re.search(r"asks +您还好吗", text)
+
+
+@pytest.mark.parametrize("chosen", [{"pace": 200.0}, {"can": "virtual"}], ids=["in real time", "over a bus"])
+async def test_the_same_events_at_another_pace_and_through_the_cars_own_driver(chosen: dict[str, Any]) -> None:
+    usual, _ = await drive(seed=7, broker="embedded")
+    other, _ = await drive(seed=7, broker="embedded", **chosen)
+    assert other.lines == usual.lines
+    assert len(usual.lines) == 14
 
 
 async def test_a_quiet_drive_reports_the_trip_and_nothing_else() -> None:

@@ -93,6 +93,22 @@ def test_views_stay_true_while_the_history_moves_on(catalog: SignalCatalog) -> N
         assert series.value.tolist() == [float(n) for n in range(max(0, step - 5), step + 1)]
 
 
+def test_nobody_looked_back_for_a_long_time(catalog: SignalCatalog, padding: list[tuple[float, int, float]]) -> None:
+    history = History(catalog, seconds=60.0)
+    kept = []
+    for step in range(700):
+        now_s = step * 0.1
+        batch = samples((now_s, 0, float(step)), (now_s, 1, 0.0), *[(now_s, 2, 0.0) for _ in padding])
+        history.extend(batch)
+        window = history.window(batch, round(now_s * SECOND))
+        assert window.new("A").value.tolist() == [float(step)]
+        assert window.latest("A") == float(step)
+        if step in (255, 256, 650, 699):
+            kept.append((step, window.recent("A", 50.0)))
+    for step, series in kept:
+        assert series.value.tolist() == [float(n) for n in range(max(0, step - 500), step + 1)]
+
+
 def test_bounded_in_seconds_and_samples(catalog: SignalCatalog) -> None:
     history = History(catalog, seconds=2.0, samples_max=100)
     for step in range(0, 2000, 4):
