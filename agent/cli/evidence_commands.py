@@ -57,7 +57,7 @@ def _source(args: argparse.Namespace) -> "tuple[Source, Position]":
             raise InputError(f"--event {args.event}: name the device, DEVICE/BOOT/SEQUENCE")
         return from_database(args.database, args.keys, device, certificate=args.device_cert, roots=args.roots), position
     if args.config and args.key:
-        source = from_outbox(args.config, args.key)
+        source = from_outbox(args.config, args.key, position)
         if device not in {"", source.device}:
             raise InputError(f"--event {args.event}: this box is {source.device}")
         return source, position

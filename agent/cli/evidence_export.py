@@ -32,7 +32,7 @@ from agent.store.unseal import disclose_key, open_record
 DISCLOSED_PURPOSES: Final[frozenset[Purpose]] = frozenset({"claims", "safety", "diagnostics"})
 """What the driver has agreed to for claims and safety, and how well the box was. Scores and answers stay sealed."""
 
-_EACH_SIDE_MAX: Final = 500
+EACH_SIDE_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,8 @@ def _run_around(source: Source, position: Position) -> list[tuple[Header, bytes]
     # Where nothing is missing, index and sequence grow together.
     shift = position.sequence - at
     first = last = at
-    while first > max(0, at - _EACH_SIDE_MAX) and boot[first - 1][0].sequence == first - 1 + shift:
+    while first > max(0, at - EACH_SIDE_MAX) and boot[first - 1][0].sequence == first - 1 + shift:
         first -= 1
-    while last < min(len(boot) - 1, at + _EACH_SIDE_MAX) and boot[last + 1][0].sequence == last + 1 + shift:
+    while last < min(len(boot) - 1, at + EACH_SIDE_MAX) and boot[last + 1][0].sequence == last + 1 + shift:
         last += 1
     return boot[first : last + 1]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from agent.cli.evidence_export import Source
+from agent.cli.evidence_export import EACH_SIDE_MAX, Source
 from agent.cli.stamp import request_stamp
 from agent.core.config import load_config
 from agent.core.errors import InputError
@@ -27,7 +27,7 @@ from agent.store.evidence import (
     peek_day_root,
     sign_day_root,
 )
-from agent.store.look import look
+from agent.store.look import look_around
 from agent.store.merkle import merkle_root, prove
 from drivers.keystore import FileKeystore, open_x25519
 
@@ -35,18 +35,19 @@ Received = Callable[[int, int], list[bytes]]
 """Hashes of the records that came from one instant until before another, in ascending order."""
 
 _DAY_NS: Final = 86_400 * 10**9
-_OUTBOX_MAX: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def from_outbox(config_path: Path, key: Path) -> Source:
-    """On the box, for the owner: what waits in the outbox, signed for by the device. No receipts, no day's root."""
+def from_outbox(config_path: Path, key: Path, position: Position) -> Source:
+    """On the box, for the owner: what waits in the outbox around a place, signed for by the device.
+
+    Without receipts or a day's root. Raises InputError.
+    """
     config = load_config(config_path)
     keystore = FileKeystore.open(Path(config.device.key), config.device.id)
-    _, envelopes = look(Path(config.store.directory), _OUTBOX_MAX)
     return Source(
         device=config.device.id,
-        envelopes=envelopes,
+        envelopes=look_around(Path(config.store.directory), position, EACH_SIDE_MAX),
         keys=[open_x25519(key)],
         device_key=parse_ed25519(keystore.public_key),
         by="device",

@@ -1,11 +1,16 @@
 """A look into the outbox from another process, while the agent runs: read only, nothing is opened or decided."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final
 
 from agent.core.errors import InputError
+from agent.core.records import Position
 from agent.store.files import NAME, TABLES
+
+_RECORDS: Final = " UNION ALL ".join(f"SELECT place, payload FROM {table}" for table in TABLES.values())  # noqa: S608  # constants
 
 
 def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:
@@ -13,15 +18,32 @@ def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:
 
     Raises InputError where there is no outbox or it cannot be read.
     """
+    with _reading(directory) as db:
+        count = db.execute("SELECT records FROM state").fetchone()[0]
+        query = f"SELECT payload FROM ({_RECORDS}) ORDER BY place DESC LIMIT ?"  # noqa: S608  # constants
+        rows = db.execute(query, (count_max,)).fetchall()
+    return int(count), [row[0] for row in reversed(rows)]
+
+
+def look_around(directory: Path, position: Position, each_side: int) -> list[bytes]:
+    """Envelopes at most each_side places away in the same boot, in order; whether or not one is at the place itself.
+
+    Raises InputError as look does.
+    """
+    place = position.boot << 32 | position.sequence
+    bounds = max(place - each_side, position.boot << 32), place + each_side
+    with _reading(directory) as db:
+        query = f"SELECT payload FROM ({_RECORDS}) WHERE place BETWEEN ? AND ? ORDER BY place"  # noqa: S608  # constants
+        return [row[0] for row in db.execute(query, bounds)]
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
     path = directory / NAME
     if not path.exists():
         raise InputError(f"no outbox at {path}")
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            count = db.execute("SELECT records FROM state").fetchone()[0]
-            tables = " UNION ALL ".join(f"SELECT place, payload FROM {table}" for table in TABLES.values())  # noqa: S608  # constants
-            query = f"SELECT payload FROM ({tables}) ORDER BY place DESC LIMIT ?"  # noqa: S608  # constants
-            rows = db.execute(query, (count_max,)).fetchall()
+            yield db
     except sqlite3.DatabaseError as exc:
         raise InputError(f"{path}: cannot be read: {exc}") from exc
-    return int(count), [row[0] for row in reversed(rows)]

@@ -1,6 +1,8 @@
 """A claim's bundle: made by the insurer or the owner, sound as it is, refused with a reason after any change."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -210,6 +212,22 @@ def test_the_command_line_exports_and_verifies(
     assert "NOT SOUND: " in capsys.readouterr().out
     assert main([*made, "--database", str(insurer.database), "--keys", str(insurer.directory)]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_checking_imports_nothing_that_seals_or_writes(bundle: bytes, tmp_path: Path) -> None:
+    (tmp_path / "claim.zip").write_bytes(bundle)
+    program = f"""
+import sys
+from agent.cli.main import main
+code = main(["evidence", "verify", {str(tmp_path / "claim.zip")!r}])
+print(code, *(name for name in sys.modules if name.startswith(("agent.store.", "fleet", "sqlite3"))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    assert {name.removeprefix("agent.store.") for name in modules} == {
+        "chain", "dictionary", "evidence", "merkle", "unseal"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

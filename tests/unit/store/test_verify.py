@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from agent.cli.verify import verify
 from agent.core.errors import InputError
-from agent.core.records import SealedRecord, build_envelope, parse_envelope
-from agent.store.look import look
+from agent.core.records import Position, SealedRecord, build_envelope, parse_envelope
+from agent.store.look import look, look_around
 from agent.store.outbox import Outbox
 from drivers.keystore import write_private
 from tests.unit.store.kit import KEYS, braking, certify, make_chain, seal_chain
@@ -135,6 +135,8 @@ async def test_the_outbox_can_be_looked_into_while_it_is_open(tmp_path: Path) ->
     records = make_chain(5)
     await outbox.append(records, critical=False)
     assert look(tmp_path, 2) == (5, [record.payload for record in records[3:]])
+    assert look_around(tmp_path, Position(1, 2), 1) == [record.payload for record in records[:3]]
+    assert look_around(tmp_path, Position(2, 1), 10**6) == []
     assert outbox.boot == 1
     await outbox.close()
     assert look(tmp_path, 9)[0] == 5
