@@ -80,6 +80,8 @@ class Elm327Source:
         try:
             await self._start()
         except SourceLost:
+            if self._adapter.dialogue.state == "failed":
+                self.guard.ignition.observe_silence(self._clock.monotonic_ns())
             await self.close()
             raise
 
@@ -218,6 +220,8 @@ class Elm327Source:
                 await self._clock.sleep(_LOOK_PERIOD_S)
             elif (ready_ns := self.guard.ready_ns(now_ns)) > now_ns:
                 await self._clock.sleep((ready_ns - now_ns) / 1e9)
+            elif self._ignition_request and self.guard.ignition.dozes(now_ns):
+                await self._renew()  # nothing but a sign is asked for
             elif fresh or not self._ignition_request:
                 return
             else:
@@ -233,6 +237,7 @@ class Elm327Source:
         """Ask for engine and road speed: signs of the ignition where voltage and pin tell none."""
         t_ns = self._clock.monotonic_ns()
         reply = await self._adapter.exchange(self._ignition_request)
+        self._hear(reply)
         data, _ = self._read_pids(reply, Request(FUNCTIONAL, self._ignition_request, tuple(self._ignition_request[1:])))
         self._samples(data, t_ns)
 
@@ -242,9 +247,17 @@ class Elm327Source:
         if self._adapter.withholds(request):
             return Reply(request.hex().upper(), Status.NO_DATA)
         reply = await self._adapter.exchange(request, ecu, answered_by)
+        self._hear(reply)
         if request[0] in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
             self._keep_codes(reply, request)
         return reply
+
+    def _hear(self, reply: Reply) -> None:
+        """Tell the guard whether anybody in the car answers."""
+        if reply.messages:
+            self.guard.ignition.observe_answer()
+        elif reply.status in {Status.NO_DATA, Status.UNABLE_TO_CONNECT}:
+            self.guard.ignition.observe_silence(self._clock.monotonic_ns())
 
     def _keep_codes(self, reply: Reply, request: bytes) -> None:
         codes = self._reader.read_list(reply, request) if self._facts else None

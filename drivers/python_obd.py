@@ -102,7 +102,7 @@ class PythonObdSource:
 
         The library's own search for the bus, on connecting, goes out with the first request that may.
         """
-        while not self.guard.may_ask(self._clock.monotonic_ns()):
+        while self.guard.holds_back(self._clock.monotonic_ns()):
             await self._clock.sleep(_LOOK_PERIOD_S)
             if self._connection is not None:
                 with self._clock.hold():

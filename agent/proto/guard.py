@@ -5,7 +5,8 @@ Three rules, all compiled in. The constructor takes nothing, so no config, profi
 1. Only reads (docs/sources.md 5): services 01 02 03 07 09 0A, UDS 22 and the reading sub-functions of 19, in their
    plain shape; to an adapter only settings that put nothing on the bus, and only diagnostic identifiers as a header
    (of 29 bits, priority and header together).
-2. At most BURST requests at once and RATE_PER_S a second over time.
+2. At most BURST requests at once and RATE_PER_S a second over time; one in DOZE_NS where only the supply says that the
+   car is on.
 3. None while the car sleeps: see ignition.py. Where nothing has been observed yet, START_REQUESTS requests may ask;
    that happens once, when the agent starts, and once for an adapter that cannot measure the voltage and was plugged in
    again within REPLUG_NS of a sign that the car is on.
@@ -24,6 +25,7 @@ __all__ = ["Guard", "RequestRefused", "SilentNow", "check_command", "check_reque
 
 RATE_PER_S: Final = 50
 BURST: Final = 32
+DOZE_NS: Final = 2_000_000_000
 START_REQUESTS: Final = 6
 START_NS: Final = 30_000_000_000  # a first search through the buses takes many seconds
 REPLUG_NS: Final = 60_000_000_000
@@ -140,6 +142,8 @@ class Guard:
 
     def ready_ns(self, t_ns: int) -> int:
         """When the rate lets the next request out; t_ns where it does now."""
+        if self._tokens_ns is not None and t_ns < self._tokens_ns + DOZE_NS and self.ignition.dozes(t_ns):
+            return self._tokens_ns + DOZE_NS
         tokens = self._tokens_at(t_ns)
         return t_ns if tokens >= 1 else t_ns + round((1 - tokens) * 1e9 / RATE_PER_S) + 1
 
@@ -151,7 +155,7 @@ class Guard:
         ready_ns = self.ready_ns(t_ns)
         if ready_ns > t_ns:
             self._counts["slowed"] += 1
-            raise SilentNow(f"more than {RATE_PER_S} requests a second", ready_ns)
+            raise SilentNow("too many requests one after the other", ready_ns)
         self._tokens = self._tokens_at(t_ns) - 1
         self._tokens_ns = t_ns if self._tokens_ns is None else max(t_ns, self._tokens_ns)
 

@@ -13,6 +13,10 @@ one, and off from then on. Signs, the strong ones first:
 An answer is no sign: ECUs go on answering for minutes after the key is out. Nor is movement alone (a tow truck); it
 only proves that a wake was a real one. The voltages are common knowledge of lead-acid supplies, not a standard's.
 
+Where only the supply has spoken since the car woke, it dozes: asked for one sign now and then (see guard.py), for
+IDLE_NS_MAX at most, and no more at all once it has left SILENCES_MAX requests in a row unanswered. A converter that
+tops the 12 V battery up looks like an electric car that stands ready to go, and only the wait tells them apart.
+
 A supply that comes up again and again without the car ever moving (a wake loop: by itself or because of us) locks:
 weak signs are not believed for an hour, and twice as long each time after that.
 """
@@ -38,6 +42,9 @@ DECLINE_V: Final = 0.05  # from the first half of that time to the second
 PEAK_NS: Final = 10 * _SECOND
 STILL_NS_MAX: Final = 1800 * _SECOND  # supply up, engine and car still: a charger, not a driver
 IDLE_NS_MAX: Final = 120 * _SECOND  # the same where it has not moved since it woke: a converter that tops the 12 V up
+DOZE_AFTER_NS: Final = 5 * _SECOND  # of such a wake
+SILENCES_MAX: Final = 5  # requests without any answer, for SILENCE_NS at least: nobody there is awake
+SILENCE_NS: Final = 3 * _SECOND
 WAKES_MAX: Final = 3
 WAKES_WITHIN_NS: Final = 6 * 3600 * _SECOND
 LOCK_NS: Final = 3600 * _SECOND
@@ -67,6 +74,8 @@ class Ignition:
         self._stood = False
         self._moved_ns: int | None = None  # or when it woke
         self._moved = False  # in this wake
+        self._silences = 0  # requests in a row without an answer, and since when
+        self._silent_ns = 0
         self._pin_wired = False
         self._measured = False  # the adapter has told a voltage
 
@@ -77,6 +86,25 @@ class Ignition:
     def is_locked(self, t_ns: int) -> bool:
         """Whether weak signs are not believed for now."""
         return self.locked_until_ns is not None and t_ns < self.locked_until_ns
+
+    def dozes(self, t_ns: int) -> bool:
+        """Whether only the supply or the adapter's pin has spoken since it woke, for some seconds already."""
+        if self._moved or self._moved_ns is None or not self.is_on(t_ns):
+            return False
+        return t_ns - self._moved_ns > DOZE_AFTER_NS
+
+    def observe_answer(self) -> None:
+        """An ECU has answered: no sign that the car is on, but somebody there is awake."""
+        self._silences = 0
+
+    def observe_silence(self, t_ns: int) -> None:
+        """No ECU has answered a request. Where only the supply has spoken, it is believed less for that."""
+        if self._moved:
+            return
+        self._silent_ns = self._silent_ns if self._silences else t_ns
+        self._silences += 1
+        if self._silences >= SILENCES_MAX and t_ns - self._silent_ns >= SILENCE_NS:
+            self._stood = True
 
     def observe(self, path: str, value: float, t_ns: int) -> None:
         """Any signal by its VSS path; most say nothing."""
@@ -220,7 +248,7 @@ class Ignition:
                 self._lock(t_ns)
                 return
             self._weak_wakes.append(t_ns)
-            self._moved_ns, self._moved = t_ns, False
+            self._moved_ns, self._moved, self._silences = t_ns, False, 0
         self._renew(t_ns)
 
     def _renew(self, t_ns: int) -> None:

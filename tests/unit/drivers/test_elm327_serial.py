@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 import pytest
@@ -209,6 +209,7 @@ async def test_the_ignition_is_off() -> None:
             await source.open()
         dongle.chip.ignition = True
         await source.open()
+        await read(source, clock)
         dongle.chip.ignition = False
         with pytest.raises(SourceLost, match="no live data any more"):
             await read_many(source, clock, 100)
@@ -352,3 +353,43 @@ async def test_no_request_turns_into_another_where_its_beginning_is_lost(lost: i
             await read_many(source, clock, 60)
         assert b"\x04" not in chip.requests
         assert not [request for request in chip.requests if harms_when_cut(b"\xff" + request)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_parked_car_whose_converter_is_at_work_is_hardly_asked(answers: bool) -> None:  # noqa: FBT001  parametrised
+    values = {vss.SPEED: 30.0, vss.COOLANT_TEMPERATURE: 20.0}
+    async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
+        await source.open()
+        await read(source, clock)
+        values[vss.SPEED] = 0.0
+        dongle.chip.supply_v = 12.4
+        task = asyncio.create_task(gather(source))
+        await clock.advance(60)
+        dongle.chip.supply_v, dongle.chip.ignition = 14.2, answers
+        dongle.chip.requests.clear()
+        await clock.advance(600)
+        assert len(dongle.chip.requests) < (100 if answers else 25)
+        late = dongle.chip.requests[len(dongle.chip.requests) // 2 :]
+        assert {request[1:] for request in late} <= {b"\x0d", b"\x0d\x05", b"\x05"}
+        task.cancel()
+        with suppress(asyncio.CancelledError, SourceLost):
+            await task
+
+
+async def test_an_electric_car_that_stood_ready_and_drives_off_is_read_within_two_seconds() -> None:
+    values = {vss.SPEED: 0.0, vss.COOLANT_TEMPERATURE: 20.0}
+    async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
+        dongle.chip.supply_v = 12.4
+        opening = asyncio.create_task(source.open())
+        await clock.advance(20)
+        dongle.chip.supply_v = 14.2
+        await clock.advance(20)
+        values[vss.SPEED] = 5.0
+        await clock.advance(3)
+        dongle.chip.requests.clear()
+        await opening
+        task = asyncio.create_task(gather(source))
+        await clock.advance(5)
+        assert len(dongle.chip.requests) > 8
+        task.cancel()
+        assert source.guard.counters()["asleep"] > 0

@@ -1,9 +1,11 @@
 import inspect
+from itertools import pairwise
 
 import pytest
 
 from agent.proto.guard import (
     BURST,
+    DOZE_NS,
     RATE_PER_S,
     START_NS,
     START_REQUESTS,
@@ -65,7 +67,8 @@ def test_what_writes_clears_controls_or_is_misshapen_never_passes(bad: str) -> N
 @pytest.mark.parametrize(
     "setting",
     ["ATI", "ATZ", "ATE0", "ATSP0", "ATDPN", "ATRV", "ATIGN", "ATSH7E4", "ATSH18DA10F1", "ATSHDB33F1", "ATCRA7EC",
-     "ATFCSH7E4", "ATFCSD300000", "ATFCSM1", "ATCP18", "ATST96", "ATAT1", "ATAL", "ATCAF1", "ATH1", "ATTP6"],
+     "ATFCSH7E4", "ATFCSD300000", "ATFCSM1", "ATCP18", "ATST96", "ATAT1", "ATAL", "ATCAF1", "ATH1", "ATTP6",
+     "ATFCSH17FC007B", "ATSH17FC007B", "ATCP17"],
 )  # fmt: skip
 def test_settings_that_keep_the_bus_silent(setting: str) -> None:
     assert check_command(setting) == setting
@@ -140,3 +143,50 @@ def test_a_replugged_adapter_that_cannot_measure_may_ask_once_more_soon_after_a_
 
 def test_nothing_can_be_handed_in_that_would_widen_it() -> None:
     assert list(inspect.signature(Guard).parameters) == []
+
+
+def test_a_car_that_dozes_is_asked_once_in_two_seconds() -> None:
+    guard, sent = Guard(), []
+    for tenth in range(1300):
+        t_ns = tenth * S // 10
+        guard.ignition.observe_voltage(12.4 if tenth < 100 else 14.0, t_ns)
+        if tenth >= 100 and guard.ready_ns(t_ns) <= t_ns and not guard.holds_back(t_ns):
+            guard.admit(READ, t_ns)
+            sent.append(tenth)
+    late = [tenth for tenth in sent if tenth > 160]
+    assert len(sent) - len(late) > 40
+    assert all(later - earlier >= DOZE_NS * 10 // S for earlier, later in pairwise(late))
+    assert 50 < len(late) < 60
+
+
+def test_asleep_counts_how_often_the_car_was_found_asleep() -> None:
+    guard = awake()
+    for second in range(30):
+        if second % 10 == 0:
+            guard.ignition.observe_engine(900, second * S)
+        assert guard.holds_back(second * S) == (second % 10 != 0)
+    assert guard.counters()["asleep"] == 3
+    with pytest.raises(SilentNow):
+        guard.admit(READ, 30 * S)
+    assert guard.counters()["asleep"] == 3
+
+
+def test_a_header_of_29_bits_goes_with_its_priority_only() -> None:
+    guard = awake()
+    for line in (b"ATSHDA10F1\r", b"ATCP17\r", b"ATSHFC007B\r"):
+        guard.admit_line(line, 0)
+    guard.admit_line(b"221E3B\r", 0)
+    for bad in (b"ATSHDA10F1\r", b"ATSHDB33F1\r", b"ATSHFE007B\r", b"ATSH17FE007B\r", b"ATSH18FC007B\r"):
+        with pytest.raises(RequestRefused):
+            guard.admit_line(bad, 0)
+    guard.admit_line(b"ATCP18\r", 0)
+    with pytest.raises(RequestRefused, match="does not go with"):
+        guard.admit_line(b"221E3B\r", 0)
+    with pytest.raises(RequestRefused, match="goes with priority 17"):
+        guard.admit_line(b"ATSHFC007B\r", 0)
+    guard.admit_line(b"ATSHDB33F1\r", 0)
+    guard.admit_line(b"010C\r", 0)
+    guard.admit_line(b"ATCP17\r", 0)
+    guard.admit_line(b"ATZ\r", 0)
+    guard.admit_line(b"010C\r", 0)
+    assert guard.counters()["refused"] == 7

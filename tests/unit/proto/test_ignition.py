@@ -151,3 +151,49 @@ def test_a_converter_that_tops_the_battery_up_is_asked_along_for_two_minutes_at_
     volts(ignition, 60, 3600, 14.0)
     assert ignition.on_until_ns is not None
     assert 170 < ignition.on_until_ns / S < 190
+
+
+def test_where_only_the_supply_has_spoken_it_dozes_until_the_car_moves() -> None:
+    ignition = Ignition()
+    volts(ignition, 0, 10, 12.4)
+    volts(ignition, 10, 14, 14.0)
+    assert not ignition.dozes(14 * S)
+    volts(ignition, 14, 20, 14.0)
+    assert ignition.dozes(20 * S)
+    ignition.observe_engine(0.0, 20 * S)
+    ignition.observe_speed(0.0, 20 * S)
+    assert ignition.dozes(20 * S)
+    ignition.observe_speed(3.0, 20 * S)
+    assert not ignition.dozes(20 * S)
+    volts(ignition, 20, 60, 14.0)
+    assert not ignition.dozes(59 * S)
+    assert ignition.is_on(59 * S)
+
+
+def test_a_supply_that_is_up_is_not_believed_where_nobody_in_the_car_answers() -> None:
+    ignition = Ignition()
+    volts(ignition, 0, 10, 12.4)
+    for second in range(10, 40):
+        ignition.observe_voltage(14.0, second * S)
+        if second >= 12:
+            ignition.observe_silence(second * S)
+    assert ignition.on_until_ns == 16 * S + LEASE_NS
+    volts(ignition, 40, 100, 12.4)
+    volts(ignition, 100, 102, 14.0)
+    assert ignition.is_on(102 * S)
+
+
+def test_single_silences_and_those_of_a_car_that_moved_say_nothing() -> None:
+    ignition = Ignition()
+    volts(ignition, 0, 10, 12.4)
+    for second in range(10, 100):
+        ignition.observe_voltage(14.0, second * S)
+        ignition.observe_silence(second * S)
+        if second % 4 == 0:
+            ignition.observe_answer()
+    assert ignition.is_on(99 * S)
+    ignition.observe_speed(5.0, 100 * S)
+    for second in range(100, 200):
+        ignition.observe_voltage(14.0, second * S)
+        ignition.observe_silence(second * S)
+    assert ignition.is_on(199 * S)
