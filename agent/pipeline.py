@@ -26,6 +26,8 @@ from agent.proto.did import DidDecoder
 
 NO_TELEMETRY: Final = Telemetry()
 
+_VALID: Final = Quality.VALID.name.lower()
+
 
 @dataclass(slots=True)
 class PipelineCounts:
@@ -142,14 +144,17 @@ class Pipeline:
         arrived = np.zeros(len(self._catalog), np.bool_)
         arrived[samples.signal] = True
         for detector, rows in zip(self._detectors, self._inputs, strict=True):
-            if arrived[rows].any():
-                self._on_events(detector.update(window))
+            if arrived[rows].any() and (events := detector.update(window)):
+                self._on_events(events)
         self._on_window(window)
         if self._probe:
             self._probe(window, samples, self._catalog)
 
     def _count(self, quality: npt.NDArray[np.uint8]) -> None:
         self.counts.samples += len(quality)
+        if not quality.any():
+            self.counts.quality[_VALID] += len(quality)
+            return
         per_kind = np.bincount(quality, minlength=len(Quality))
         for kind in Quality:
             if per_kind[kind]:

@@ -55,9 +55,6 @@ def interleave(
 ) -> Samples:
     """Valid samples, sorted by time, from rows of k signals at once: t_ns int64[n], values float64[n, k]."""
     count, width = values.shape
-    return Samples(
-        np.repeat(t_ns, width),
-        np.tile(np.arange(width, dtype=np.int32), count),
-        values.reshape(-1),
-        np.zeros(count * width, np.uint8),
-    )
+    signal = np.empty((count, width), np.int32)
+    signal[:] = np.arange(width)
+    return Samples(t_ns.repeat(width), signal.reshape(-1), values.reshape(-1), np.zeros(count * width, np.uint8))

@@ -42,6 +42,10 @@ class AnomalyWatch:
         columns = []
         for place, path in enumerate(self.inputs):
             series = window.new(path)
+            if first > grid:  # no row falls into this window
+                if len(series):
+                    self._newest[place] = (int(series.t_ns[-1]), float(series.value[-1]))
+                continue
             values = [self._newest[place]]
             if len(series):
                 values += zip(series.t_ns.tolist(), series.value.tolist(), strict=True)

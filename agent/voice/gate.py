@@ -41,14 +41,15 @@ class Gate:
         """Look at the window's new samples."""
         speed_kmh = window.latest(SPEED)
         slope = self._slope.feed(window.new(SPEED))
-        longitudinal = self._longitudinal.feed(window.new(ACCELERATION_LONGITUDINAL))
-        lateral = self._lateral.feed(window.new(ACCELERATION_LATERAL))
+        braking, cornering = self._config.gate_braking_mps2, self._config.gate_cornering_mps2
+        longitudinal = self._longitudinal.feed(window.new(ACCELERATION_LONGITUDINAL), beyond=braking)
+        lateral = self._lateral.feed(window.new(ACCELERATION_LATERAL), beyond=cornering)
         if speed_kmh is not None and speed_kmh < _STANDING_KMH:
             longitudinal, lateral = [], []
-        self._close_where(slope, below=-self._config.gate_braking_mps2)
-        self._close_where(longitudinal, below=-self._config.gate_braking_mps2)
-        self._close_where(lateral, below=-self._config.gate_cornering_mps2)
-        self._close_where([(t_ns, -value) for t_ns, value in lateral], below=-self._config.gate_cornering_mps2)
+        self._close_where(slope, below=-braking)
+        self._close_where(longitudinal, below=-braking)
+        self._close_where(lateral, below=-cornering)
+        self._close_where([(t_ns, -value) for t_ns, value in lateral], below=-cornering)
 
     def on_collision(self, collision: Collision) -> None:
         """Open the crash window; a later collision opens it anew."""
@@ -91,17 +92,21 @@ class _Smoothed:
     t_ns: int | None = None
     value: float = 0.0
 
-    def feed(self, series: Series) -> list[tuple[int, float]]:
-        smoothed = []
+    def feed(self, series: Series, *, beyond: float) -> list[tuple[int, float]]:
+        """Take new samples; the smoothed values that are beyond a limit, either way."""
+        found = []
+        before_ns, smooth = self.t_ns, self.value
         for t_ns, value in zip(series.t_ns.tolist(), series.value.tolist(), strict=True):
-            step_s = _GAP_S + 1 if self.t_ns is None else (t_ns - self.t_ns) / 1e9
+            step_s = _GAP_S + 1 if before_ns is None else (t_ns - before_ns) / 1e9
             if step_s > _GAP_S:
-                self.value = 0.0  # a first sample alone proves no manoeuvre
+                smooth = 0.0  # a first sample alone proves no manoeuvre
                 step_s = 0.0
-            self.value += (value - self.value) * step_s / (_SMOOTHING_S + step_s)
-            self.t_ns = t_ns
-            smoothed.append((t_ns, self.value))
-        return smoothed
+            smooth += (value - smooth) * step_s / (_SMOOTHING_S + step_s)
+            before_ns = t_ns
+            if not -beyond <= smooth <= beyond:
+                found.append((t_ns, smooth))
+        self.t_ns, self.value = before_ns, smooth
+        return found
 
 
 class _SpeedSlope:
