@@ -35,6 +35,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "schema": Command("simulators.commands", "the JSON Schema of a scenario file, for editors", "print_schema"),
     "demo": Command("simulators.demo", "car, agent and cloud: one drive from frame to receipt"),
     "fleet": Command("simulators.fleet", "thousands of vehicles against one broker and the receiver"),
+    "serve": Command(
+        "simulators.serve", "the wires of one car for other programs: can, ecus, j1939, gnss, imu, cloud, ..."
+    ),
     "dongle": Command("simulators.dongle", "an ELM327 adapter on a pty or a TCP port"),
 }
 

@@ -66,7 +66,7 @@ class CarBus:
         self._frames = frames
         self._start_ns = start_ns
         self._times_ns = frames.t_ns.tolist()
-        self._bus = _open(interface, channel)
+        self._bus = open_bus(interface, channel)
 
     def send_until(self, t_ns: int) -> None:
         """Send every frame up to this instant of the drive. Raises SourceLost where the bus takes no more."""
@@ -82,7 +82,7 @@ class CarBus:
         self._bus.shutdown()
 
 
-def _open(interface: str, channel: str) -> can.BusABC:
+def open_bus(interface: str, channel: str) -> can.BusABC:
     """Raise SourceLost where this machine has no such interface or channel."""
     try:
         if interface == "virtual":

@@ -1,6 +1,7 @@
 """The insurer's cloud on this machine: PKI, broker, receiver, and a network that can be cut."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,10 +47,14 @@ class Cloud:
         *,
         broker: BrokerKind | None = None,
         port: int = 0,
+        road_port: int = 0,
         terms: Terms = DEFAULT_TERMS,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
     ) -> None:
-        """With broker None it is mosquitto if installed. Raises BrokerFailed where the one asked for is not."""
+        """With broker None it is mosquitto if installed. Raises BrokerFailed where the one asked for is not.
+
+        port is the broker's own, road_port the one that cars use; 0 is any free one.
+        """
         program = find_mosquitto()
         if broker == "mosquitto" and program is None:
             raise BrokerFailed("mosquitto is not installed; the embedded broker needs nothing")
@@ -63,6 +68,7 @@ class Cloud:
         self._intake = Intake(self._keys, SqliteStore(directory / "received.sqlite"))
         self._broker = self._make_broker(program if self.broker_kind == "mosquitto" else None, port)
         self._network: Network | None = None
+        self._road_port = road_port
         self._terms = terms
         self._on_outcome = on_outcome
         self._stopping = asyncio.Event()
@@ -84,8 +90,7 @@ class Cloud:
         """Return when cars may connect. Raises BrokerFailed with the broker's own words."""
         try:
             await self._start_broker()
-            self._network = Network(self._broker.port)
-            await self._network.start()
+            await self._start_network()
             await self._start_receiver()
         except BaseException:
             await self.stop()
@@ -197,6 +202,14 @@ class Cloud:
         waiting.cancel()
         if not listening.is_set():
             raise BrokerFailed(f"the receiver cannot reach the {self.broker_kind} broker on port {self._broker.port}")
+
+    async def _start_network(self) -> None:
+        stranger = Authority(self.directory / "stranger").issue_server()
+        self._network = Network(self._broker.port, port=self._road_port, stranger=stranger)
+        try:
+            await self._network.start()
+        except OSError as exc:
+            raise BrokerFailed(f"port {self._road_port}: {os.strerror(exc.errno or 0)}") from exc
 
     async def _start_broker(self) -> None:
         try:

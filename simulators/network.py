@@ -28,8 +28,9 @@ class Network:
     stranger is the identity of whoever answers instead of the broker: of another authority, or expired.
     """
 
-    def __init__(self, target_port: int, *, seed: int = 0, stranger: Identity | None = None) -> None:
+    def __init__(self, target_port: int, *, port: int = 0, seed: int = 0, stranger: Identity | None = None) -> None:
         self.target_port = target_port
+        self._wanted_port = port
         self.conditions = OPEN
         self.connections = 0
         self.misled = 0  # connections that portal or stranger got
@@ -53,23 +54,21 @@ class Network:
         return _port(self._server)
 
     async def start(self) -> None:
-        """Listen on a free loopback port; portal and stranger have theirs."""
+        """Listen on a loopback port; portal and stranger have theirs. Raises OSError where the port is taken."""
         self._others = [await asyncio.start_server(_redirect, "127.0.0.1", 0)]
         if self._stranger is not None:
             self._others.append(await asyncio.start_server(_hang_up, "127.0.0.1", 0, ssl=self._stranger))
         for name, server in zip(("portal", "stranger"), self._others, strict=False):
             self._ports[name] = _port(server)
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._wanted_port)
 
     async def stop(self) -> None:
         """Close everything."""
-        if self._server is None:
-            return
-        self._server.close()
+        for server in (*self._others, self._server):
+            if server is not None:
+                server.close()
         self.cut()
         await asyncio.gather(*self._tasks)
-        for server in (*self._others, self._server):
-            server.close()
         self._server = None  # not wait_closed: since Python 3.12 it waits for handshakes that may never end
 
     def set(self, conditions: Conditions) -> None:

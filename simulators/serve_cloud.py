@@ -1,0 +1,105 @@
+"""The insurer's cloud as a process: broker, receiver, claims desk and pricing, on a port where cars may connect."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.config import Link, Trust, load_toml
+from agent.core.errors import InputError
+from agent.core.keys import parse_ed25519, raw_bytes
+from fleet.receiver.intake import Outcome
+from simulators.claims import ClaimsDesk
+from simulators.cloud import Cloud
+from simulators.mosquitto import BrokerFailed
+from simulators.network_conditions import CONDITIONS, Phase, Schedule
+from simulators.pricing import Pricing
+
+_LINK_KEYS = ("host", "port", "ca", "certificate", "key")
+_TRUST_KEYS = ("insurer_encryption_key", "insurer_receipt_key", "owner_encryption_key", "operator_key")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudOptions:
+    """Where it lives, the port for the cars, which cars (NAME=FILE of a public key), and what their road is like."""
+
+    directory: Path
+    port: int
+    devices: Sequence[str]
+    network: str
+
+
+async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> None:
+    """Run until cancelled, telling what comes. Raises InputError, BrokerFailed."""
+    schedule = load_schedule(options.network)
+    devices = [_read_device(text) for text in options.devices]
+    office = Office(say)
+    options.directory.mkdir(parents=True, exist_ok=True)
+    cloud = Cloud(options.directory, road_port=options.port, on_outcome=office.take)
+    try:
+        await cloud.start()
+    except BrokerFailed as exc:
+        raise InputError(f"cloud=tcp:{options.port}: {exc}") from exc
+    try:
+        say(f"{cloud.broker_kind} broker; cars connect to 127.0.0.1:{cloud.network.port}")
+        for name, key in devices:
+            cloud.register(name, key)
+            path = options.directory / f"{name}.toml"
+            path.write_text(_as_toml(cloud.link_config(name), cloud.trust()), encoding="utf-8")
+            say(f"{name} may connect; its [link] and [trust]: {path}")
+        await cloud.network.play(schedule)
+        await asyncio.Event().wait()
+    finally:
+        await cloud.stop()
+
+
+class Office:
+    """Claims desk and pricing behind the receiver: says what changed."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.desk = ClaimsDesk()
+        self.pricing = Pricing()
+        self._say = say
+
+    def take(self, outcome: Outcome) -> None:
+        """Look at what the receiver did with an envelope."""
+        if outcome.status == "dead":
+            self._say(f"{outcome.device or 'somebody'}: refused: {outcome.reason}")
+        if outcome.event is None or outcome.position is None:
+            return
+        self._say(f"{outcome.device}: {outcome.event.kind}")
+        ticket = self.desk.take(outcome.device, outcome.position.boot, outcome.event)
+        if ticket is not None:
+            state = "open" if ticket.is_open else f"closed: {ticket.outcome}"
+            self._say(f"ticket {ticket.number} {ticket.kind}, severity {ticket.severity}, {state}: {ticket.answer}")
+        exposure = self.pricing.take(outcome.device, outcome.event)
+        if exposure is not None:
+            self._say(f"{outcome.device}: {exposure.distance_km:.1f} km, premium factor {exposure.factor:.3f}")
+
+
+def load_schedule(text: str) -> Schedule:
+    """A named road for ever, or a .toml of phases. Raises InputError."""
+    if text.endswith(".toml"):
+        return load_toml(Path(text), Schedule)
+    if text not in CONDITIONS:
+        raise InputError(f"--network {text}: there are {', '.join(CONDITIONS)}, or a .toml of phases")
+    return Schedule(phases=[Phase(for_s=0, conditions=CONDITIONS[text])])
+
+
+def _read_device(text: str) -> tuple[str, bytes]:
+    name, _, file = text.partition("=")
+    if not name or not file:
+        raise InputError(f"--device {text}: NAME=FILE is needed")
+    try:
+        return name, raw_bytes(parse_ed25519(Path(file).read_bytes()))
+    except OSError as exc:
+        raise InputError(f"--device {text}: {exc.strerror}") from exc
+
+
+def _as_toml(link: Link, trust: Trust) -> str:
+    tables = {"link": (link, _LINK_KEYS), "trust": (trust, _TRUST_KEYS)}
+    lines = []
+    for table, (section, names) in tables.items():
+        lines += [f"[{table}]", *(f"{name} = {json.dumps(getattr(section, name))}" for name in names), ""]
+    return "\n".join(lines)
