@@ -2,18 +2,21 @@
 
 We listen: nothing is sent unless the caller encodes it. Source: the widely published layouts, checked on recordings of
 two trucks (the standard's text was not read: no conformity is claimed). Memory: a Transport holds at most
-sessions_max * MESSAGE_MAX bytes. Messages of the extended transport (above 1785 bytes) are not taken.
+sessions_max * MESSAGE_MAX bytes, and what j1939_extended.py says for messages above MESSAGE_MAX.
 """
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from agent.core.errors import ProtocolError
+from agent.proto.j1939_extended import ExtendedTransport
 
 GLOBAL: Final = 0xFF
 MESSAGE_MAX: Final = 1785  # 255 packets of 7 bytes
 PGN_CONNECTION: Final = 0xEC00  # TP.CM
 PGN_DATA: Final = 0xEB00  # TP.DT
+PGN_EXTENDED_CONNECTION: Final = 0xC800  # ETP.CM
+PGN_EXTENDED_DATA: Final = 0xC700  # ETP.DT
 PGN_DM1: Final = 0xFECA
 PGN_DM2: Final = 0xFECB
 _PACKET: Final = 7
@@ -87,6 +90,7 @@ class Transport:
         self.ignored = 0  # packets without their beginning: whoever starts listening in the middle sees them
         self.aborted = 0  # ended by either side, replaced by a new one, or pushed out
         self.expired = 0
+        self.extended = ExtendedTransport(timeout_s=timeout_s)
         self._sessions_max = sessions_max
         self._timeout_ns = round(timeout_s * 1e9)
         self._sessions: dict[tuple[int, int], _Session] = {}
@@ -97,12 +101,19 @@ class Transport:
     def feed(self, can_id: int, data: bytes, t_ns: int) -> Message | None:
         """One frame with a 29-bit identifier; a message where it is whole now. Raises ProtocolError."""
         self.expire(t_ns)
+        self.extended.expire(t_ns)
         _, pgn, source, destination = parse_identifier(can_id)
         if pgn == PGN_CONNECTION:
             self._control(source, destination, data, t_ns)
             return None
         if pgn == PGN_DATA:
             return self._packet(source, destination, data, t_ns)
+        if pgn == PGN_EXTENDED_CONNECTION:
+            self.extended.control(source, destination, data, t_ns)
+            return None
+        if pgn == PGN_EXTENDED_DATA:
+            whole = self.extended.packet(source, destination, data, t_ns)
+            return None if whole is None else Message(t_ns, whole[0], source, destination, whole[1])
         return Message(t_ns, pgn, source, destination, bytes(data))
 
     def expire(self, t_ns: int) -> None:

@@ -7,6 +7,7 @@ from agent.core.errors import ProtocolError, SourceLost
 from agent.proto import gbt32960, isotp, j1939, obd, obd_monitors, uds
 from agent.proto.elm327 import Elm327
 from agent.proto.j1939_dm import encode_diagnosis, parse_diagnosis
+from agent.proto.j1939_extended import EXTENDED_MAX, SESSIONS_MAX
 from agent.proto.nmea import NmeaParser, encode_sentence
 from tests.fuzz import seeds
 from tests.fuzz.target import Feed, Target
@@ -130,8 +131,9 @@ def j1939_target(data: bytes) -> None:
         t_ns += (control >> 2) * 20_000_000
         with suppress(ProtocolError):
             message = transport.feed(can_id, feed.chunk(9), t_ns)
-            assert message is None or len(message.data) <= j1939.MESSAGE_MAX
+            assert message is None or len(message.data) <= EXTENDED_MAX
         assert len(transport) <= 3
+        assert len(transport.extended) <= SESSIONS_MAX
 
 
 def nmea_target(data: bytes) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from agent.proto import gbt32960, isotp, j1939
+from agent.proto import gbt32960, isotp, j1939, j1939_extended
 from agent.proto.gbt32960 import Edition, build_struct, edition2016, edition2025
 from agent.proto.nmea import encode_sentence
 
@@ -53,6 +53,11 @@ J1939: Final = [
     b"\0\0\0\0\0\x08" + j1939.encode_request_to_send(0xFECA, _LONG)
     + b"\0\0\0\0\0\x08" + j1939.encode_clear_to_send(0xFECA, packets=3, first=1)
     + b"".join(b"\1\0\0\0\0\x08" + packet for packet in j1939.encode_packets(_LONG)),
+    *(
+        b"".join((b"\2\0\xc8\0\0\x08" if control else b"\2\0\xc7\0\0\x08") + frame for control, frame in frames[:count])
+        for frames in [j1939_extended.encode_extended(0xFECA, bytes(1786), packets=9)]
+        for count in (12, len(frames))
+    ),
 ]  # fmt: skip
 
 NMEA: Final = [

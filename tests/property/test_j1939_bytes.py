@@ -7,18 +7,28 @@ from agent.core.errors import ProtocolError
 from agent.proto import j1939
 from agent.proto.j1939 import GLOBAL, Identifier, Transport
 from agent.proto.j1939_dm import Diagnosis, Fault, Flash, Lamp, LampState, encode_diagnosis, parse_diagnosis
+from agent.proto.j1939_extended import EXTENDED_MAX, SESSIONS_MAX, encode_extended
 
 SECOND = 1_000_000_000
 addresses = st.integers(0, 3) | st.just(GLOBAL)
-pgns = st.sampled_from([j1939.PGN_CONNECTION, j1939.PGN_DATA]) | st.integers(0, (1 << 18) - 1)
-kinds = st.sampled_from([16, 17, 19, 32, 255]) | st.integers(0, 255)
+transports = [
+    j1939.PGN_CONNECTION, j1939.PGN_DATA, j1939.PGN_EXTENDED_CONNECTION, j1939.PGN_EXTENDED_DATA,
+]  # fmt: skip
+pgns = st.sampled_from(transports) | st.integers(0, (1 << 18) - 1)
+kinds = st.sampled_from([16, 17, 19, 20, 21, 22, 23, 32, 255]) | st.integers(0, 255)
 announcements = st.builds(
     lambda kind, size, rest: bytes([kind]) + size.to_bytes(2, "little") + bytes([-(-size // 7) % 256]) + rest,
     kinds,
     st.integers(0, 2000),
     st.binary(min_size=4, max_size=4),
 )
-frames = st.tuples(pgns, addresses, addresses, announcements | st.binary(max_size=9), st.integers(0, SECOND))
+extended = st.builds(
+    lambda kind, number: bytes([kind]) + number.to_bytes(4, "little") + bytes(3),
+    st.sampled_from([20, 22]),
+    st.integers(0, 4000) | st.integers(0, (1 << 32) - 1),
+)
+payloads = announcements | extended | st.binary(max_size=9)
+frames = st.tuples(pgns, addresses, addresses, payloads, st.integers(0, SECOND))
 lamps = st.builds(Lamp, st.sampled_from(LampState), st.sampled_from(Flash))
 faults = st.builds(
     Fault, st.integers(1, (1 << 19) - 2), st.integers(0, 31), st.none() | st.integers(0, 126), st.booleans()
@@ -37,8 +47,10 @@ def test_any_frames_give_messages_or_a_protocol_error_within_the_memory_bound(
         can_id |= destination << 8 if pgn >> 8 & 0xFF < 240 else 0
         with suppress(ProtocolError):
             message = transport.feed(can_id, data, t_ns)
-            assert message is None or len(message.data) <= j1939.MESSAGE_MAX
+            assert message is None or len(message.data) <= EXTENDED_MAX
         assert len(transport) <= 3
+        assert len(transport.extended) <= SESSIONS_MAX
+        assert all(len(session.data) <= EXTENDED_MAX for session in transport.extended._sessions.values())
         assert sum(len(session.data) for session in transport._sessions.values()) <= 3 * j1939.MESSAGE_MAX
 
 
@@ -84,6 +96,31 @@ def test_a_dialogue_arrives_in_whatever_order_its_packets_come(message: bytes, d
         told = transport.feed(j1939.encode_identifier(to._replace(pgn=j1939.PGN_DATA)), packet, 0)
         found += [] if told is None else [told.data]
     assert found[:1] == [message]
+
+
+@given(st.integers(1786, 6000), st.integers(1, 255), st.integers(0, 255), st.data())
+def test_an_extended_message_arrives_in_whatever_order_each_batch_comes(
+    size: int, packets: int, filling: int, data: st.DataObject
+) -> None:
+    message = bytes((filling + place) % 256 for place in range(size))
+    transport = Transport()
+    control = j1939.encode_identifier(Identifier(7, j1939.PGN_EXTENDED_CONNECTION, 0, 0xF9))
+    packet = j1939.encode_identifier(Identifier(7, j1939.PGN_EXTENDED_DATA, 0, 0xF9))
+    batches: list[list[bytes]] = []
+    arrived = []
+    for is_control, frame in encode_extended(0xEF00, message, packets=packets):
+        if is_control:
+            batches.append([frame])
+        else:
+            batches[-1].append(frame)
+    for first, *rest in batches:
+        transport.feed(control, first, 0)
+        turn = data.draw(st.integers(0, max(0, len(rest) - 1))) if len(batches) < 60 else 0
+        for frame in rest[turn:] + rest[:turn]:
+            told = transport.feed(packet, frame, 0)
+            arrived += [] if told is None else [told]
+    assert [(told.pgn, told.data) for told in arrived] == [(0xEF00, message)]
+    assert len(transport.extended) == 0
 
 
 @given(st.binary(max_size=40))

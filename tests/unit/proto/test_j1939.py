@@ -4,6 +4,13 @@ from agent.core.errors import ProtocolError
 from agent.proto import j1939
 from agent.proto.j1939 import GLOBAL, Identifier, Message, Transport
 from agent.proto.j1939_dm import Diagnosis, Fault, Flash, Lamp, LampState, encode_diagnosis, parse_diagnosis
+from agent.proto.j1939_extended import (
+    EXTENDED_MAX,
+    SESSIONS_MAX,
+    encode_extended,
+    encode_extended_offset,
+    encode_extended_request,
+)
 
 SECOND = 1_000_000_000
 DATA = bytes(range(30))
@@ -174,3 +181,50 @@ def test_broken_dm1(data: str) -> None:
 def test_faults_that_cannot_be_told(fault: Fault) -> None:
     with pytest.raises(ValueError, match=r"fit|no fault"):
         encode_diagnosis(Diagnosis(faults=(fault,)))
+
+
+def extended(
+    transport: Transport, kind: int, data: bytes, *, source: int = 0, to: int = 0xF9, t_ns: int = 0
+) -> Message | None:
+    return transport.feed(j1939.encode_identifier(Identifier(7, kind, source, to)), data, t_ns)
+
+
+def test_an_extended_message_of_which_a_packet_is_asked_for_again() -> None:
+    message, transport = bytes(range(256)) * 8, Transport()
+    control, data = j1939.PGN_EXTENDED_CONNECTION, j1939.PGN_EXTENDED_DATA
+    frames = encode_extended(0xEF00, message, packets=100)
+    lost = frames.pop(50)
+    for is_control, frame in frames:
+        assert extended(transport, control if is_control else data, frame) is None
+    grant = bytes([21, 1, 49, 0, 0]) + (0xEF00).to_bytes(3, "little")
+    assert extended(transport, control, grant, source=0xF9, to=0) is None
+    assert extended(transport, control, encode_extended_offset(0xEF00, packets=1, offset=48)) is None
+    assert extended(transport, data, b"\x01" + lost[1][1:], t_ns=7) == Message(7, 0xEF00, 0, 0xF9, message)
+    assert extended(transport, data, b"\x01" + bytes(7)) is None
+    assert transport.extended.ignored == 1
+
+
+def test_extended_messages_are_bounded_end_by_themselves_and_tell_of_nonsense() -> None:
+    transport = Transport(timeout_s=1.0)
+    control, data = j1939.PGN_EXTENDED_CONNECTION, j1939.PGN_EXTENDED_DATA
+    begin = encode_extended_request(0xEF00, bytes(2000))
+    for size in (1785, EXTENDED_MAX + 1, 117_440_505, (1 << 32) - 1):
+        with pytest.raises(ProtocolError, match=f"{size} bytes announced to F9, not taken"):
+            extended(transport, control, b"\x14" + size.to_bytes(4, "little") + bytes(3))
+    with pytest.raises(ProtocolError, match="to FF"):
+        extended(transport, control, begin, to=GLOBAL)
+    with pytest.raises(ProtocolError, match="unknown extended connection frame 16"):
+        extended(transport, control, b"\x10" + begin[1:])
+    for source in range(SESSIONS_MAX + 1):
+        extended(transport, control, begin, source=source, t_ns=source)
+    assert (len(transport.extended), transport.extended.aborted) == (SESSIONS_MAX, 1)
+    with pytest.raises(ProtocolError, match="lie beyond the end"):
+        extended(transport, control, encode_extended_offset(0xEF00, packets=2, offset=285), source=1)
+    with pytest.raises(ProtocolError, match="extended packet 1 of 0"):
+        extended(transport, data, b"\x01" + bytes(7), source=2)
+    extended(transport, control, bytes([255, 3, 255, 255, 255]) + (0xEF00).to_bytes(3, "little"), source=0xF9, to=3)
+    assert len(transport.extended) == 1
+    transport.feed(0x18FEF100, bytes(8), 2_000_000_000)
+    assert (len(transport.extended), transport.extended.expired) == (0, 1)
+    with pytest.raises(ValueError, match="does not go by the extended transport"):
+        encode_extended_request(0xEF00, bytes(1785))
