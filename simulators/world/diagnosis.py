@@ -22,7 +22,6 @@ GOOD_CYCLES: Final = 3
 WARM_UPS: Final = 40
 DTC_COUNT: Final = "Vehicle.Diagnostics.DTCCount"
 MIL: Final = "Vehicle.Private.OBD.IsMILOn"
-WARM_UPS_SINCE: Final = "Vehicle.Private.OBD.WarmupsSinceDTCClear"
 _MISFIRE_S: Final = 10.0
 _LEAN_PERCENT: Final = 20.0
 _LEAN_S: Final = 2.0
