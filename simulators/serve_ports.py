@@ -48,6 +48,11 @@ class Outlet:
         for fd in self._fds or ():
             os.close(fd)
 
+    @property
+    def clients(self) -> int:
+        """Who listens on the TCP port now."""
+        return len(self._clients)
+
     def write(self, data: bytes) -> None:
         """Send, without waiting: who reads too slowly is let go, and a pty nobody reads overflows."""
         if self._fds is not None:
