@@ -21,6 +21,7 @@ from simulators.cloud import BrokerKind, Cloud
 from simulators.mosquitto import find_mosquitto
 from simulators.network_conditions import CONDITIONS, Conditions
 from tests.scenario.delivery import WAIT_S, Car, open_car
+from tests.torture import offline
 
 _RECORDS = 60
 
@@ -185,3 +186,10 @@ async def test_the_brokers_keep_alive_is_kept_to(tmp_path: Path) -> None:
                 while broker.counts["pings"] < 2:  # noqa: ASYNC110 - plain data
                     await asyncio.sleep(0.01)
             assert car.uplink.counters().get("cuts", 0) == 0
+
+
+async def test_three_days_offline_lose_nothing_and_memory_stays_flat(tmp_path: Path) -> None:
+    """The small version of `./run torture network`, which has 100,000 events."""
+    result = await offline.run(tmp_path, events=1000, hours=72.0)
+    assert result.is_sound, result
+    assert result.memory_most_mb - result.memory_start_mb < 40

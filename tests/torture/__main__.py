@@ -1,9 +1,12 @@
 """`python -m tests.torture store --trials N`: kill the store's writer, break its disk, count what is lost.
 
-Prints a table by kind of fault. The exit code is 1 where anything was lost, invented or out of order.
+`network --events N --hours H`: so long without a network, then deliver it all. Each prints a table. The exit code is 1
+where anything was lost, invented or out of order.
 """
 
 import argparse
+import asyncio
+import dataclasses
 import logging
 import sys
 import tempfile
@@ -14,6 +17,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from tests.torture import offline
 from tests.torture.trial import KINDS, Kind, Result, run_trial
 
 _MEMORY: Final = Path("/dev/shm")  # the faults are ours; the machine's own disk only slows them
@@ -22,11 +26,15 @@ _MEMORY: Final = Path("/dev/shm")  # the faults are ours; the machine's own disk
 def main() -> int:
     """Spread the trials evenly over the kinds of faults."""
     parser = argparse.ArgumentParser(prog="torture", description="Nothing committed may be lost.")
-    parser.add_argument("what", choices=["store"])
+    parser.add_argument("what", choices=["store", "network"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--events", type=int, default=100_000, help="of network")
+    parser.add_argument("--hours", type=float, default=72.0, help="of network")
     arguments = parser.parse_args()
     logging.disable()  # a refusing disk is news to the agent, not here
+    if arguments.what == "network":
+        return _torture_network(arguments.events, arguments.hours)
     totals: dict[Kind, list[Result]] = defaultdict(list)
     for number in range(arguments.trials):
         kind = KINDS[number % len(KINDS)]
@@ -39,6 +47,20 @@ def main() -> int:
         if result.lost or result.invented:
             sys.stderr.write(f"{kind} seed {seed}: {result.lost} lost, {result.invented} invented\n")
     return _report(totals)
+
+
+def _torture_network(events: int, hours: float) -> int:
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        result = asyncio.run(offline.run(Path(folder), events=events, hours=hours))
+    table = Table("what", "figure")
+    for name, value in dataclasses.asdict(result).items():
+        table.add_row(name, f"{value:.1f}" if isinstance(value, float) else f"{value}")
+    Console().print(table)
+    sys.stdout.write(
+        f"{hours:g} h offline, {events} events: {result.lost} lost, {result.invented} invented, "
+        f"{result.out_of_order} out of order\n"
+    )
+    return int(not result.is_sound)
 
 
 def _report(totals: dict[Kind, list[Result]]) -> int:
