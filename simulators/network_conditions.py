@@ -69,7 +69,7 @@ CONDITIONS: Final = {
 class Phase(Section, frozen=True, kw_only=True):
     """These conditions for that long; the last phase of a schedule stays."""
 
-    for_s: Seconds
+    for_s: Annotated[float, Meta(ge=0, le=2_592_000)]
     conditions: Conditions = OPEN
 
 

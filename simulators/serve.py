@@ -44,7 +44,7 @@ wires, and where they are without =WHERE:
 
 examples:
   python -m simulators serve can ecus gnss=tcp:10110 --scenario crash_front --repeat
-  python -m simulators serve dongle=tcp:35000 --persona clone_v15
+  python -m simulators serve dongle=tcp:35000 --persona v1.5
   python -m simulators serve cloud --device car1=car1.pub.pem --network lossy
 
 All wires of one command belong to the same car. Everything stays on this machine's loopback."""

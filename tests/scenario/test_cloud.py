@@ -6,10 +6,13 @@ import pytest
 
 import simulators.cloud
 from agent.core.errors import InputError
+from agent.core.events import Collision, TripEnded
 from agent.core.ports import Message
 from agent.link.mqtt import connect
 from simulators.cloud import BrokerKind, Cloud
 from simulators.mosquitto import BrokerFailed, find_mosquitto
+from simulators.serve_cloud import Office
+from tests.scenario.delivery import open_car, quick_link
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "embedded"])
@@ -53,6 +56,20 @@ async def test_the_operator_reaches_the_broker_while_cars_are_cut_off(cloud: Clo
     cloud.cut()
     async with connect(cloud.operator_link(), client_id="operator") as operator:
         await operator.publish("outrider/v1/group/fleet/config", b"bundle", retain=True)
+
+
+async def test_the_office_opens_a_ticket_and_prices_a_trip(tmp_path: Path) -> None:
+    said: list[str] = []
+    async with Cloud(tmp_path / "cloud", broker="embedded", on_outcome=Office(said.append).take) as cloud:
+        link = quick_link(cloud)
+        async with open_car(cloud, tmp_path, link) as car:
+            crash = Collision(t_ns=1, delta_v_kmh=30.0, duration_ms=90.0, peak_mps2=300.0, stationary=False)
+            trip = TripEnded(t_ns=2, started_ns=0, duration_s=600.0, distance_m=10_000.0, speed_max_kmh=60.0)
+            for event in (crash, trip):
+                await car.record(1, event=event)
+            await car.deliver()
+    assert "ticket 1 collision, severity 3, open: Emergency services and a case handler were called." in said
+    assert "car1: 10.0 km, premium factor 0.998" in said
 
 
 async def test_counts_outlive_the_cloud(tmp_path: Path) -> None:
