@@ -86,8 +86,7 @@ class ReceiverKeys:
 
     def device_key(self, device: str) -> Ed25519PublicKey | None:
         """Public key of a registered device, None for a stranger. device must be a valid name."""
-        path = self._path_of(device)
-        if device not in self._known and path.exists():
+        if device not in self._known and (path := self._path_of(device)).exists():
             self._known[device] = read_key(path, parse_ed25519)
         return self._known.get(device)
 
