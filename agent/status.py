@@ -84,6 +84,6 @@ class Status:
             "store": {"sealed": recorder.sealed, "dropped": recorder.dropped, "shed": sum(recorder.shed.values())},
             "voice": dict(self._parts.conversation.counters()),
             "sources": self.sources(),
-            "link": dict(uplink.counters()) if uplink else {},
+            "link": {**uplink.counters(), "trouble": uplink.trouble} if uplink else {},
             "waiting": waiting,
         }

@@ -93,6 +93,7 @@ class Uplink:
         self._progress = asyncio.Event()
         self._hurry = asyncio.Event()
         self._connected = False
+        self._trouble = ""
         self._cut = False
         self._behind = False
 
@@ -100,6 +101,11 @@ class Uplink:
     def connected(self) -> bool:
         """Whether there is a live connection."""
         return self._connected
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection now: the newest try's reason, "" while there is one."""
+        return self._trouble
 
     def counters(self) -> Mapping[str, int]:
         """published, refused, receipts, received, rejected, bundles, connections, cuts, failed_tries."""
@@ -299,6 +305,7 @@ class Uplink:
     async def _tell_connected(self) -> None:
         self._counts["connections"] += 1
         self._connected = True
+        self._trouble = ""
         self._cut = False
         waiting = await self._outbox.pending()
         self._behind = self._behind or waiting > self._link.in_flight_max
@@ -306,7 +313,8 @@ class Uplink:
         self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
 
     async def _tell_cut(self, reason: LinkDown | StoreError) -> None:
-        """Once per outage, however many tries it takes."""
+        """Once per outage, however many tries it takes; the status has the newest reason."""
+        self._trouble = str(reason)
         if self._cut:
             self._counts["failed_tries"] += 1
             _LOG.debug("still no link: %s", reason)

@@ -231,10 +231,12 @@ async def test_an_outage_is_told_once() -> None:
         rig.wire.cut()
         await rig.until(lambda: rig.uplink.counters().get("failed_tries", 0) >= 2)
         assert not rig.uplink.connected
+        assert rig.uplink.trouble == "nobody there"  # the newest reason
         rig.records.add(1)
         assert await rig.uplink.drain(0.01) == 1
         rig.wire.reachable = True
         await rig.until(lambda: rig.wire.arrived == [1])
+        assert rig.uplink.trouble == ""
         assert rig.texts == [
             "connected to insurer:8883",
             "cut off: cable cut",
