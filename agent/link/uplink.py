@@ -8,23 +8,23 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError, first_failure
 from agent.core.events import Priority
 from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
-from agent.core.records import Position, Range, SealedRecord
+from agent.core.records import SealedRecord
 from agent.link import mqtt, wire
+from agent.link.backlog import Backlog, Outbox
 from agent.link.downlink import Bundle, Receipt, parse_message
-from agent.link.turns import Patience, Turns
+from agent.link.turns import Patience
 
 _LOG: Final = logging.getLogger(__name__)
 _WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
 _FIRST_WAIT_S: Final = 0.5
 _HURRIED_WAIT_S: Final = 0.2
-_REST_S: Final = 5.0  # between looks through a backlog that has had its turn
 _DAY_S: Final = 86_400
 _EXPIRY_S: Final[Mapping[Priority, int | None]] = {
     Priority.CRASH: None,
@@ -33,22 +33,6 @@ _EXPIRY_S: Final[Mapping[Priority, int | None]] = {
     Priority.TELEMETRY: _DAY_S,
 }
 """How long the broker may keep a record for the insurer. Nothing is lost by it: the outbox still has the record."""
-
-
-class Outbox(Protocol):
-    """What the uplink needs of agent.store.outbox."""
-
-    async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
-        """Return the first records in sending order."""
-        ...
-
-    async def forget(self, ranges: Sequence[Range]) -> int:
-        """Delete what was received; returns how many records went."""
-        ...
-
-    async def pending(self) -> int:
-        """Records not yet received."""
-        ...
 
 
 class Uplink:
@@ -82,11 +66,7 @@ class Uplink:
         self._on_bundle = on_bundle
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
-        self._turns = Turns(answer_s=link.receipt_timeout_s)
-        self._window = link.in_flight_max * _WINDOWS
-        self._head_is_full = False
-        self._reached: Position | None = None  # how far back the look behind a set-aside head has come
-        self._rested_s = 0.0  # until when there is nothing behind it
+        self._backlog = Backlog(outbox, window=link.in_flight_max * _WINDOWS, answer_s=link.receipt_timeout_s)
         self._patience = Patience(self._fresh_waits)
         self._refused_before = False
         self._work = asyncio.Event()
@@ -170,9 +150,9 @@ class Uplink:
 
     async def _work_with(self, session: Session) -> None:
         """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
-        self._turns.reconnected(asyncio.get_running_loop().time())
+        self._backlog.reconnected(asyncio.get_running_loop().time())
         self._patience.restore()
-        self._reached, self._rested_s, self._refused_before = None, 0.0, False
+        self._refused_before = False
         down: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -191,44 +171,15 @@ class Uplink:
         places = asyncio.Semaphore(self._link.in_flight_max)
         while True:
             self._work.clear()
-            due = await self._look()
+            due = await self._backlog.due(loop.time())
             await self._send_due(session, due, places, tasks)
-            if due and self._may_look_behind(loop.time()):
+            if due and self._backlog.has_more(loop.time()):
                 continue
             try:
-                async with asyncio.timeout_at(self._next_s(loop.time())):
+                async with asyncio.timeout_at(self._backlog.next_s(loop.time())):
                     await self._work.wait()
             except TimeoutError:
                 continue
-
-    def _next_s(self, now_s: float) -> float | None:
-        instants = (self._turns.next_s(now_s), self._rested_s if self._rested_s > now_s else None)
-        return min((instant for instant in instants if instant is not None), default=None)
-
-    async def _look(self) -> list[SealedRecord]:
-        """What may go now: from the head of the outbox, or from further back where the whole head has had its turn."""
-        now_s = asyncio.get_running_loop().time()
-        page = await self._outbox.peek(None, self._window)
-        due = self._due(page, now_s)
-        self._head_is_full = len(page) >= self._window
-        if due or not self._may_look_behind(now_s):
-            return due
-        self._reached = self._reached or page[-1].position
-        while not due:
-            page = await self._outbox.peek(self._reached, self._window - self._turns.waiting(now_s))
-            if not page:
-                self._reached, self._rested_s = None, now_s + min(self._link.receipt_timeout_s, _REST_S)
-                break
-            due = self._due(page, now_s)
-            if not due:
-                self._reached = page[-1].position
-        return due
-
-    def _may_look_behind(self, now_s: float) -> bool:
-        return self._head_is_full and now_s >= self._rested_s and self._turns.waiting(now_s) < self._window
-
-    def _due(self, page: Sequence[SealedRecord], now_s: float) -> list[SealedRecord]:
-        return [record for record in page if self._turns.is_due(record.position, now_s)]
 
     async def _send_due(
         self,
@@ -245,7 +196,7 @@ class Uplink:
             if self._work.is_set():
                 places.release()
                 return  # look again: what came may go first
-            self._turns.sent(record.position, loop.time())
+            self._backlog.turns.sent(record.position, loop.time())
             publishing = tasks.create_task(self._publish(session, record, places), name=f"publish {record.position}")
             if self._patience.one_by_one:
                 await asyncio.wait([publishing])
@@ -257,7 +208,7 @@ class Uplink:
         except PublishRefused as exc:
             now_s = asyncio.get_running_loop().time()
             self._counts["refused"] += 1
-            self._turns.refused(record.position, now_s)
+            self._backlog.turns.refused(record.position, now_s)
             self._patience.refused(exc.code, now_s)
             if not self._refused_before:
                 self._refused_before = True
@@ -294,7 +245,7 @@ class Uplink:
         self._counts["receipts"] += 1
         self._counts["received"] += gone
         if gone:  # a receipt the outbox did not take frees nothing
-            self._turns.received(receipt.ranges)
+            self._backlog.turns.received(receipt.ranges)
         self._work.set()
         if gone:
             self._on_receipt(gone)
