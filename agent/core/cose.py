@@ -60,8 +60,7 @@ def item_end(data: bytes, start: int) -> int:
         left -= 1
         if major in _STRINGS:
             position += argument
-            if position > size:
-                raise ProtocolError(f"CBOR is cut off: {position - size} bytes are missing")
+            _check_string(data, item, position, argument if major == 3 else 0)
         elif major in _NESTING:
             if major == 6 and argument not in _TAGS:
                 raise ProtocolError(f"CBOR tag {argument} at byte {item}")
@@ -107,6 +106,20 @@ def verify1(blob: bytes, *, external_aad: bytes, public_key: Ed25519PublicKey) -
 def _sig_structure(payload: bytes, external_aad: bytes) -> bytes:
     """RFC 9052, 4.4."""
     return encode_cbor(["Signature1", PROTECTED_SIGN1, external_aad, payload])
+
+
+def _check_string(data: bytes, item: int, end: int, text_size: int) -> None:
+    """Whether it is all there, and its text UTF-8.
+
+    Text is looked at here because cbor2 (5.9) never frees the exception that it raises for bad UTF-8: messages of
+    strangers would fill the memory, with all that the frames below it hold.
+    """
+    if end > len(data):
+        raise ProtocolError(f"CBOR is cut off: {end - len(data)} bytes are missing")
+    try:
+        data[end - text_size : end].decode()
+    except UnicodeDecodeError as exc:
+        raise ProtocolError(f"CBOR text at byte {item} is not UTF-8") from exc
 
 
 def _head(data: bytes, start: int) -> tuple[int, int, int]:

@@ -1,5 +1,6 @@
 """Events, envelopes and receipts survive their CBOR; anything else is refused with a reason."""
 
+import gc
 from typing import Any, get_args, get_origin
 
 import cbor2
@@ -85,6 +86,21 @@ def test_any_bytes_are_plain_deterministic_cbor_or_refused(data: bytes) -> None:
     except ProtocolError:
         return
     assert cbor2.dumps(value, canonical=True) == data
+
+
+def test_bad_text_is_refused_and_nothing_of_it_stays_in_memory() -> None:
+    """cbor2's own exception for it is never freed: it must not come to that."""
+
+    def left() -> int:
+        gc.collect()
+        return sum(isinstance(thing, cbor2.CBORError) for thing in gc.get_objects())
+
+    before = left()
+    for text in (b"\x62\xff\xfe", b"\xa1\x62\xc3\x28\x01", b"\x82\x01\x63a\xffb"):
+        for _ in range(20):
+            with pytest.raises(ProtocolError, match=r"CBOR text at byte \d+ is not UTF-8"):
+                decode_cbor(text)
+    assert left() == before
 
 
 @given(st.lists(ranges, min_size=1, max_size=20), instants)
