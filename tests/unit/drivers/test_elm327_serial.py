@@ -15,7 +15,7 @@ from drivers.elm327_serial import Elm327Source
 from simulators.clock import ManualClock
 from simulators.dongle import Dongle
 from simulators.ecu import Ecu, Faults
-from simulators.elm327 import Elm327Chip, Traits
+from simulators.elm327 import Elm327Chip, Traits, Trouble
 
 VALUES = {
     vss.SPEED: 72.0,
@@ -393,3 +393,13 @@ async def test_an_electric_car_that_stood_ready_and_drives_off_is_read_within_tw
         assert len(dongle.chip.requests) > 8
         task.cancel()
         assert source.guard.counters()["asleep"] > 0
+
+
+async def test_a_dialogue_that_has_failed_ends_the_connection_at_once() -> None:
+    async with plugged() as (dongle, source, clock):
+        await source.open()
+        await read(source, clock)
+        dongle.chip._traits = Traits(troubles=[Trouble(text="LV RESET", rate=1.0, how="reset")])
+        with pytest.raises(SourceLost, match=r"ELM327 V1\.5: no ECU answers \(LV RESET\)"):
+            await read(source, clock)
+        assert source.counters()["timeouts"] == 0

@@ -382,3 +382,36 @@ def test_the_adapter_itself_is_asked_in_step() -> None:
     dialogue.take()
     [refused] = dialogue.feed(b"?\r\r>")
     assert refused.status is Status.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("request_hex", "whole", "cut"),
+    [
+        ("010c", "410C1AF8", "410C1A"),
+        ("010c0d", "410C1AF80D00", "410CF80D00"),  # what follows would pass for another speed and filling
+        ("0106", "", "410690"),  # one byte or two: nobody can tell
+        ("020c00", "420C001AF8", "420C00F8"),
+        ("03", "430201330134", "4302013301"),
+    ],
+)
+def test_without_headers_an_answer_that_lost_a_byte_is_not_believed(request_hex: str, whole: str, cut: str) -> None:
+    request = bytes.fromhex(request_hex)
+    for answer in filter(None, (whole, cut)):
+        dialogue, _ = start({**ANSWERS, "ATH1": "?\r\r>", "0100": "4100BE3EA813\r\r>"})
+        assert not dialogue.shows_headers
+        [reply] = ask(dialogue, request, f"{answer}\r\r>")
+        assert [message.data.hex().upper() for message in reply.messages] == ([whole] if answer == whole else [])
+
+
+def test_only_the_ecu_that_was_asked_is_credited() -> None:
+    dialogue, _ = start()
+    dialogue.request(b"\x22\x21\x01", 0x74C)
+    dialogue.take()
+    assert dialogue.feed(b"7EC056221010507\r\r>") == []  # right in all but its sender
+    assert dialogue.feed(b"74C056221020507\r\r>") == []  # another data identifier
+    [reply] = dialogue.feed(b"74C056221010507\r\r>")
+    assert reply.messages == (EcuMessage(0x74C, b"\x62\x21\x01\x05\x07"),)
+    assert dialogue.strays == 2
+    [unknown] = ask(dialogue, SPEED, "74C03410D20\r\r>")
+    assert (unknown.messages, dialogue.bad) == ((), 1)
+    assert dialogue.is_lossy
