@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from .box import FILES, SCRATCH, CheckSkipped, expect, helper, packaged, run, wait_for
+from .box import FILES, SCRATCH, CheckSkipped, expect, helper, interface_frames, packaged, run, wait_for
 from .reader import BUS, MTU, bus_of
 
 _SCENARIO: Final = ("misfire", "70")
@@ -37,28 +37,38 @@ def candump_shows_every_frame(_: Path) -> str:
 
 
 def isotp_tools_read_vin(_: Path) -> str:
-    """The kernel's ISO-TP: isotpsend asks, isotprecv puts the answer together, isotpdump names every frame."""
+    """The kernel's ISO-TP and the car as anybody can serve it, driving, its frames on the same bus.
+
+    isotpsend asks, isotprecv puts the answer together, isotpdump names every frame.
+    """
     try:
         socket.socket(socket.AF_CAN, socket.SOCK_DGRAM, socket.CAN_ISOTP).close()
     except OSError as exc:
         raise CheckSkipped("this kernel has no CAN_ISOTP") from exc
     seen = SCRATCH / "isotpdump.log"
     answer = SCRATCH / "isotprecv.log"
+    served = SCRATCH / "served.log"
+    vin = run(*packaged("-c", "from simulators.ecu import Ecu; print(Ecu(dict).vin)")).strip()
+    serve = packaged("-m", "simulators", "serve", f"can=socketcan:{BUS}", f"ecus=socketcan:{BUS}", "--repeat")
     with (
-        _car() as world,
+        bus_of(MTU),
+        helper(serve, log=served),
         helper(["stdbuf", "-oL", "isotpdump", "-s", "7E0", "-d", "7E8", BUS], log=seen),
         helper(["isotprecv", "-s", "7E0", "-d", "7E8", BUS], log=answer) as receiving,
     ):
+        wait_for("served wires", lambda: {"can", "ecus"} <= set(served.read_text().split()), limit_s=60)
         _wait_for_listener()
         # By the functional identifier: this socket listens elsewhere, so that only isotprecv controls the flow.
         subprocess.run(["isotpsend", "-s", "7DF", "-d", "7E9", BUS], input=b"09 02\n", check=True, timeout=10)
         receiving.wait(10)
         wait_for("isotpdump", lambda: seen.read_text().count("[CF]") >= 2, limit_s=10)
+        others = interface_frames(BUS) - 5
+    expect(true=others > 0, otherwise="the car sends nothing")
     message = bytes.fromhex(answer.read_text())
-    expect(true=message == b"\x49\x02\x01" + world["vin"].encode(), otherwise=f"isotprecv: {answer.read_text()}")
+    expect(true=message == b"\x49\x02\x01" + vin.encode(), otherwise=f"isotprecv: {answer.read_text()}")
     kinds = {kind: seen.read_text().count(f"[{kind}]") for kind in ("FF", "FC", "CF")}
     expect(true=kinds == {"FF": 1, "FC": 1, "CF": 2}, otherwise=f"isotpdump: {seen.read_text()}")
-    return f"isotprecv: {world['vin']}; isotpdump: {kinds}"
+    return f"isotprecv: {vin}; isotpdump: {kinds}; {others} frames of the car beside them"
 
 
 def can_isotp_reads_vin(_: Path) -> str:
