@@ -166,9 +166,11 @@ class Network:
         loop = asyncio.get_running_loop()
         chunk = b"?"
         while chunk:
-            timed = self.conditions.loss or self.conditions.rate_bps
-            chunk = await reader.read(SEGMENT if timed else _CHUNK)
-            await moving.put((lane.arrival_s(len(chunk), loop.time(), self.conditions), chunk))
+            chunk = await reader.read(_CHUNK)
+            size = SEGMENT if self.conditions.loss or self.conditions.rate_bps else _CHUNK
+            for start in range(0, len(chunk) or 1, size):
+                piece = chunk[start : start + size]
+                await moving.put((lane.arrival_s(len(piece), loop.time(), self.conditions), piece))
 
     async def _deliver(
         self, moving: "_Moving", writer: asyncio.StreamWriter, road: "_Road", passes: Callable[[bytes], int]

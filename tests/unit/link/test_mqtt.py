@@ -12,6 +12,7 @@ from agent.link.dial import check_link
 from agent.link.mqtt import connect
 from simulators.mqtt_codec import encode_connack
 from simulators.network import Network
+from simulators.network_conditions import Conditions
 from simulators.pki import Authority
 
 if TYPE_CHECKING:
@@ -145,6 +146,20 @@ async def test_a_silent_network_times_out(site: "Site") -> None:
         with pytest.raises(LinkDown, match=r"no answer within 0.5 s"):
             async with connect(link, client_id="car1", subscriptions=[]):
                 pass
+    finally:
+        await network.stop()
+
+
+async def test_a_slow_line_that_moves_is_not_a_dead_one(site: "Site") -> None:
+    network = Network(site.broker.port)
+    await network.start()
+    link = msgspec.structs.replace(site.link("car1"), port=network.port, ack_timeout_s=0.5, in_flight_max=20)
+    try:
+        async with connect(link, client_id="car1", subscriptions=[]) as car:
+            network.set(Conditions(rate_bps=40_000))  # twenty messages take a second, a segment of them 0.3 s
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(20):
+                    tasks.create_task(car.publish(_RECORD, b"%150d" % number))
     finally:
         await network.stop()
 
