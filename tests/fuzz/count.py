@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tests.fuzz.refusals import run
 
-_GROWTH_MAX_MIB: Final = 16.0
+_GROWTH_MAX_MIB: Final = 4.0
 
 
 def refuse(count: int, seed: int) -> int:
