@@ -19,6 +19,7 @@ from typing import Final
 
 from agent import __version__
 from agent.core.backoff import backoff_waits
+from agent.core.best_time import BestTime
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, ConfigError, InputError, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event, ModelChanged
@@ -30,7 +31,9 @@ from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
 from agent.detect.anomaly import AnomalyWatch
 from agent.inference import Watch
+from agent.link import mqtt
 from agent.link.dial import check_link
+from agent.link.signed_time import SignedTime
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.privacy.egress import EgressFilter
@@ -74,6 +77,9 @@ class _App:
         self._config = self._configs.running
         self._hardware = hardware
         self._clock = clock
+        self._best_time = BestTime(clock)
+        if self._configs.issued_ns is not None:
+            self._best_time.learn(self._configs.issued_ns)
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
@@ -227,12 +233,17 @@ class _App:
     def _on_bundle(self, blob: bytes) -> None:
         t_ns = self._clock.monotonic_ns()
         try:
-            accepted = self._configs.offer(blob, now_ns=self._clock.wall_ns())
+            accepted = self._configs.offer(blob, now=self._best_time.now())
         except (BundleRejected, StoreError) as exc:
             self._emit(ConfigRejected(t_ns=t_ns, bundle=self._configs.name_of(blob), reason=str(exc)))
             return
         if accepted is None:
             return
+        if accepted.issued_ns is not None:
+            self._best_time.learn(accepted.issued_ns)
+        if not accepted.in_time:
+            text = f"{accepted.id}: taken, though it may have expired: the clock has not been set yet"
+            self._hardware.notify(Notice("config", t_ns, text))
         self._config = self._status.config = accepted.config
         self._pipeline.configure(accepted.config.detect)
         self._conversation.configure(accepted.config.voice)
@@ -241,6 +252,8 @@ class _App:
         )
 
     def _make_uplink(self) -> Uplink:
+        directory, device = Path(self._config.store.directory), self._config.device.id
+        signed = SignedTime(directory, self._best_time, device=device, receipt_key=self._receipt_key)
         return Uplink(
             self._config.link,
             self._recorder.outbox,
@@ -249,7 +262,9 @@ class _App:
             receipt_key=self._receipt_key,
             notify=self._hardware.notify,
             clock=self._clock,
+            connect=partial(mqtt.connect, now=self._best_time.now),
             on_bundle=self._on_bundle,
+            on_signed_time=signed.take,
             uniform=self._uniform,
         )
 

@@ -120,6 +120,7 @@ async def _push(args: argparse.Namespace) -> int:
         bundle=bundle,
         version=version,
         expires_ns=now_ns + round(args.valid_days * 86_400e9),
+        issued_ns=now_ns,
         vehicles=args.vehicle,
         groups=args.group,
     )

@@ -15,14 +15,25 @@ def sign_bundle(manifest: Manifest, operator_key: Ed25519PrivateKey) -> bytes:
 
 
 def make_manifest(
-    text: str, *, bundle: str, version: int, expires_ns: int, vehicles: Sequence[str], groups: Sequence[str]
+    text: str,
+    *,
+    bundle: str,
+    version: int,
+    expires_ns: int,
+    vehicles: Sequence[str],
+    groups: Sequence[str],
+    issued_ns: int | None = None,
 ) -> Manifest:
-    """Manifest for a TOML text. Checked by the vehicle, not here: an operator may test how it refuses."""
+    """Manifest for a TOML text. Checked by the vehicle, not here: an operator may test how it refuses.
+
+    issued_ns: UTC of signing, from which a vehicle without a clock learns how late it is at least.
+    """
     return Manifest(
         format=1,
         id=bundle,
         version=version,
         expires_ns=expires_ns,
+        issued_ns=issued_ns,
         vehicles=list(vehicles),
         groups=list(groups),
         config=text,

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from agent.core.best_time import Now
 from agent.core.config import Link
 from agent.core.errors import ConfigError, LinkDown
+from agent.link.validity import Check, choose_check
 
 Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
@@ -73,8 +75,11 @@ async def resolve(host: str, port: int) -> list[Address]:
     return await found
 
 
-async def dial(link: Link, *, timeout_s: float, resolve: Resolve = resolve) -> socket.socket:
+async def dial(link: Link, *, timeout_s: float, resolve: Resolve = resolve, now: Now | None = None) -> socket.socket:
     """Return a non-blocking socket to the broker, its TLS handshake done.
+
+    now: the best time known, where the system's clock may be wrong. Certificate files are read anew each time, so that
+    renewing one is replacing it.
 
     Raises LinkDown with the reason: a dead resolver, an unknown name, a captive portal, an expired certificate and one
     of somebody else's are told apart, since people do different things about them.
@@ -87,7 +92,9 @@ async def dial(link: Link, *, timeout_s: float, resolve: Resolve = resolve) -> s
             addresses = await resolve(link.host, link.port)
             silent = "no answer"
             sock = await _connect_first(addresses)
-            return sock if context is None else await _secure(sock, context, link.host)
+            if context is None:
+                return sock
+            return await _secure(sock, context, link.host, choose_check(context, now))
     except TimeoutError as exc:
         raise LinkDown(f"{where}: {silent} within {timeout_s:g} s") from exc
     except _NotTls as exc:
@@ -153,7 +160,7 @@ async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
     raise failed
 
 
-async def _secure(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+async def _secure(sock: socket.socket, context: ssl.SSLContext, host: str, check: Check) -> ssl.SSLSocket:
     """TLS handshake on a connected non-blocking socket, which is closed where it fails."""
     secured = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
     heard = False
@@ -169,6 +176,7 @@ async def _secure(sock: socket.socket, context: ssl.SSLContext, host: str) -> ss
             except ssl.SSLWantWriteError:
                 await _ready(secured, write=True)
             else:
+                check(secured)
                 return secured
     except (OSError, asyncio.CancelledError):
         secured.close()

@@ -11,9 +11,11 @@ from agent.link import wire
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the insurer has signed for."""
+    """What the insurer has signed for, and when by its own clock: UTC in ns since 1970."""
 
     ranges: Sequence[Range]
+    received_ns: int
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ def parse_message(
 ) -> Receipt | Bundle | None:
     """None for an emptied retained topic. Raises SealError for a bad receipt, ProtocolError for a foreign topic."""
     if message.topic == wire.receipt_topic(device):
-        return Receipt(wire.parse_receipt(message.payload, receipt_key, device))
+        receipt = wire.open_receipt(message.payload, receipt_key, device)
+        return Receipt(receipt.ranges, receipt.received_ns, message.payload)
     if message.topic == wire.config_topic(device) or message.topic in map(wire.group_config_topic, groups):
         return Bundle(message.payload) if message.payload else None
     raise ProtocolError(f"nothing was subscribed to on {message.topic}")

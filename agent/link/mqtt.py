@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.core.best_time import Now
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused
 from agent.core.ports import Message, Session
@@ -40,14 +41,20 @@ _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
 
 @asynccontextmanager
 async def connect(
-    link: Link, *, client_id: str, subscriptions: Sequence[str] = (), resolve: Resolve = dial.resolve
+    link: Link,
+    *,
+    client_id: str,
+    subscriptions: Sequence[str] = (),
+    resolve: Resolve = dial.resolve,
+    now: Callable[[], Now] | None = None,
 ) -> AsyncIterator[Session]:
     """One connection to the broker, with a client of its own, subscribed at QoS 1.
 
-    Session kept by the broker for link.session_expiry_s. Raises LinkDown with the reason where name, TCP, TLS,
+    Session kept by the broker for link.session_expiry_s. now: the best time known, to judge certificates by where the
+    system's clock may be wrong. Raises LinkDown with the reason where name, TCP, TLS,
     CONNECT or a subscription fails, ConfigError where the link would be neither TLS nor loopback.
     """
-    sock = await dial.dial(link, timeout_s=link.ack_timeout_s, resolve=resolve)
+    sock = await dial.dial(link, timeout_s=link.ack_timeout_s, resolve=resolve, now=now() if now else None)
     client = _Client(link, client_id, sock)
     try:
         await client.open()

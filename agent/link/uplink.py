@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from agent.core.backoff import backoff_waits
@@ -51,9 +51,13 @@ class Uplink:
         connect: Connect = mqtt.connect,
         on_receipt: Callable[[int], None] = lambda _: None,
         on_bundle: Callable[[bytes], None] = lambda _: None,
+        on_signed_time: Callable[[bytes, int], Awaitable[None]] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        """receipt_key is the insurer's Ed25519 key, PEM or raw; on_receipt gets the number of records received."""
+        """receipt_key is the insurer's Ed25519 key, PEM or raw. on_receipt gets the number of records received.
+
+        on_signed_time gets a receipt and the time in it.
+        """
         self._link = link
         self._outbox = outbox
         self._device = device
@@ -64,6 +68,7 @@ class Uplink:
         self._connect = connect
         self._on_receipt = on_receipt
         self._on_bundle = on_bundle
+        self._on_signed_time = on_signed_time
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
         self._backlog = Backlog(outbox, window=link.in_flight_max * _WINDOWS, answer_s=link.receipt_timeout_s)
@@ -232,6 +237,8 @@ class Uplink:
             _LOG.warning("message on %s rejected: %s", message.topic, exc)
             return
         if isinstance(said, Receipt):
+            if self._on_signed_time is not None:
+                await self._on_signed_time(said.payload, said.received_ns)
             await self._take_receipt(said)
         elif isinstance(said, Bundle):
             self._counts["bundles"] += 1

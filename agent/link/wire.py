@@ -5,6 +5,7 @@ SHA-256 of the last envelope], ...]}: the insurer holds these records, and the c
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 import msgspec
@@ -25,6 +26,7 @@ __all__ = [
     "encode_event",
     "encode_receipt",
     "group_config_topic",
+    "open_receipt",
     "parse_receipt",
     "parse_topic",
     "receipt_topic",
@@ -93,8 +95,21 @@ def encode_receipt(device: str, ranges: Sequence[Range], *, received_ns: int, si
     return sign1(encode_cbor(content), external_aad=RECEIPT_CONTEXT, sign=sign)
 
 
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """What a receipt says: what is held, and the insurer's UTC in ns since 1970 when it was signed."""
+
+    ranges: list[Range]
+    received_ns: int
+
+
 def parse_receipt(blob: bytes, insurer_key: bytes, device: str) -> list[Range]:
     """Ranges the insurer has signed for. insurer_key: Ed25519, PEM or raw. Raises SealError with the reason."""
+    return open_receipt(blob, insurer_key, device).ranges
+
+
+def open_receipt(blob: bytes, insurer_key: bytes, device: str) -> SignedReceipt:
+    """All that a receipt says. insurer_key: Ed25519, PEM or raw. Raises SealError with the reason."""
     if len(blob) > RECEIPT_SIZE_MAX:
         raise SealError(f"receipt of {len(blob)} bytes; {RECEIPT_SIZE_MAX} are allowed")
     try:
@@ -113,4 +128,5 @@ def parse_receipt(blob: bytes, insurer_key: bytes, device: str) -> list[Range]:
     for line in receipt.ranges:
         if line.first > line.last:
             raise SealError(f"receipt with an empty range {line.first}..{line.last}")
-    return [Range(line.boot, line.first, line.last, line.digest) for line in receipt.ranges]
+    ranges = [Range(line.boot, line.first, line.last, line.digest) for line in receipt.ranges]
+    return SignedReceipt(ranges, receipt.received_ns)

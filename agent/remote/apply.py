@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from agent.core.best_time import Now
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, ConfigError, StoreError
 from agent.remote.trust import AcceptedBundle, accept_bundle, open_bundle
@@ -23,13 +24,14 @@ class ConfigStore:
         self._directory = Path(base.store.directory) / "config"
         self._operator_key = _read_key(base.trust.operator_key)
         self.running = base
+        self.issued_ns: int | None = None  # of the running bundle: a signed time
         self.problems: list[str] = []
         self._seen: set[str] = set()
         for name in (_CURRENT, _PREVIOUS):
             if self._load(self._directory / name):
                 break
 
-    def offer(self, blob: bytes, *, now_ns: int) -> AcceptedBundle | None:
+    def offer(self, blob: bytes, *, now: Now) -> AcceptedBundle | None:
         """Judge a bundle and make it the running one, on disk first.
 
         None where the very same bytes have been judged before (the broker keeps the last bundle and repeats it).
@@ -43,7 +45,7 @@ class ConfigStore:
                 blob,
                 operator_key=self._operator_key,
                 base=self._base,
-                now_ns=now_ns,
+                now=now,
                 version_current=self.running.version,
             )
         except BundleRejected:
@@ -51,7 +53,7 @@ class ConfigStore:
             raise
         self._activate(blob)  # where the disk refuses, the broker's next copy is another chance
         self._remember(digest)
-        self.running = accepted.config
+        self.running, self.issued_ns = accepted.config, accepted.issued_ns
         return accepted
 
     def _remember(self, digest: str) -> None:
@@ -70,14 +72,18 @@ class ConfigStore:
         try:
             blob = path.read_bytes()
             accepted = accept_bundle(
-                blob, operator_key=self._operator_key, base=self._base, now_ns=0, version_current=self._base.version
+                blob,
+                operator_key=self._operator_key,
+                base=self._base,
+                now=Now(floor_ns=0),
+                version_current=self._base.version,
             )
         except FileNotFoundError:
             return False
         except (OSError, BundleRejected) as exc:
             self.problems.append(f"{path.name}: {exc}")
             return False
-        self.running = accepted.config
+        self.running, self.issued_ns = accepted.config, accepted.issued_ns
         self._seen.add(accepted.sha256)
         return True
 

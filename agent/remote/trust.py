@@ -1,7 +1,8 @@
 """Which pushed config to believe: a pure decision. The one seam a fuller update framework will replace.
 
 A bundle is a COSE_Sign1 (RFC 9052) by the operator's Ed25519 key around CBOR:
-{format: 1, id, version, expires_ns, vehicles: [..], groups: [..], config: TOML text}. docs/wire.md has the CDDL.
+{format: 1, id, version, expires_ns, issued_ns, vehicles: [..], groups: [..], config: TOML text}. docs/wire.md has the
+CDDL.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from agent.core.best_time import SLACK_NS, Now
 from agent.core.config import Config, Name, overlay_config
 from agent.core.cose import decode_cbor, verify1
 from agent.core.errors import BundleRejected, ConfigError, InputError, ProtocolError, SealError
@@ -25,13 +27,14 @@ PUSHABLE: Final = frozenset({"detect", "voice"})
 who holds the box."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The signed content of a bundle."""
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The signed content of a bundle. issued_ns: when it was signed, a time that a box without a clock learns from."""
 
     format: Literal[1]
     id: Name
     version: Annotated[int, Meta(ge=1, le=2**53)]
     expires_ns: Annotated[int, Meta(ge=0)]
+    issued_ns: Annotated[int, Meta(ge=0)] | None = None
     vehicles: list[Name]
     groups: list[Name]
     config: Annotated[str, Meta(max_length=BUNDLE_SIZE_MAX)]
@@ -39,12 +42,17 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 @dataclass(frozen=True, slots=True)
 class AcceptedBundle:
-    """A bundle that passed every check, with the config it makes."""
+    """A bundle that passed every check, with the config it makes.
+
+    in_time: whether it surely has not expired; nobody can say so without a clock. issued_ns: a signed time.
+    """
 
     id: str
     version: int
     sha256: str
     config: Config
+    in_time: bool
+    issued_ns: int | None
 
 
 def accept_bundle(
@@ -52,20 +60,28 @@ def accept_bundle(
     *,
     operator_key: bytes,
     base: Config,
-    now_ns: int,
+    now: Now,
     version_current: int,
 ) -> AcceptedBundle:
     """Check signature, schema, target, expiry, version and the config itself, in that order.
 
-    operator_key is a PEM Ed25519 public key; now_ns the best known UTC; base the config the overlay is laid on.
-    Raises BundleRejected with a reason an operator can act on.
+    operator_key is a PEM Ed25519 public key; now the best known UTC; base the config the overlay is laid on. What may
+    have expired, for all that is known, is taken if its version is higher: in_time is then False, and the caller says
+    so. Raises BundleRejected with a reason an operator can act on.
     """
     manifest = open_bundle(blob, operator_key)
     device, groups = base.device.id, base.device.groups
     if device not in manifest.vehicles and not _share(groups, manifest.groups):
         raise BundleRejected(f"foreign: not for vehicle {device}")
-    if now_ns >= manifest.expires_ns:
-        raise BundleRejected(f"expired: {(now_ns - manifest.expires_ns) // 10**9} s ago")
+    issued_ns = manifest.issued_ns
+    if issued_ns is not None and issued_ns >= manifest.expires_ns:
+        raise BundleRejected("malformed: it expires before it is issued")
+    expired = now.passed(manifest.expires_ns)
+    if expired:
+        at_least = "at least " if now.wall_ns is None else ""
+        raise BundleRejected(f"expired: {at_least}{(now.best_ns - manifest.expires_ns) // 10**9} s ago")
+    if issued_ns is not None and now.wall_ns is not None and issued_ns > now.wall_ns + SLACK_NS:
+        raise BundleRejected(f"from the future: issued in {(issued_ns - now.wall_ns) // 10**9} s by this box's clock")
     if manifest.version <= version_current:
         raise BundleRejected(f"older: version {manifest.version}, running {version_current}")
     try:
@@ -80,6 +96,8 @@ def accept_bundle(
         manifest.version,
         hashlib.sha256(blob).hexdigest(),
         msgspec.structs.replace(config, version=manifest.version),
+        in_time=expired is False,
+        issued_ns=issued_ns,
     )
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.cli.evidence import Trust, judge
 from agent.cli.evidence_export import Source, export
+from agent.core.best_time import Now
 from agent.core.cose import sign1, verify1
 from agent.core.errors import BundleRejected, SealError
 from agent.core.records import Position, Range, build_envelope, encode_event, parse_envelope
@@ -164,7 +165,7 @@ def _resign(data: bytes) -> bytes:
 
 
 def _config(data: bytes) -> None:
-    accept_bundle(data, operator_key=OPERATOR_PEM, base=BASE, now_ns=50, version_current=1)
+    accept_bundle(data, operator_key=OPERATOR_PEM, base=BASE, now=Now(floor_ns=0, wall_ns=50), version_current=1)
 
 
 def _evidence() -> bytes:

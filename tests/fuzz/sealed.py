@@ -9,6 +9,7 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from agent.core.best_time import Now
 from agent.core.config import Config, Device
 from agent.core.cose import decode_cbor, encode_cbor, sign1
 from agent.core.errors import BundleRejected, ProtocolError, SealError
@@ -52,7 +53,9 @@ def bundle(data: bytes) -> None:
     )
     for blob in (data, sign1(data, external_aad=BUNDLE_CONTEXT, sign=OPERATOR.sign), sign_bundle(text, OPERATOR)):
         with suppress(BundleRejected):
-            accepted = accept_bundle(blob, operator_key=OPERATOR_PEM, base=BASE, now_ns=50, version_current=1)
+            accepted = accept_bundle(
+                blob, operator_key=OPERATOR_PEM, base=BASE, now=Now(floor_ns=0, wall_ns=50), version_current=1
+            )
             assert accepted.config.device == BASE.device
             assert accepted.config.trust == BASE.trust
 

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from agent.core.best_time import Now
 from agent.core.config import Config, Device, Store, Trust
 from agent.core.errors import BundleRejected, ConfigError
 from agent.remote.apply import ConfigStore
@@ -32,18 +33,18 @@ def bundle(version: int, braking: float = 3.5) -> bytes:
 
 def test_an_accepted_bundle_survives_a_restart(base: Config) -> None:
     store = ConfigStore(base)
-    accepted = store.offer(bundle(4), now_ns=1)
+    accepted = store.offer(bundle(4), now=Now(floor_ns=0, wall_ns=1))
     assert accepted is not None
     assert store.running.version == 4
     again = ConfigStore(base)
     assert again.running == store.running
-    assert again.offer(bundle(4), now_ns=1) is None
+    assert again.offer(bundle(4), now=Now(floor_ns=0, wall_ns=1)) is None
 
 
 def test_the_last_good_one_serves_when_the_newest_is_damaged(base: Config) -> None:
     store = ConfigStore(base)
-    store.offer(bundle(4, 3.4), now_ns=1)
-    store.offer(bundle(5, 3.6), now_ns=1)
+    store.offer(bundle(4, 3.4), now=Now(floor_ns=0, wall_ns=1))
+    store.offer(bundle(5, 3.6), now=Now(floor_ns=0, wall_ns=1))
     current = Path(base.store.directory) / "config" / "current.bundle"
     current.write_bytes(current.read_bytes()[:-3])
     again = ConfigStore(base)
@@ -54,8 +55,8 @@ def test_the_last_good_one_serves_when_the_newest_is_damaged(base: Config) -> No
 def test_a_repeated_bundle_is_judged_once(base: Config) -> None:
     store = ConfigStore(base)
     with pytest.raises(BundleRejected):
-        store.offer(b"rubbish", now_ns=1)
-    assert store.offer(b"rubbish", now_ns=1) is None
+        store.offer(b"rubbish", now=Now(floor_ns=0, wall_ns=1))
+    assert store.offer(b"rubbish", now=Now(floor_ns=0, wall_ns=1)) is None
     assert store.running == base
 
 

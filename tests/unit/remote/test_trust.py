@@ -5,6 +5,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.core.best_time import Now
 from agent.core.config import Config, Device
 from agent.core.cose import sign1
 from agent.core.errors import BundleRejected
@@ -31,8 +32,11 @@ def make(
     return sign_bundle(manifest, KEY)
 
 
-def accept(blob: bytes, *, now_ns: int = 50, version_current: int = 1) -> AcceptedBundle:
-    return accept_bundle(blob, operator_key=PUBLIC, base=BASE, now_ns=now_ns, version_current=version_current)
+NOW = Now(floor_ns=0, wall_ns=50)
+
+
+def accept(blob: bytes, *, now: Now = NOW, version_current: int = 1) -> AcceptedBundle:
+    return accept_bundle(blob, operator_key=PUBLIC, base=BASE, now=now, version_current=version_current)
 
 
 @pytest.mark.parametrize("blob", [make(), make(vehicles=(), groups=("van", "taxi"))])
@@ -75,7 +79,7 @@ def test_bad_bundles_are_refused_with_the_reason(blob: bytes, reason: str) -> No
 
 def test_a_box_without_an_operator_takes_nothing() -> None:
     with pytest.raises(BundleRejected, match="no operator key"):
-        accept_bundle(make(), operator_key=b"", base=BASE, now_ns=1, version_current=0)
+        accept_bundle(make(), operator_key=b"", base=BASE, now=NOW, version_current=0)
 
 
 @given(st.data())
@@ -91,3 +95,34 @@ def test_no_changed_byte_gets_through(data: st.DataObject) -> None:
 def test_any_bytes_are_refused_in_one_way(blob: bytes) -> None:
     with pytest.raises(BundleRejected):
         accept(blob)
+
+
+@pytest.mark.parametrize("expires_ns", [40, 50])
+def test_what_ended_before_a_signed_time_is_refused_without_a_clock(expires_ns: int) -> None:
+    with pytest.raises(BundleRejected, match="expired: at least 0 s ago"):
+        accept(make(expires_ns=expires_ns), now=Now(floor_ns=50))
+
+
+def test_what_nobody_can_date_is_taken_and_marked() -> None:
+    assert not accept(make(expires_ns=51), now=Now(floor_ns=50)).in_time
+    assert accept(make(expires_ns=51)).in_time
+    with pytest.raises(BundleRejected, match="older: version 1"):
+        accept(make(expires_ns=51, version=1), now=Now(floor_ns=50))
+
+
+def make_issued(issued_ns: int, *, expires_ns: int) -> bytes:
+    manifest = make_manifest(
+        TEXT, bundle="b1", version=2, expires_ns=expires_ns, vehicles=["box-1"], groups=[], issued_ns=issued_ns
+    )
+    return sign_bundle(manifest, KEY)
+
+
+def test_when_a_bundle_was_issued_is_a_signed_time() -> None:
+    assert accept(make()).issued_ns is None
+    assert accept(make_issued(45, expires_ns=100)).issued_ns == 45
+    far_ns = 10**12
+    assert accept(make_issued(far_ns, expires_ns=2 * far_ns), now=Now(floor_ns=50)).issued_ns == far_ns
+    with pytest.raises(BundleRejected, match="from the future: issued in 999 s"):
+        accept(make_issued(far_ns, expires_ns=2 * far_ns))
+    with pytest.raises(BundleRejected, match="expires before it is issued"):
+        accept(make_issued(100, expires_ns=100))
