@@ -56,8 +56,13 @@ def open_record(
 ) -> tuple[Header, Told]:
     """Decrypt with one of the recipients' keys, check the device's signature, decode. Raises SealError(reason)."""
     header, cose = parse_envelope(envelope)
+    return header, open_parsed(header, cose, recipient_key, device_public_key)
+
+
+def open_parsed(header: Header, cose: bytes, recipient_key: PrivateKeys, device_public_key: Ed25519PublicKey) -> Told:
+    """As open_record, of an envelope that has been parsed. Raises SealError(reason)."""
     message = _parse_encrypt(cose)
-    return header, _read(message, _unwrap(message.recipients, recipient_key), header, device_public_key)
+    return _read(message, _unwrap(message.recipients, recipient_key), header, device_public_key)
 
 
 def disclose_key(envelope: bytes, recipient_key: PrivateKeys) -> bytes:

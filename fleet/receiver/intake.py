@@ -10,7 +10,7 @@ from agent.core.errors import SealError
 from agent.core.events import AnyEvent
 from agent.core.records import Header, Position, Range, Told, digest_of, parse_envelope
 from agent.link.wire import receipt_topic
-from agent.store.unseal import open_record
+from agent.store.unseal import open_parsed
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.receipts import contiguous_ranges, sign_receipts
 from fleet.receiver.store import TAKEN, Letter, Place, Row, Store
@@ -18,6 +18,9 @@ from fleet.receiver.store import TAKEN, Letter, Place, Row, Store
 _RECEIPTED_TIMES: Final = 2  # one may be lost with a connection; after that the device sends again and is answered
 _UNANSWERED_MAX: Final = 100_000
 _GAP_MAX: Final = 64  # places between two that are owed: other workers may have stored them
+
+Parsed = tuple[Header, bytes] | SealError
+"""An envelope's header and what it seals, or why it is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +59,18 @@ class Intake:
 
         All is on the disk when this returns: the broker may be told.
         """
-        headers = [_parse(envelope) for envelope in envelopes]
-        known = self.store.digests({_place(header) for header in headers if isinstance(header, Header)})
+        parsed = [_parse(envelope) for envelope in envelopes]
+        known = self.store.digests({_place(part[0]) for part in parsed if not isinstance(part, SealError)})
         outcomes: list[Outcome] = []
         rows: list[Row] = []
         letters: list[Letter] = []
-        for envelope, header in zip(envelopes, headers, strict=True):
-            outcome = self._judge(envelope, header, known)
+        for envelope, part in zip(envelopes, parsed, strict=True):
+            digest = digest_of(envelope)
+            outcome = self._judge(part, digest, known)
             outcomes.append(outcome)
-            if outcome.told is not None and isinstance(header, Header):
-                row = Row(header, outcome.told, envelope, digest_of(envelope))
-                known[row.place] = row.digest
+            if outcome.told is not None and not isinstance(part, SealError):
+                row = Row(part[0], outcome.told, envelope, digest)
+                known[row.place] = digest
                 rows.append(row)
             elif outcome.status == "dead":
                 letters.append(Letter(outcome.device, envelope, outcome.reason))
@@ -102,14 +106,15 @@ class Intake:
                 del self._owed[device]
         return receipts
 
-    def _judge(self, envelope: bytes, header: Header | SealError, known: Mapping[Place, bytes]) -> Outcome:
-        if isinstance(header, SealError):
-            return Outcome("dead", reason=str(header))
+    def _judge(self, parsed: Parsed, digest: bytes, known: Mapping[Place, bytes]) -> Outcome:
+        if isinstance(parsed, SealError):
+            return Outcome("dead", reason=str(parsed))
+        header, cose = parsed
         stored = known.get(_place(header))
-        if stored == digest_of(envelope):
+        if stored == digest:
             return Outcome("duplicate", header.device, header.position)
         try:
-            told = self._open(header, envelope)
+            told = self._open(header, cose)
         except SealError as exc:
             return Outcome("dead", header.device, header.position, reason=str(exc))
         if stored is not None:
@@ -135,11 +140,11 @@ class Intake:
             self.store.put([], letters, received_ns=self._now_ns())
         return settled
 
-    def _open(self, header: Header, envelope: bytes) -> Told:
+    def _open(self, header: Header, cose: bytes) -> Told:
         device_key = self._keys.device_key(header.device)
         if device_key is None:
             raise SealError("the device is not registered")
-        _, told = open_record(envelope, self._keys.decryption_keys, device_key)
+        told = open_parsed(header, cose, self._keys.decryption_keys, device_key)
         if "\0" in told.agent:
             raise SealError("the agent's version holds a zero byte")  # no database takes it as text
         return told
@@ -152,9 +157,9 @@ class Intake:
             places[outcome.position] = _Owed(digest_of(envelope))
 
 
-def _parse(envelope: bytes) -> Header | SealError:
+def _parse(envelope: bytes) -> Parsed:
     try:
-        return parse_envelope(envelope)[0]
+        return parse_envelope(envelope)
     except SealError as exc:
         return exc
 
