@@ -3,8 +3,8 @@
 Three rules, all compiled in. The constructor takes nothing, so no config, profile or pushed bundle can widen them:
 
 1. Only reads (docs/sources.md 5): services 01 02 03 07 09 0A, UDS 22 and the reading sub-functions of 19, in their
-   plain shape; to an adapter only settings that put nothing on the bus, and only diagnostic identifiers as a header
-   (of 29 bits, priority and header together).
+   plain shape; to an adapter only settings that put nothing on the bus and leave the shape of a request alone, and only
+   diagnostic identifiers as a header (of 29 bits, priority and header together).
 2. At most BURST requests at once and RATE_PER_S a second over time; one in DOZE_NS where only the supply says that the
    car is on.
 3. None while the car sleeps: see ignition.py. Where nothing has been observed yet, START_REQUESTS requests may ask;
@@ -37,13 +37,21 @@ _DTC_PARAMETERS: Final[Mapping[int, int]] = {
     0x01: 1, 0x02: 1, 0x03: 0, 0x04: 4, 0x06: 4, 0x07: 2, 0x08: 2, 0x09: 3, 0x0A: 0, 0x0B: 0, 0x0C: 0, 0x0D: 0,
     0x0E: 0, 0x14: 0, 0x15: 0,
 }  # fmt: skip
-# Adapter settings that put nothing on the bus. RTR, FI, SI, SW, WM, PP, BRD and their kind are not here.
+# Adapter settings that put nothing on the bus. RTR, FI, SI, SW, WM, PP, BRD and their kind are not here; nor is what
+# makes another request of the same digits: raw frames (CAF0, the protocols A to C) have 04, to clear the codes, in
+# 01 04, and an extended address (CEA) pushes the length to where a service is expected.
 _SETTING: Final = re.compile(
     r"AT(?:Z|D|I|WS|PC|LP|RV|IGN|AL|NL|AR|DPN?|DESC|CS|@[12]|BI"
-    r"|[ELSHMRVDJ][01]|AT[012]|ST[0-9A-F]{2}|CAF[01]|CFC[01]|CSM[01]|KW[01]"
-    r"|[ST]PA?[0-9A-C]|CRA[0-9A-FX]{0,8}|C[FM][0-9A-F]{3,8}|CEA(?:[0-9A-F]{2})?|FCSM[012]|FCSD30[0-9A-F]{4}"
-    r"|(?:SH|FCSH)(?P<header>[0-9A-F]{3}|[0-9A-F]{6}|[0-9A-F]{8})|CP(?P<priority>[0-9A-F]{2}))"
+    r"|[ELSHMRVDJ][01]|AT[012]|ST[0-9A-F]{2}|CAF1|CFC[01]|CSM[01]|KW[01]"
+    r"|[ST]PA?[0-9]|CRA[0-9A-FX]{0,8}|C[FM][0-9A-F]{3,8}|CEA|FCSM[012]|FCSD30[0-9A-F]{4}"
+    r"|(?P<kind>SH|FCSH)(?P<header>[0-9A-F]{3,8})|CP(?P<priority>[0-9A-F]{2}))"
 )
+# Of 29 bits a header has the lower 24 (its priority is told by CP), that of the flow control all of them.
+_HEADERS: Final = {
+    "SH": re.compile(r"7..|D[AB]..F1|FC00.."),
+    "FCSH": re.compile(r"7..|18D[AB]..F1|17FC00.."),
+}
+_LINE: Final = re.compile(rb"[0-9A-Za-z@ ]*\r")  # a carriage return more would have the last request sent again
 
 
 class SilentNow(AgentError):
@@ -87,8 +95,11 @@ class Guard:
 
     def admit_line(self, line: bytes, t_ns: int) -> bytes:
         """Return an adapter's command line, with its carriage return, if it may go out. Raises as admit does."""
-        text = line.decode("ascii", "replace").strip().upper().replace(" ", "")
-        if text and re.fullmatch(r"[0-9A-F]+", text):
+        text = line.decode("ascii", "replace").upper().replace(" ", "").removesuffix("\r")
+        if _LINE.fullmatch(line) is None:
+            self._counts["refused"] += 1
+            raise RequestRefused(f"command {text!r}: not one line")
+        if re.fullmatch(r"[0-9A-F]+", text):
             even = text[: len(text) // 2 * 2]  # an odd last digit says how many answers to wait for
             if self._headless:
                 self._counts["refused"] += 1
@@ -188,13 +199,13 @@ def check_request(request: bytes) -> bytes:
 def check_command(text: str) -> str:
     """Return an adapter command (upper case, no blanks) if it puts nothing on the bus. Raises RequestRefused.
 
-    A header (SH, FC SH, CP) must be diagnostic: 700-7FF, DAxxF1 and DBxxF1 below 18, FC00xx below 17 (as VW has it).
+    A header (SH, FC SH, CP) must be diagnostic: 7xx, DAxxF1 and DBxxF1 with 18, FC00xx with 17 (as VW has it).
     """
     match = _SETTING.fullmatch(text)
     if match is None:
         raise RequestRefused(f"command {text or '(empty)'}: not one of the settings that keep the bus silent")
     header, priority = match["header"], match["priority"]
-    if header is not None and not re.fullmatch(r"7..|0007..|(?:18)?D[AB]..F1|(?:17)?FC00..", header):
+    if header is not None and not _HEADERS[match["kind"]].fullmatch(header):
         raise RequestRefused(f"command {text}: {header} is no diagnostic identifier")
     if priority is not None and priority not in {"17", "18"}:
         raise RequestRefused(f"command {text}: diagnostics have priority 18 or 17")

@@ -66,9 +66,9 @@ def test_what_writes_clears_controls_or_is_misshapen_never_passes(bad: str) -> N
 
 @pytest.mark.parametrize(
     "setting",
-    ["ATI", "ATZ", "ATE0", "ATSP0", "ATDPN", "ATRV", "ATIGN", "ATSH7E4", "ATSH18DA10F1", "ATSHDB33F1", "ATCRA7EC",
+    ["ATI", "ATZ", "ATE0", "ATSP0", "ATDPN", "ATRV", "ATIGN", "ATSH7E4", "ATSHDA10F1", "ATSHDB33F1", "ATCRA7EC",
      "ATFCSH7E4", "ATFCSD300000", "ATFCSM1", "ATCP18", "ATST96", "ATAT1", "ATAL", "ATCAF1", "ATH1", "ATTP6",
-     "ATFCSH17FC007B", "ATSH17FC007B", "ATCP17"],
+     "ATFCSH17FC007B", "ATFCSH18DA10F1", "ATCP17", "ATSPA6", "ATCEA"],
 )  # fmt: skip
 def test_settings_that_keep_the_bus_silent(setting: str) -> None:
     assert check_command(setting) == setting
@@ -77,11 +77,23 @@ def test_settings_that_keep_the_bus_silent(setting: str) -> None:
 @pytest.mark.parametrize(
     "command",
     ["", "ATRTR", "ATFI", "ATSI", "ATSW05", "ATWM0111223344", "ATPP0CSV23", "ATMA", "ATSH100", "ATSH7", "ATSH0000100",
-     "ATSH0CF00400", "ATFCSH123", "ATCP0C", "ATBRD23", "ATSS", "STPX", "X", "ATE0ATMA", "ATE0\r04"],
+     "ATSH0CF00400", "ATFCSH123", "ATCP0C", "ATBRD23", "ATSS", "STPX", "X", "ATE0ATMA", "ATE0\r04",
+     "ATCAF0", "ATCEA01", "ATSPA", "ATSPB", "ATTPC", "ATSPAB", "ATSH18DA10F1", "ATSH0007E4", "ATFCSHDA10F1"],
 )  # fmt: skip
 def test_commands_that_might_transmit_are_refused(command: str) -> None:
     with pytest.raises(RequestRefused):
         Guard().admit_line(command.encode() + b"\r", 0)
+
+
+@pytest.mark.parametrize(
+    "line", [b"010c\r\r", b"\r010c\r", b"\r", b"010c", b"01\t0c\r", b"010c\r\n", b"ATRV", b"010c\r010d\r"]
+)
+def test_what_is_not_one_line_is_refused(line: bytes) -> None:
+    guard = awake()
+    with pytest.raises(RequestRefused):
+        guard.admit_line(line, 0)
+    assert (guard.counters()["admitted"], guard.counters()["refused"]) == (0, 1)
+    assert guard.admit_line(b"01 0c 0D2\r", 0) == b"01 0c 0D2\r"
 
 
 def test_nothing_is_sent_once_the_lease_has_run_out() -> None:
