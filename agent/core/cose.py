@@ -30,6 +30,26 @@ def encode_cbor(value: Any) -> bytes:
     return cbor2.dumps(value, canonical=True)
 
 
+def head(major: int, argument: int) -> bytes:
+    """Shortest head of an item. What is authenticated is put together from heads: a tenth of an encoder's time."""
+    first = major << 5
+    if argument < 24:
+        return bytes((first | argument,))
+    if argument < 1 << 8:
+        return bytes((first | 24, argument))
+    if argument < 1 << 16:
+        return bytes((first | 25, argument >> 8, argument & 0xFF))
+    return bytes((first | 26,)) + argument.to_bytes(4)
+
+
+def byte_string(data: bytes) -> bytes:
+    """Bytes as CBOR."""
+    return head(2, len(data)) + data
+
+
+_SIGNATURE1: Final = head(4, 4) + encode_cbor("Signature1") + byte_string(PROTECTED_SIGN1)
+
+
 def decode_cbor(data: bytes) -> Any:
     """One item of deterministic CBOR and nothing behind it. Raises ProtocolError."""
     end = item_end(data, 0)
@@ -105,7 +125,7 @@ def verify1(blob: bytes, *, external_aad: bytes, public_key: Ed25519PublicKey) -
 
 def _sig_structure(payload: bytes, external_aad: bytes) -> bytes:
     """RFC 9052, 4.4."""
-    return encode_cbor(["Signature1", PROTECTED_SIGN1, external_aad, payload])
+    return _SIGNATURE1 + byte_string(external_aad) + byte_string(payload)
 
 
 def _check_string(data: bytes, item: int, end: int, text_size: int) -> None:

@@ -6,6 +6,7 @@ that record and no other.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import cbor2
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from agent.core.cose import ALG, ENCRYPT_TAG, decode_cbor, encode_cbor, verify1
+from agent.core.cose import ALG, ENCRYPT_TAG, byte_string, decode_cbor, encode_cbor, head, verify1
 from agent.core.errors import ProtocolError, SealError
 from agent.core.keys import raw_bytes
 from agent.core.records import (
@@ -42,7 +43,8 @@ CEK_BITS: Final = 256
 PROTECTED_CONTENT: Final = encode_cbor({ALG: A256GCM})
 PROTECTED_RECIPIENT: Final = encode_cbor({ALG: ECDH_ES_A256KW})
 
-_CONTEXT: Final = "outrider/record"
+_LABEL: Final = encode_cbor("outrider/record") + encode_cbor(ENVELOPE_VERSION)
+_ENCRYPT: Final = head(4, 3) + encode_cbor("Encrypt") + byte_string(PROTECTED_CONTENT)
 _NOBODY: Final = [None, None, None]
 _KDF_CONTEXT: Final = encode_cbor([A256KW, _NOBODY, _NOBODY, [256, PROTECTED_RECIPIENT]])  # RFC 9053, 5.2
 
@@ -81,17 +83,17 @@ def open_disclosed(envelope: bytes, content_key: bytes, device_public_key: Ed255
 
 def signature_aad(header: Header) -> bytes:
     """external_aad of the signature: a CBOR array of a label and the envelope's header."""
-    return encode_cbor([_CONTEXT, *_bound(header)])
+    return head(4, 7) + _bound(header)
 
 
 def encryption_aad(header: Header, recipients: Any) -> bytes:
     """external_aad of the encryption: the same, and the SHA-256 of the CBOR array of COSE_recipients."""
-    return encode_cbor([_CONTEXT, *_bound(header), digest_of(encode_cbor(recipients))])
+    return head(4, 8) + _bound(header) + byte_string(digest_of(encode_cbor(recipients)))
 
 
 def enc_structure(external_aad: bytes) -> bytes:
     """RFC 9052, 5.3."""
-    return encode_cbor(["Encrypt", PROTECTED_CONTENT, external_aad])
+    return _ENCRYPT + byte_string(external_aad)
 
 
 def key_id(key: X25519PublicKey) -> bytes:
@@ -99,13 +101,31 @@ def key_id(key: X25519PublicKey) -> bytes:
     return digest_of(raw_bytes(key))[:8]
 
 
+@lru_cache(maxsize=64)
+def _own_id(key: X25519PrivateKey) -> bytes:
+    """Asked for with every record."""
+    return key_id(key.public_key())
+
+
 def derive_kek(secret: bytes) -> bytes:
     """Key-encryption key from an ECDH secret: HKDF-SHA-256 over the COSE_KDF_Context (RFC 9053, 5.2 and 6.4.1)."""
     return HKDF(SHA256(), 32, None, _KDF_CONTEXT).derive(secret)
 
 
-def _bound(header: Header) -> list[Any]:
-    return [ENVELOPE_VERSION, header.device, header.boot, header.sequence, int(header.priority), header.previous]
+def _bound(header: Header) -> bytes:
+    """The label, and the envelope's fields but the last, as CBOR items one after another."""
+    device = header.device.encode()
+    return b"".join(
+        (
+            _LABEL,
+            head(3, len(device)),
+            device,
+            head(0, header.boot),
+            head(0, header.sequence),
+            head(0, header.priority),
+            byte_string(header.previous),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +156,7 @@ def _parse_encrypt(cose: bytes) -> _Encrypt:
 
 def _unwrap(recipients: list[Any], keys: PrivateKeys) -> bytes:
     """Content key, by the first recipient whose key this is."""
-    own = {key_id(key.public_key()): key for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
+    own = {_own_id(key): key for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
     for recipient in recipients:
         match recipient:
             case [bytes(protected), {4: bytes(kid), -1: {1: 1, -1: 4, -2: bytes(x)}}, bytes(wrapped)]:
