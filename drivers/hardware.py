@@ -1,17 +1,20 @@
 """The car's hardware, as config says."""
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 from agent.core.config import Config, Dongle
 from agent.core.paths import MODELS
-from agent.core.ports import Clock, FrameSource, Hardware, Notify, SampleSource
+from agent.core.ports import Clock, FrameSource, Hardware, Mount, Notify, SampleSource
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
 from drivers.can_source import open_can_source
 from drivers.elm327_serial import Elm327Source
 from drivers.gnss_serial import GnssSource
+from drivers.imu_iio import ImuSource
+from drivers.imu_mount import FixedMount
 from drivers.keystore import FileKeystore
 from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
@@ -29,24 +32,30 @@ def open_hardware(
     polls: Sequence[Poll] = (),
     dids: Sequence[DidSpec] = (),
     can_ids: Collection[int] | None = None,
+    mount: Mount | None = None,
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
     polls and dids: what the vehicle profile wants from the diagnostics port; can_ids: the frames it decodes, None where
-    it cannot say. listen_only leaves out what transmits: the
-    dongle. Buses are read through sockets that never send, either way.
+    it cannot say; mount: how the IMU lies in the car where config does not tell it. listen_only leaves out what
+    transmits: the dongle. Buses are read through sockets that never send, either way.
     """
     frames: list[FrameSource] = [
         open_can_source(bus, clock, index=index, can_ids=can_ids) for index, bus in enumerate(config.buses)
     ]
     samples: list[SampleSource] = []
-    on_window: Callable[[SignalWindow], None] = _ignore
+    listeners: list[Callable[[SignalWindow], None]] = []
     if config.dongle and not config.listen_only:
         dongle = _open_dongle(config, config.dongle, clock, polls, dids)
         samples.append(dongle)
-        on_window = dongle.observe
+        listeners.append(dongle.observe)
     if config.gnss:
         samples.append(GnssSource(config.gnss, clock))
+    if config.imu:
+        told = config.imu.mount
+        imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount)
+        samples.append(imu)
+        listeners.append(imu.observe)
     anomaly = config.detect.anomaly
     return Hardware(
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
@@ -56,7 +65,7 @@ def open_hardware(
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(MODELS / f"{anomaly.model}.toml", anomaly.deadline_s) if anomaly.enabled else None,
         notify=notify,
-        on_window=on_window,
+        on_window=partial(_tell, listeners),
         service=tell_systemd,
     )
 
@@ -70,5 +79,6 @@ def _open_dongle(
     return Elm327Source(dongle, clock, polls=polls, dids=dids, cache=cache)
 
 
-def _ignore(_: SignalWindow) -> None:
-    """Nobody listens."""
+def _tell(listeners: Sequence[Callable[[SignalWindow], None]], window: SignalWindow) -> None:
+    for listen in listeners:
+        listen(window)

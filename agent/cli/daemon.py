@@ -15,8 +15,10 @@ from agent.core.ports import Notice
 from agent.core.signals import SignalCatalog
 from agent.decode.profile import Profile, load_profile
 from agent.decode.table import build_table
+from agent.detect.mounting import SelfMount
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
+from drivers.imu_mount import FileMountStore
 
 _log = logging.getLogger("outrider")
 
@@ -30,7 +32,15 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
     clock = SystemClock()
     profile = load_profile(config.profile)
     can_ids = _frames_of(profile, config)
-    hardware = open_hardware(config, clock, notify=_log_notice, polls=profile.polls, dids=profile.dids, can_ids=can_ids)
+    hardware = open_hardware(
+        config,
+        clock,
+        notify=_log_notice,
+        polls=profile.polls,
+        dids=profile.dids,
+        can_ids=can_ids,
+        mount=SelfMount(FileMountStore(Path(config.store.directory))) if config.imu else None,
+    )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

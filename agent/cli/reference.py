@@ -45,7 +45,9 @@ def _allowed(spec: dict[str, Any]) -> str:
         parts.append(" or ".join(json.dumps(choice) for choice in spec["enum"]))
     elif "type" in spec:
         parts.append(str(spec["type"]))
-    if "items" in spec:
+    if "prefixItems" in spec:
+        parts.append(f"of {len(spec['prefixItems'])} {_allowed(spec['prefixItems'][0])}")
+    elif "items" in spec:
         parts.append(f"of {_allowed(spec['items'])}")
     if "minimum" in spec or "maximum" in spec:
         parts.append(f"{spec.get('minimum', '')} to {spec.get('maximum', '')}")

@@ -18,6 +18,8 @@ T = TypeVar("T")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Positive = Annotated[float, Meta(gt=0)]
 
+_NEARLY: Final = 0.02  # an installer writes two decimals
+
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the config file."""
@@ -49,6 +51,31 @@ class Gnss(Section, frozen=True, kw_only=True):
 
     port: str
     baudrate: Annotated[int, Meta(ge=4800, le=921_600)] = 9600
+
+
+Row = tuple[float, float, float]
+
+
+class Imu(Section, frozen=True, kw_only=True):
+    """The box's accelerometer and gyroscope behind Linux IIO.
+
+    device: its name, `iio:deviceN`, or its sysfs path; empty: the only accelerometer there is. gyroscope: the same,
+    where it is a device of its own; empty: looked for beside the accelerometer. mount: forward, left and up as the chip
+    sees them, one row each; absent: learnt from driving.
+    """
+
+    device: Annotated[str, Meta(max_length=256)] = ""
+    gyroscope: Annotated[str, Meta(max_length=256)] = ""
+    range_g: Annotated[float, Meta(ge=2, le=400)] = 16.0
+    rate_hz: Annotated[int, Meta(ge=100, le=6400)] = 400
+    window_ms: Annotated[int, Meta(ge=5, le=200)] = 20
+    trigger: Annotated[str, Meta(max_length=64)] = ""
+    mount: tuple[Row, Row, Row] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where mount is no rotation."""
+        if self.mount is not None and not _is_rotation(self.mount):
+            raise ValueError("mount: forward, left and up must be at right angles, of length 1 and right-handed")
 
 
 class Driving(Section, frozen=True, kw_only=True):
@@ -227,6 +254,7 @@ class Config(Section, frozen=True, kw_only=True):
     buses: list[Bus] = msgspec.field(default_factory=list)
     dongle: Dongle | None = None
     gnss: Gnss | None = None
+    imu: Imu | None = None
     listen_only: bool = False  # opens nothing that could transmit
     detect: Detect = Detect()
     telemetry: Telemetry = Telemetry()
@@ -236,6 +264,15 @@ class Config(Section, frozen=True, kw_only=True):
     trust: Trust = Trust()
     consent: Consent = Consent()
     stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
+
+
+def _is_rotation(rows: tuple[Row, Row, Row]) -> bool:
+    """Whether the rows are at right angles, of length 1, and right-handed, to two decimals."""
+    (a, b, c), (d, e, f), up = rows
+    third = (b * f - c * e, c * d - a * f, a * e - b * d)
+    sizes = (a * a + b * b + c * c, d * d + e * e + f * f)
+    straight = abs(a * d + b * e + c * f) < _NEARLY and all(abs(size - 1) < _NEARLY for size in sizes)
+    return straight and all(abs(x - y) < _NEARLY for x, y in zip(third, up, strict=True))
 
 
 def load_config(path: Path) -> Config:

@@ -77,6 +77,42 @@ class SampleSource(Source, Protocol):
         ...
 
 
+Rows = npt.NDArray[np.float64]
+
+
+class Mount(Protocol):
+    """How the box lies in the car: turns what its chip feels into ISO 8855 axes (forward, left, up)."""
+
+    @property
+    def heading_error_deg(self) -> float:
+        """How far forward may be off; 180 where it is not known."""
+        ...
+
+    def accelerations(self, t_ns: npt.NDArray[np.int64], rows: Rows) -> Rows:
+        """Turn specific force, float64[n, 3] in m/s^2."""
+        ...
+
+    def rotations(self, t_ns: npt.NDArray[np.int64], rows: Rows) -> Rows:
+        """Turn turning rates, float64[n, 3] in degrees/s."""
+        ...
+
+    def observe(self, window: SignalWindow) -> None:
+        """See what other sources say of the drive: speed."""
+        ...
+
+
+class MountStore(Protocol):
+    """Where what was learnt of the mounting outlives a boot."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was, or it cannot be read."""
+        ...
+
+    def save(self, state: bytes) -> None:
+        """Keep it; a disk that refuses is no error, since it can be learnt again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One thing to say. urgency is an event Priority: 0 may interrupt."""

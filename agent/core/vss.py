@@ -41,6 +41,8 @@ HEADING: Final = "Vehicle.CurrentLocation.Heading"  # degrees
 HORIZONTAL_ACCURACY: Final = "Vehicle.CurrentLocation.HorizontalAccuracy"  # m
 
 GNSS_SPEED: Final = "Vehicle.Private.GNSS.Speed"  # km/h
+IMU_HEADING_ERROR: Final = "Vehicle.Private.IMU.HeadingError"  # degrees; 180: which way is forward is not known
+IMU_CLIPPED: Final = "Vehicle.Private.IMU.Clipped"  # accelerometer axes at the end of their range; told where any is
 INSULATION_RESISTANCE: Final = f"{_PACK.replace('Vehicle', 'Vehicle.Private')}.InsulationResistance"  # kOhm
 
 

@@ -71,3 +71,20 @@ def test_overlay_changes_what_it_names_and_keeps_the_rest() -> None:
 def test_overlay_refuses_other_tables() -> None:
     with pytest.raises(ConfigError, match="device: may not be pushed"):
         overlay_config(Config(), '[device]\nid = "x"\n', tables=frozenset({"detect"}), name="b")
+
+
+def test_a_mounting_that_is_no_rotation_is_named_with_its_line() -> None:
+    told = "[imu]\nmount = [[0, 1, 0], [-1, 0, 0], [0, 0, 1]]"
+    imu = parse_config(told).imu
+    assert imu is not None
+    assert imu.mount == ((0, 1, 0), (-1, 0, 0), (0, 0, 1))
+    for wrong in ("[[1, 0, 0], [0, -1, 0], [0, 0, 1]]", "[[2, 0, 0], [0, 2, 0], [0, 0, 1]]"):
+        with pytest.raises(ConfigError, match="right-handed") as raised:
+            parse_config(f"[imu]\nmount = {wrong}", name="car.toml")
+        assert str(raised.value).startswith("car.toml:")
+
+
+@pytest.mark.parametrize("line", ["range_g = 1", "rate_hz = 50", "window_ms = 1", "range = 16"])
+def test_an_imu_out_of_bounds_is_refused(line: str) -> None:
+    with pytest.raises(ConfigError, match=line.split()[0]):
+        parse_config(f"[imu]\n{line}")
