@@ -57,7 +57,7 @@ def test_an_envelope_that_is_none_is_refused(envelope: bytes, reason: str) -> No
         (b"\xa2\x01\x00\x01\x00", "not deterministic"),
         (b"\xfb\x3f\xf8" + bytes(6), "not deterministic"),
         (b"\xe0", "simple value 0"),
-        (b"\x62\xff\xff", "not CBOR"),
+        (b"\x62\xff\xff", "not UTF-8"),
     ],
 )
 def test_cbor_beyond_what_we_write_is_refused(data: bytes, reason: str) -> None:
