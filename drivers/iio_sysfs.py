@@ -7,6 +7,7 @@ device and the attribute: the rest of the box carries on, and the source is trie
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from pathlib import Path
 from typing import Final
 
@@ -77,9 +78,12 @@ class Attributes:
 
     def _number(self, name: str, text: str) -> float:
         try:
-            return float(text)
-        except ValueError as exc:
-            raise SourceLost(f"{self.folder.name}: {name} is no number: {text!r}") from exc
+            value = float(text)
+        except ValueError:
+            value = nan
+        if not isfinite(value):
+            raise SourceLost(f"{self.folder.name}: {name} is no number: {text!r}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,11 +83,15 @@ def feed(
     by: SpeedBy = "car",
     start_ns: int = 0,
     slopes: Floats | float = 0.0,
+    turning: bool = True,
 ) -> Iterator[tuple[int, Floats]]:
-    """Drive with the chip at that angle: time and accelerations as turned (forward, left, up), every 200 ms."""
+    """Drive with the chip at that angle: time and accelerations as turned (forward, left, up), every 200 ms.
+
+    turning False: the chip has no gyroscope.
+    """
     t_ns = drive.imu.t_ns
     chip = ((drive.imu.acceleration + slopes) * _LEFT) @ mounted.T
-    turning = drive.imu.rotation @ mounted.T
+    rotation = drive.imu.rotation @ mounted.T
     path, speed = _speed(drive, by)
     edges = np.arange(_WINDOW_NS, int(t_ns[-1]) + _WINDOW_NS, _WINDOW_NS)
     before, before_speed = 0, 0
@@ -98,7 +102,8 @@ def feed(
         before, before_speed = upto, upto_speed
         mount.observe(Speeds(start_ns + edge, path, Series(start_ns + speed.t_ns[told], speed.value[told])))
         if upto > rows.start:
-            mount.rotations(start_ns + t_ns[rows], turning[rows])
+            if turning:
+                mount.rotations(start_ns + t_ns[rows], rotation[rows])
             yield start_ns + edge, mount.accelerations(start_ns + t_ns[rows], chip[rows])
 
 

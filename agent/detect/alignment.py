@@ -37,7 +37,7 @@ class Regression:
         self._keep = 1 - 1 / memory_s
         self.regressors = np.zeros((3, 3))
         self.forces = np.zeros((3, 3))
-        self.squares = 0.0
+        self.squares = np.zeros((3, 3))
 
     @property
     def rows(self) -> float:
@@ -49,7 +49,7 @@ class Regression:
         row = np.array([1.0, along, across])
         self.regressors = self.regressors * self._keep + np.outer(row, row)
         self.forces = self.forces * self._keep + np.outer(row, force)
-        self.squares = self.squares * self._keep + float(force @ force)
+        self.squares = self.squares * self._keep + np.outer(force, force)
 
     def solve(self) -> Orientation | None:
         """What the rows say; None before there are enough."""
@@ -60,7 +60,9 @@ class Regression:
         gravity = float(np.linalg.norm(found[0]))
         if not GRAVITY_MIN <= gravity <= GRAVITY_MAX:
             return None
-        left_over = max(self.squares - float((found * self.forces).sum()), 0.0) / (3 * max(self.rows - 3, 1.0))
+        # What is left unexplained in its worst direction: without a gyroscope that is sideways, where it matters.
+        left_over = max(float(np.linalg.eigvalsh(self.squares - found.T @ self.forces)[-1]), 0.0)
+        left_over /= max(self.rows - 3, 1.0)
         spread = _RELATED * np.sqrt(left_over * np.diag(inverse))
         up = found[0] / gravity
         heading, error_deg = _heading(up, found[1], found[2], spread[1:])

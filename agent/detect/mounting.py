@@ -4,7 +4,8 @@ One regression gives both. Each second of driving is a row: the chip's mean spec
 by [1, dv/dt, v * yaw rate]; the three coefficient vectors are gravity (with the chip's bias), forward and left, all in
 the chip's axes. The level is gravity's alone; the heading is the mean of what forward and left say across it, weighted
 by how sure each is. The sums behind it are small: they are what outlives a boot. A second regression that forgets
-within two minutes re-checks the first. The method is common knowledge in the field; the limits are ours.
+within two minutes re-checks the first. Without any speed there is a level only. The method is common knowledge in the
+field; the limits are ours.
 """
 
 from collections import deque
@@ -48,11 +49,11 @@ Times = npt.NDArray[np.int64]
 
 
 class _State(msgspec.Struct, frozen=True):
-    """What outlives a boot. regressors 3x3, forces 3x3 (regressor, axis), squares, and the gyroscope's bias."""
+    """What outlives a boot. regressors, forces (regressor, axis) and squares 3x3, and the gyroscope's bias in rad."""
 
     regressors: list[list[float]]
     forces: list[list[float]]
-    squares: float
+    squares: list[list[float]]
     still_s: float
     still: list[float]
 
@@ -61,13 +62,14 @@ class SelfMount:
     """A Mount that learns. Before it knows forward it is level, and says that its heading error is 180.
 
     accelerations and rotations want the chip's axes and give ISO 8855's; observe wants windows with speed. Rows that
-    are not finite are turned like others and not learnt from. The axes turn by 2 degrees a second at most, except at
+    are not finite become NaN and are not learnt from. The axes turn by 2 degrees a second at most, except at
     the first sample. The state is saved once a minute.
     """
 
     def __init__(self, store: MountStore | None = None) -> None:
         self._store = store
         self._kept, self._recent = Regression(_KEPT_S), Regression(_RECENT_S)
+        self._blind = Regression(_RECENT_S)  # seconds without speed: they tell the level, no more
         self._still_s, self._still = 0.0, np.zeros(3)
         self._forces, self._turns = BucketMeans(NS), BucketMeans(NS)
         self._turn_of: dict[int, Matrix] = {}
@@ -91,8 +93,8 @@ class SelfMount:
 
     def accelerations(self, t_ns: Times, rows: Rows) -> Rows:
         """Turn specific force, float64[n, 3] in m/s^2, and learn from it."""
-        finite = np.isfinite(rows).all(axis=1)
-        times, forces = (t_ns, rows) if finite.all() else (t_ns[finite], rows[finite])
+        finite = _finite(rows)
+        times, forces = t_ns[finite], rows[finite]
         if len(times):
             if self._rotation is None:
                 self._begin(forces, int(times[0]))
@@ -100,17 +102,17 @@ class SelfMount:
             if buckets is not None:
                 self._waiting.extend(zip(buckets.number.tolist(), buckets.mean, strict=True))
             self._learn(int(times[-1]))
-        return rows if self._rotation is None else np.asarray(rows @ self._turned(int(t_ns[-1])).T)
+        return _turn(rows, finite, None if self._rotation is None else self._turned(self._rotation, int(t_ns[-1])))
 
     def rotations(self, t_ns: Times, rows: Rows) -> Rows:
         """Turn turning rates, float64[n, 3] in degrees/s, and learn from them."""
-        finite = np.isfinite(rows).all(axis=1)
+        finite = _finite(rows)
         buckets = self._turns.feed(t_ns[finite], rows[finite])
         if buckets is not None:
             self._turn_of |= zip(buckets.number.tolist(), np.deg2rad(buckets.mean), strict=True)
             while len(self._turn_of) > 4 * _SPEED_WAIT_S:
                 del self._turn_of[next(iter(self._turn_of))]
-        return rows if self._rotation is None else np.asarray(rows @ self._rotation.T)
+        return _turn(rows, finite, self._rotation)
 
     def observe(self, window: SignalWindow) -> None:
         """Take new speeds: the car's, or the receiver's where the car tells none."""
@@ -152,7 +154,10 @@ class SelfMount:
         turn = self._turn_of.pop(number, None)
         speeds = self._speeds_at(number)
         size = float(np.linalg.norm(force))
-        if speeds is None or not GRAVITY_MIN <= size <= GRAVITY_MAX:
+        if not GRAVITY_MIN <= size <= GRAVITY_MAX:
+            return
+        if speeds is None:
+            self._take_blind(force)
             return
         before, after = speeds
         standing = max(before, after) < _STANDING_KMH
@@ -170,6 +175,12 @@ class SelfMount:
             regression.add(along, across, force)
         self.orientation = self._kept.solve() or self.orientation
         self._check()
+
+    def _take_blind(self, force: Matrix) -> None:
+        """A second without speed: the level is better than none, until a drive tells more."""
+        self._blind.add(0.0, 0.0, force)
+        if self._kept.solve() is None and (level := self._blind.solve()) is not None:
+            self.orientation = level
 
     def _yaw(self, turn: Matrix | None, up: Matrix) -> float:
         """Turning to the left in rad/s; up may be this second's force, which is near enough."""
@@ -211,34 +222,44 @@ class SelfMount:
             self.orientation = Orientation(level_rotation(up), recent.level_error_deg, 180.0)
             self._doubted_s = 0
 
-    def _turned(self, t_ns: int) -> Matrix:
-        """The axes to use now: towards the orientation, slowly; float64[3, 3]."""
-        if self._rotation is None:
-            raise ValueError("no sample has been seen")
+    def _turned(self, rotation: Matrix, t_ns: int) -> Matrix:
+        """The axes to use now: from rotation towards the orientation, slowly; float64[3, 3]."""
         step_deg = _TURN_DPS * min(max(t_ns - self._applied_ns, 0) / NS, 1.0)
         self._applied_ns = max(t_ns, self._applied_ns)
         if self.orientation is not None and step_deg > 0:
-            self._rotation = towards(self._rotation, self.orientation.rotation, step_deg)
-        return self._rotation
+            rotation = towards(rotation, self.orientation.rotation, step_deg)
+        self._rotation = rotation
+        return rotation
 
     def _dump(self) -> bytes:
         kept = self._kept
-        regressors, forces = kept.regressors.tolist(), kept.forces.tolist()
-        return msgspec.json.encode(_State(regressors, forces, kept.squares, self._still_s, self._still.tolist()))
+        regressors, forces, squares = (sums.tolist() for sums in (kept.regressors, kept.forces, kept.squares))
+        return msgspec.json.encode(_State(regressors, forces, squares, self._still_s, self._still.tolist()))
 
     def _restore(self, state: bytes) -> None:
         """Take up what an earlier boot knew; what makes no sense counts as nothing."""
         try:
             told = msgspec.json.decode(state, type=_State)
-            sums = np.array([told.regressors, told.forces], np.float64)
+            sums = np.array([told.regressors, told.forces, told.squares], np.float64)
             still = np.array(told.still, np.float64)
         except (msgspec.MsgspecError, ValueError):
             return
-        if sums.shape != (2, 3, 3) or still.shape != (3,) or not (np.isfinite(sums).all() and np.isfinite(still).all()):
+        if sums.shape != (3, 3, 3) or still.shape != (3,) or not (np.isfinite(sums).all() and np.isfinite(still).all()):
             return
         kept = Regression(_KEPT_S)
-        kept.regressors, kept.forces, kept.squares = sums[0], sums[1], told.squares
+        kept.regressors, kept.forces, kept.squares = sums
         if not 0 <= kept.rows <= _KEPT_S + 1 or np.linalg.eigvalsh(sums[0])[0] < -1e-6:
             return
         self._kept, self.orientation = kept, kept.solve()
         self._still_s, self._still = told.still_s, still
+
+
+def _finite(rows: Rows) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(rows).all(axis=1))
+
+
+def _turn(rows: Rows, finite: npt.NDArray[np.bool_], rotation: Matrix | None) -> Rows:
+    """Finite rows turned, the others NaN."""
+    if not finite.all():
+        rows = np.where(finite[:, None], rows, np.nan)
+    return rows if rotation is None else np.asarray(rows @ rotation.T)
