@@ -7,11 +7,11 @@ imported only when it is asked for, since some bring the whole agent along. Agen
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
 from agent.core.errors import AgentError
+from simulators.guess import guess
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     command = COMMANDS.get(name)
     if command is None:
-        near = get_close_matches(name, COMMANDS, 1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        print(f"simulators: unknown command {name!r}; {guess}there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"simulators: unknown command {name!r}{guess(name, COMMANDS)}", file=sys.stderr)
         return 2
     try:
         return command.run(rest)

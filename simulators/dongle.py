@@ -216,7 +216,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         asyncio.run(_serve_until_interrupted(dongle))
     except OSError as exc:
-        raise InputError(f"--tcp {options.tcp}: {exc.strerror}") from exc
+        raise InputError(f"--tcp {options.tcp}: {os.strerror(exc.errno or 0)}") from exc
     return 0
 
 

@@ -8,6 +8,7 @@ from agent.core.config import Section, load_toml
 from agent.core.errors import InputError
 from simulators.elm327 import Answers, Traits
 from simulators.elm327_line import Adapter, LineFaults
+from simulators.guess import guess
 
 
 class Persona(Section, frozen=True, kw_only=True):
@@ -28,7 +29,9 @@ class Persona(Section, frozen=True, kw_only=True):
 def persona(name: str) -> Persona:
     """Return the persona of that name. Raises InputError."""
     if name not in PERSONAS:
-        raise InputError(f"there is no persona {name!r}; known: {', '.join(PERSONAS)}")
+        raise InputError(
+            f"there is no persona {name!r}{guess(name, PERSONAS, otherwise='; `dongle --list` prints them')}"
+        )
     return PERSONAS[name]
 
 

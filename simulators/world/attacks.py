@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.errors import InputError
 from agent.core.frames import DATA_SIZE, FrameBatch, concatenate
 from simulators.world.grid import stream, to_ns
+from simulators.world.happening import require
 from simulators.world.happenings_wires import BusFlood, BusFuzz, BusReplay, BusSilence, EcuAsleep
 from simulators.world.types import Drive
 
@@ -26,11 +26,12 @@ def attack(drive: Drive, frames: FrameBatch, ids: dict[str, int], nodes: dict[st
         end_s = min(event.until_s, drive.sleep_ns / 1e9)
         match event:
             case BusSilence():
-                frames = frames[~(inside & _of(event.message, frames, ids, drive))]
+                frames = frames[~(inside & _of(event, frames, ids, drive))]
             case EcuAsleep():
-                frames = frames[~(inside & np.isin(frames.can_id, _said_by(event.node, nodes, drive)))]
+                require(drive.scenario.name, event, "node", nodes)
+                frames = frames[~(inside & np.isin(frames.can_id, nodes[event.node]))]
             case BusReplay():
-                mine = _of(event.message, frames, ids, drive)
+                mine = _of(event, frames, ids, drive)
                 replayed = _replay(event, frames, mine, inside)
                 frames = _merge(frames, replayed[mine & inside]) if event.beside else replayed
             case BusFlood():
@@ -47,17 +48,12 @@ def attack(drive: Drive, frames: FrameBatch, ids: dict[str, int], nodes: dict[st
     return frames
 
 
-def _of(message: str, frames: FrameBatch, ids: dict[str, int], drive: Drive) -> npt.NDArray[np.bool_]:
-    """Rows of a message; all rows without a name."""
-    if message and message not in ids:
-        raise InputError(f"{drive.scenario.name}: the bus has no message {message}; it has {', '.join(sorted(ids))}")
-    return frames.can_id == ids[message] if message else np.ones(len(frames), np.bool_)
-
-
-def _said_by(node: str, nodes: dict[str, list[int]], drive: Drive) -> list[int]:
-    if node not in nodes:
-        raise InputError(f"{drive.scenario.name}: the bus has no node {node}; it has {', '.join(sorted(nodes))}")
-    return nodes[node]
+def _of(event: BusSilence | BusReplay, frames: FrameBatch, ids: dict[str, int], drive: Drive) -> npt.NDArray[np.bool_]:
+    """Rows of its message; all rows where it names none."""
+    if not event.message:
+        return np.ones(len(frames), np.bool_)
+    require(drive.scenario.name, event, "message", ids)
+    return frames.can_id == ids[event.message]
 
 
 def _replay(

@@ -30,6 +30,7 @@ from simulators.world.body import (
 from simulators.world.charging import CABLE, CHARGE_POWER, CHARGER_STATE, GRID_VOLTAGE, IS_CHARGING
 from simulators.world.diagnosis import DTC_COUNT, MIL
 from simulators.world.grid import Floats, stream, to_ns
+from simulators.world.happening import require
 from simulators.world.happenings import RESTART_S, Restart
 from simulators.world.happenings_wires import BusMasquerade
 from simulators.world.packing import Bytes, pack
@@ -148,12 +149,9 @@ def _check_masks(drive: Drive, messages: Sequence[Message]) -> None:
     """Raise InputError where a masquerade names a message or a signal that the bus has not."""
     for event in drive.scenario.events:
         if isinstance(event, BusMasquerade):
-            known = [f"{m.name}.{s.name}" for m in messages if not m.is_multiplexed() for s in m.signals]
-            if f"{event.message}.{event.signal}" not in known:
-                raise InputError(
-                    f"{drive.scenario.name}: nobody can masquerade as {event.message}.{event.signal}; "
-                    f"there are: {', '.join(sorted(known))}"
-                )
+            signals = {m.name: [signal.name for signal in m.signals] for m in messages if not m.is_multiplexed()}
+            require(drive.scenario.name, event, "message", signals)
+            require(drive.scenario.name, event, "signal", signals[event.message])
 
 
 def _masked(message: Message, drive: Drive, t_s: Floats, values: Mapping[str, Floats]) -> Mapping[str, Floats]:

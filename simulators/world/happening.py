@@ -1,10 +1,13 @@
 """What all happenings of a scenario file share: the instant, the span, and names for parts of the car."""
 
+from collections.abc import Collection
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
 from agent.core.config import Section
+from agent.core.errors import InputError
+from simulators.guess import guess
 
 CELL_COUNT: Final = 24
 
@@ -34,3 +37,11 @@ class Lasting(Happening, frozen=True, kw_only=True):
     def until_s(self) -> float:
         """When it is over."""
         return self.at_s + self.duration_s
+
+
+def require(scenario: str, event: Happening, key: str, known: Collection[str]) -> None:
+    """Hold a key of the event to names that only the whole car knows. Raises InputError."""
+    name = getattr(event, key)
+    if name not in known:
+        kind = event.__struct_config__.tag
+        raise InputError(f"{scenario}: {kind} at {event.at_s:g} s: {key}: unknown {name!r}{guess(name, known)}")

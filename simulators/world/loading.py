@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from agent.core.config import load_toml
 from agent.core.errors import ConfigError, InputError
+from simulators.guess import guess
 from simulators.world.scenario import Scenario
 
 SCENARIOS: Final = Path(__file__).resolve().parents[1] / "scenarios"
@@ -23,7 +24,7 @@ def load_scenario(name_or_path: str) -> Scenario:
     if name_or_path.endswith(".toml"):
         return _load(Path(name_or_path), heirs=())
     if name_or_path not in scenario_names():
-        raise InputError(f"unknown scenario {name_or_path!r}; there are: {', '.join(scenario_names())}")
+        raise InputError(_unknown(name_or_path))
     return _load(SCENARIOS / f"{name_or_path}.toml", heirs=())
 
 
@@ -52,5 +53,10 @@ def _base_path(base: str, path: Path) -> Path:
     if base.endswith(".toml"):
         return path.parent / base
     if base not in scenario_names():
-        raise ConfigError(f"base: unknown scenario {base!r}; there are: {', '.join(scenario_names())}", path=path)
+        raise ConfigError(f"base: {_unknown(base)}", path=path)
     return SCENARIOS / f"{base}.toml"
+
+
+def _unknown(name: str) -> str:
+    hint = "; `python -m simulators list` prints the names, and a file's ends in .toml"
+    return f"unknown scenario {name!r}{guess(name, scenario_names(), otherwise=hint)}"

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.errors import InputError
+from simulators.world.happening import require
 from simulators.world.happenings_wires import GnssOutage, GnssSpoof, SensorFault
 from simulators.world.scenario import Scenario
 from simulators.world.types import GnssData, Times, Values
@@ -20,8 +20,7 @@ def falsify(scenario: Scenario, signals: Mapping[str, tuple[Times, Values]]) -> 
     for event in scenario.events:
         if not isinstance(event, SensorFault):
             continue
-        if event.signal not in out:
-            raise InputError(f"{scenario.name}: sensor_fault at {event.at_s:g} s: the car has no signal {event.signal}")
+        require(scenario.name, event, "signal", out)
         t_ns, values = out[event.signal]
         t_s = t_ns / 1e9
         rows = (t_s >= event.at_s) & (t_s < event.until_s)

@@ -27,7 +27,8 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nope"], "unknown scenario 'nope'; there are: ac_charging"),
+        (["run", "nope"], "unknown scenario 'nope'; `python -m simulators list` prints the names"),
+        (["run", "crash_chian"], "unknown scenario 'crash_chian'; did you mean crash_chain?"),
         (["run", "/nowhere/x.toml"], "cannot be read"),
         (["run", "commute", "--interface", "socketcan", "--channel", "nocan9"], "no CAN bus at socketcan:nocan9"),
         (["run", "commute", "--interface", "carrier-pigeon"], "invalid choice"),
@@ -37,7 +38,7 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
         (["run", "commute", "--frobnicate"], "unrecognized arguments"),
         (["run"], "the following arguments are required: NAME"),
         (["swep"], "unknown command 'swep'; did you mean sweep?"),
-        (["--frobnicate"], "unknown command '--frobnicate'"),
+        (["--frobnicate"], "unknown command '--frobnicate'; there are: demo, dongle"),
         (["dongle", "--tcp", "99999"], "argument --tcp: '99999' is no port"),
         (["dongle", "--persona", "nobody"], "nobody"),
         (["list", "--family", "boats"], "--family boats: there are battery, box"),

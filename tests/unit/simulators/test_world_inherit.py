@@ -51,7 +51,7 @@ def test_a_base_may_lie_beside_the_file_and_have_a_base_itself(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('base = "helthy"\n', r"mine\.toml.*base: unknown scenario 'helthy'; there are: ac_charging"),
+        ('base = "helthy"\n', r"mine\.toml.*base: unknown scenario 'helthy'; did you mean healthy\?"),
         ('base = "mine.toml"\n', r"mine\.toml.*base: mine\.toml has this file for a base itself"),
         ('base = "nowhere.toml"\n', r"nowhere\.toml: cannot be read"),
         ('base = "healthy"\n[car]\nmas_kg = 3\n', r"mine\.toml:4: unknown key car\.mas_kg"),
