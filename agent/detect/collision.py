@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from agent.core import vss
 from agent.core.config import Detect
 from agent.core.events import Collision, Event
-from agent.core.signals import SignalWindow
+from agent.core.signals import EMPTY_SERIES, SignalWindow
+from agent.detect.alignment import KNOWN_DEG
 from agent.detect.pulse import MS, Floats, Ints, Mounting, PulseHistory, PulseTrace, horizontal, pdof_deg
 from agent.detect.road import SHOCK_NS, RoadShocks
 from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
@@ -46,7 +47,8 @@ class CollisionDetector:
     without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes when the
     pulse has ended. A resting level that absorbs gravity on whichever axis it lies is learnt in the first whole
     second; before that nothing is judged. Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
-    Standing means speed 0 or unknown, and an IMU at rest in the second before.
+    Standing means speed 0 or unknown, and an IMU at rest in the second before. An IMU that tells of itself is asked
+    whether it knows forward (else there is no direction in the event) and which samples were clipped.
     """
 
     inputs: tuple[str, ...] = (
@@ -54,6 +56,8 @@ class CollisionDetector:
         vss.ACCELERATION_LATERAL,
         vss.ACCELERATION_VERTICAL,
         vss.SPEED,
+        vss.IMU_HEADING_ERROR,
+        vss.IMU_CLIPPED,
     )
 
     def __init__(self, limits: Detect) -> None:
@@ -71,6 +75,8 @@ class CollisionDetector:
         self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
         self._crashes: list[int] = []  # T0 of recent crashes
         self._shocks = RoadShocks(limits.road)
+        self._headings: deque[tuple[int, bool]] = deque(maxlen=64)  # (since, forward is known), as the IMU tells it
+        self._clips = EMPTY_SERIES.t_ns
         self.configure(limits)
 
     def configure(self, limits: Detect) -> None:
@@ -87,6 +93,7 @@ class CollisionDetector:
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
         self._speeds.feed(window.new(vss.SPEED))
+        self._listen(window)
         t_ns, values = self._axes.merge([window.new(path) for path in self.inputs[:3]])
         events: list[Event] = []
         if len(t_ns):
@@ -106,6 +113,19 @@ class CollisionDetector:
         if self._pulse is not None:
             events += self._close(self._pulse, self._history.trace(), None)
         return events + self._road_events(self._shocks.finish())
+
+    def _listen(self, window: SignalWindow) -> None:
+        """Hear what the IMU says of itself; only some do."""
+        heading, clipped = window.new(vss.IMU_HEADING_ERROR), window.new(vss.IMU_CLIPPED)
+        self._headings.extend(zip(heading.t_ns.tolist(), (heading.value <= KNOWN_DEG).tolist(), strict=True))
+        if len(clipped):
+            recent = self._clips[self._clips > clipped.t_ns[-1] - NS]
+            self._clips = np.concatenate([recent, clipped.t_ns])
+
+    def _mounting_at(self, t_ns: int) -> Mounting:
+        """The mounting, its axes not trusted where the IMU said before that it does not know forward."""
+        known = next((known for since_ns, known in reversed(self._headings) if since_ns <= t_ns), True)
+        return self._mounting if known else replace(self._mounting, trusted=False)
 
     def _stretches(self, t_ns: Ints, values: Floats) -> Iterator[slice]:
         """Rows over which one resting level holds; the level and the mounting are set before each."""
@@ -181,7 +201,7 @@ class CollisionDetector:
         standing = self._stood(now_ns - self._span_ns)
         if delta_kmh < (self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh):
             return None
-        t0_ns = int(trace.t_ns[trace.time_zero(index, self._span_ns, self._mounting)])
+        t0_ns = int(trace.t_ns[trace.time_zero(index, self._span_ns, self._mounting_at(now_ns))])
         return _Pulse(t0_ns, now_ns, standing)
 
     def _stood(self, t_ns: int) -> bool:
@@ -213,7 +233,8 @@ class CollisionDetector:
             return []
         self._crashes.append(pulse.t0_ns)
         x_kmh, y_kmh = float(delta_v[most, 0]), float(delta_v[most, 1])
-        known = self._mounting.trusted
+        known = self._mounting_at(pulse.t0_ns).trusted
+        told = (self._clips >= pulse.t0_ns) & (self._clips <= end_ns)
         return [
             Collision(
                 t_ns=pulse.t0_ns,
@@ -225,7 +246,7 @@ class CollisionDetector:
                 delta_v_longitudinal_kmh=round(x_kmh, 2) if known else None,
                 delta_v_lateral_kmh=round(y_kmh, 2) if known else None,
                 speed_before_kmh=self._speeds.at(pulse.t0_ns),
-                clipped=bool(trace.clipped[rows].any()),
+                clipped=bool(trace.clipped[rows].any() or told.any()),
             )
         ]
 

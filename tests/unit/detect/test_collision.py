@@ -207,3 +207,28 @@ def test_nothing_is_judged_before_the_first_whole_second() -> None:
 
 def test_no_samples_no_events() -> None:
     assert run(CollisionDetector(LIMITS), {vss.SPEED: series([1.0, 2.0], 30.0)}) == []
+
+
+@pytest.mark.parametrize(("error_deg", "known"), [(180.0, False), (12.0, False), (4.0, True)])
+def test_an_imu_that_does_not_know_forward_gives_no_direction(error_deg: float, known: bool) -> None:  # noqa: FBT001  # pytest hands it over by name
+    recording = _ride(force=[(10.0, 0.1, (-25, 0, 0))])
+    recording = {**recording, vss.IMU_HEADING_ERROR: series(np.arange(0.5, 14, 1), error_deg)}
+    event = _one(recording)
+    assert event.delta_v_kmh == pytest.approx(25, rel=0.1)
+    assert (event.pdof_deg is not None) == known
+    assert (event.delta_v_longitudinal_kmh is not None) == known
+
+
+def test_forward_learnt_after_the_crash_is_no_direction_of_it() -> None:
+    told = series([9.0, 11.0], [180.0, 3.0])
+    recording = {**_ride(force=[(10.0, 0.1, (-25, 0, 0))]), vss.IMU_HEADING_ERROR: told}
+    assert _one(recording).pdof_deg is None
+
+
+@pytest.mark.parametrize(("at_s", "clipped"), [(10.05, True), (9.5, False), (12.0, False)])
+def test_clipping_that_the_imu_tells_marks_the_crash_it_was_in(at_s: float, clipped: bool) -> None:  # noqa: FBT001  # pytest hands it over by name
+    recording = {**_ride(force=[(10.0, 0.1, (-25, 0, 0))]), vss.IMU_CLIPPED: series([at_s], 1.0)}
+    for window_s in (0.02, 0.5, 14.0):
+        (event,) = run(CollisionDetector(LIMITS), recording, window_s=window_s)
+        assert isinstance(event, Collision)
+        assert event.clipped == clipped
