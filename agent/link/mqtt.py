@@ -2,17 +2,16 @@
 
 What aiomqtt 2 leaves out is done here: the PUBACK's reason code (it reports success on 0x87 Not authorized), an end of
 the connection before CONNACK, acknowledging an incoming message only when it has been dealt with, and a wait for an
-acknowledgement that ends when the connection does.
+acknowledgement that ends when the connection does. Small packets travel together, and a topic that repeats as an alias.
 """
 
 import asyncio
 import logging
 import socket
-import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import aiomqtt
@@ -26,6 +25,8 @@ from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused
 from agent.core.ports import Message, Session
 from agent.link import dial
+from agent.link.acks import Acks
+from agent.link.buffered import BufferedSocket
 from agent.link.dial import Resolve
 
 _LOG: Final = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
 _BROKEN: Final = (OSError, ValueError, LookupError, struct.error)  # what paho raises on bytes that are not MQTT
 _UNSPECIFIED: Final = 0x80  # what paho makes of a connection that just ends
 _TOO_LARGE: Final = 0x95
-_SLOWEST_BYTES_PER_S: Final = 1000  # 9.6 kbit/s: a long message may take so much longer
 _PUBLISH_OVERHEAD_MAX: Final = 64  # fixed header, packet id, properties
+_ALIAS: Final = 1
 
 
 @asynccontextmanager
@@ -70,8 +71,13 @@ class _MqttSession:
 
     def __init__(self, client: "_Client", link: Link) -> None:
         self._client = client
-        self._ack_timeout_s = link.ack_timeout_s
-        self._places = asyncio.Semaphore(min(link.in_flight_max, client.receive_maximum))
+        self._in_flight_max = min(link.in_flight_max, client.receive_maximum)
+        self._places = asyncio.Semaphore(self._in_flight_max)
+
+    @property
+    def in_flight_max(self) -> int:
+        """Publishes that do not wait for each other."""
+        return self._in_flight_max
 
     async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
         """QoS 1. Raises PublishRefused on a failure code, LinkDown when cut or not acknowledged in time."""
@@ -82,9 +88,7 @@ class _MqttSession:
                 f"{topic}: {size} bytes, the broker takes {self._client.packet_size_max}", code=_TOO_LARGE
             )
         async with self._places:
-            code = await self._client.publish_acknowledged(
-                topic, payload, expiry_s=expiry_s, retain=retain, timeout_s=self._ack_timeout_s
-            )
+            code = await self._client.publish_acknowledged(topic, payload, expiry_s=expiry_s, retain=retain)
         if code.is_failure:
             raise PublishRefused(f"{topic}: broker answered 0x{code.value:02X} {code}", code=code.value)
 
@@ -118,13 +122,28 @@ class _Quiet(logging.Logger):
         _LOG.debug("%s", record.getMessage())
 
 
-@dataclass(frozen=True, slots=True)
-class _Ack:
-    """A PUBACK waited for."""
+class _Packed(Properties):
+    """Properties of a PUBLISH as bytes, made once: paho would put them together anew for every message."""
 
-    answer: "asyncio.Future[ReasonCode]"
-    deadline: asyncio.Timeout
-    timeout_s: float
+    _bytes: bytes
+
+    def __init__(self, properties: Properties) -> None:
+        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+        object.__setattr__(self, "_bytes", properties.pack())  # type: ignore[no-untyped-call]  # same
+
+    def pack(self) -> bytes:
+        return self._bytes
+
+
+@lru_cache(maxsize=64)
+def _properties(expiry_s: int | None, *, aliased: bool) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+    properties.ContentType = _CONTENT_TYPE
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if aliased:
+        properties.TopicAlias = _ALIAS
+    return _Packed(properties)
 
 
 class _Client(aiomqtt.Client):
@@ -150,10 +169,13 @@ class _Client(aiomqtt.Client):
         )
         self.receive_maximum = _RECEIVE_MAXIMUM_DEFAULT
         self.packet_size_max: int | None = None
+        self._aliases_max = 0
+        self._aliased = ""  # the topic that alias 1 stands for
         self._where = f"{link.host}:{link.port}"
-        self._sock = sock
+        self._sock = BufferedSocket(sock)
+        self._writer_set = False
         self._reason = ""
-        self._acks: dict[int, _Ack] = {}
+        self._acks = Acks[ReasonCode](timeout_s=link.ack_timeout_s)
         self._client.manual_ack_set(on=True)
         self._disconnected.add_done_callback(self._end)
 
@@ -183,6 +205,7 @@ class _Client(aiomqtt.Client):
             if self._misc_task is not None:
                 self._misc_task.cancel()
             self._disconnected.cancel()
+            self._acks.close()
 
     async def subscribe_checked(self, topic: str) -> None:
         """Subscribe at QoS 1. Raises LinkDown where the broker says no."""
@@ -195,38 +218,22 @@ class _Client(aiomqtt.Client):
                 raise LinkDown(f"{self._where}: broker refused the subscription to {topic}: {code}")
 
     async def publish_acknowledged(
-        self, topic: str, payload: bytes, *, expiry_s: int | None, retain: bool, timeout_s: float
+        self, topic: str, payload: bytes, *, expiry_s: int | None, retain: bool
     ) -> ReasonCode:
         """Publish at QoS 1 and return the PUBACK's reason code. Raises LinkDown.
 
-        Time runs for the oldest message without a PUBACK only, since they come in order (4.6): a slow line that moves
-        is not a dead one.
+        The first topic goes by an alias from its second message on, where the broker takes one.
         """
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
-        properties.ContentType = _CONTENT_TYPE
-        if expiry_s is not None:
-            properties.MessageExpiryInterval = expiry_s
         if self._disconnected.done():
             raise self.down()
-        info = self._client.publish(topic, payload, 1, retain, properties)
+        aliased = self._aliases_max > 0 and self._aliased in {"", topic}
+        known = aliased and self._aliased == topic
+        info = self._client.publish("" if known else topic, payload, 1, retain, _properties(expiry_s, aliased=aliased))
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise self.down(paho.error_string(info.rc))
-        answer: asyncio.Future[ReasonCode] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(None) as deadline:
-                self._acks[info.mid] = _Ack(answer, deadline, timeout_s + len(payload) / _SLOWEST_BYTES_PER_S)
-                self._watch_oldest()
-                return await answer
-        except TimeoutError as exc:
-            raise LinkDown(f"no PUBACK within {timeout_s:g} s") from exc
-        finally:
-            self._acks.pop(info.mid, None)
-            self._watch_oldest()
-
-    def _watch_oldest(self) -> None:
-        oldest = next(iter(self._acks.values()), None)
-        if oldest is not None and oldest.deadline.when() is None:
-            oldest.deadline.reschedule(asyncio.get_running_loop().time() + oldest.timeout_s)
+        if aliased:
+            self._aliased = topic
+        return await self._acks.answer(info.mid, size=len(payload))
 
     def arrived(self, count_max: int) -> list[aiomqtt.Message]:
         """Messages that wait already, without a turn of the loop for each."""
@@ -250,25 +257,36 @@ class _Client(aiomqtt.Client):
         self._misc_task = self._loop.create_task(self._misc_loop())
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - same
-        self._loop.add_writer(sock.fileno(), self._write)
+        self._loop.call_soon(self._write)  # together with whatever else this turn of the loop has to say
+
+    def _on_socket_unregister_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        """Nothing: _write sees to it."""
 
     def _read(self) -> None:
         try:
             self._client.loop_read()
-            while self._sock_pending():
+            while self._sock.holds_more:
                 self._client.loop_read()
         except _BROKEN as exc:
             self._fail(exc)
 
-    def _sock_pending(self) -> bool:
-        """Whether TLS holds decrypted bytes, of which the selector knows nothing."""
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.fileno() != -1 and self._sock.pending() > 0
-
     def _write(self) -> None:
         try:
             self._client.loop_write()
+            self._set_writer(self._sock.fileno() != -1 and (not self._sock.flush() or self._client.want_write()))
         except _BROKEN as exc:
             self._fail(exc)
+
+    def _set_writer(self, wanted: bool) -> None:  # noqa: FBT001 - what else could it be
+        if wanted and not self._writer_set:
+            self._loop.add_writer(self._sock.fileno(), self._write)
+        elif self._writer_set and not wanted:
+            self._loop.remove_writer(self._sock.fileno())
+        self._writer_set = wanted
+
+    def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        self._set_writer(False)  # noqa: FBT003 - as above
+        super()._on_socket_close(client, userdata, sock)
 
     def _fail(self, exc: Exception) -> None:
         if not self._disconnected.done():
@@ -279,16 +297,18 @@ class _Client(aiomqtt.Client):
     ) -> None:
         self.receive_maximum = getattr(properties, "ReceiveMaximum", _RECEIVE_MAXIMUM_DEFAULT)
         self.packet_size_max = getattr(properties, "MaximumPacketSize", None)
+        self._aliases_max = getattr(properties, "TopicAliasMaximum", 0)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
-        self, client: paho.Client, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
+        self,
+        client: paho.Client,  # noqa: ARG002 - same
+        userdata: Any,  # noqa: ARG002 - same
+        mid: int,
+        reason_code: ReasonCode,
+        properties: Any,  # noqa: ARG002 - same
     ) -> None:
-        ack = self._acks.pop(mid, None)
-        if ack is not None and not ack.answer.done():
-            ack.answer.set_result(reason_code)
-            self._watch_oldest()
-        super()._on_publish(client, userdata, mid, reason_code, properties)
+        self._acks.answered(mid, reason_code)
 
     def _on_disconnect(
         self, client: paho.Client, userdata: Any, flags: Any, reason_code: ReasonCode, properties: Any = None
@@ -307,9 +327,7 @@ class _Client(aiomqtt.Client):
         if exc is not None and not self._reason:
             unspecified = isinstance(exc, aiomqtt.MqttCodeError) and getattr(exc.rc, "value", 0) == _UNSPECIFIED
             self._reason = self._said.last_error or ("connection lost" if unspecified else str(exc))
-        for ack in self._acks.values():
-            if not ack.answer.done():
-                ack.answer.set_exception(self.down())
+        self._acks.fail(self.down)
         for answer in self._pending_subscribes.values():  # aiomqtt would wait for its whole timeout
             if not answer.done():
                 answer.set_exception(self.down())
