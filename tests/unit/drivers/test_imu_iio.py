@@ -1,10 +1,14 @@
 import asyncio
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core import vss
 from agent.core.config import Imu
@@ -405,3 +409,32 @@ async def test_a_cancelled_reader_leaves_nothing_watched(make: Make) -> None:
     device.push(1_000_000_000, 0, 0, 0)
     assert len(await source.read_batch()) == 4  # three axes, and how well forward is known
     await source.close()
+
+
+@given(cuts=st.lists(st.integers(1, 24 * 40 - 1), max_size=12, unique=True))
+@settings(max_examples=25, deadline=None)
+def test_any_split_of_the_bytes_gives_the_same_samples(cuts: list[int]) -> None:
+    stream = b"".join(
+        struct.pack("<6h4xq", row, -row, 2 * row, 3, 4, row, 1_000_000_000 + row * STEP_NS) for row in range(40)
+    )
+    edges = [0, *sorted(cuts), len(stream)]
+
+    async def read(pieces: list[bytes]) -> dict[str, list[float]]:
+        with tempfile.TemporaryDirectory() as folder:
+            device = FakeDevice(Path(folder))
+            source = await opened(device)
+            found: dict[str, list[float]] = {}
+            have = 0
+            for piece in pieces:
+                device.raw(piece)
+                have += len(piece)
+                while source.counters()["scans"] < have // 24:
+                    for path, some in values(source, await source.read_batch()).items():
+                        found.setdefault(path, []).extend(some)
+            await source.close()
+            device.stop()
+            return found
+
+    whole = asyncio.run(read([stream]))
+    assert len(whole[vss.YAW_RATE]) == 40
+    assert asyncio.run(read([stream[a:b] for a, b in pairwise(edges)])) == whole
