@@ -7,7 +7,17 @@ from typing import Any, Final, LiteralString, TypeVar
 from agent.core.errors import InputError, StoreError
 from agent.core.records import Position, digest_of
 from fleet.receiver.schema import POSTGRES, POSTGRES_VERSION
-from fleet.receiver.store import DEAD_LETTERS_MAX, EVENT_FIELDS, Counts, Letter, Place, Row
+from fleet.receiver.store import (
+    DEAD_LETTERS_MAX,
+    EVENT_FIELDS,
+    PAGE_ROWS,
+    Counts,
+    Letter,
+    Place,
+    Row,
+    RowRefused,
+    read_pages,
+)
 
 try:
     import psycopg
@@ -36,6 +46,13 @@ _TYPES: Final = (
     "int8",
 )
 
+# Of the server, not of our queries: gone, full, in standby, without the rights that somebody took away.
+_REFUSALS: Final = (
+    psycopg.OperationalError,
+    psycopg.InternalError,
+    psycopg.InterfaceError,
+    psycopg.errors.InsufficientPrivilege,
+)
 
 _T = TypeVar("_T")
 
@@ -67,7 +84,8 @@ class PostgresStore:
         def store(db: "psycopg.Connection[Any]") -> set[Place]:
             with db.transaction(), db.cursor() as cursor:
                 free = _insert(cursor, rows, received_ns) if rows else set()
-                for letter in letters:
+                # In one order, as below.
+                for letter in sorted(letters, key=lambda each: digest_of(each.envelope)):
                     _bury(cursor, letter, received_ns)
                 return {row.place for row in rows} - free
 
@@ -87,14 +105,23 @@ class PostgresStore:
 
     def events(self, device: str | None = None, *, kinds: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Stored events as plain values, by device, boot and sequence; wall_ns as far as it is known."""
-        rows = self._rows(
-            "SELECT device, boot, sequence, wall_ns, dated, chain, agent, received_ns, event FROM chained_events"
-            " WHERE (%(device)s::text IS NULL OR device = %(device)s)"
-            " AND (%(kinds)s::text[] = '{}' OR kind = ANY(%(kinds)s::text[])) ORDER BY device, boot, sequence",
-            device=device,
-            kinds=list(kinds),
-        )
-        for row in rows:
+
+        def page(after: Place) -> list[Any]:
+            return self._rows(
+                "SELECT device, boot, sequence, wall_ns, dated, not_before_ns, not_after_ns, chain, agent,"
+                " received_ns, event FROM chained_events WHERE (%(device)s::text IS NULL OR device = %(device)s)"
+                " AND (%(kinds)s::text[] = '{}' OR kind = ANY(%(kinds)s::text[]))"
+                " AND (device, boot, sequence) > (%(after_device)s, %(after_boot)s, %(after_sequence)s)"
+                " ORDER BY device, boot, sequence LIMIT %(rows)s",
+                device=device,
+                kinds=list(kinds),
+                rows=PAGE_ROWS,
+                after_device=after.device,
+                after_boot=after.boot,
+                after_sequence=after.sequence,
+            )
+
+        for row in read_pages(page):
             yield dict(zip(EVENT_FIELDS, row, strict=True))
 
     def devices(self) -> list[dict[str, Any]]:
@@ -138,7 +165,9 @@ class PostgresStore:
                 if self._open is None:
                     self._open = self._connect()
                 return work(self._open)
-            except psycopg.OperationalError as exc:
+            except (psycopg.DataError, psycopg.IntegrityError, OverflowError) as exc:
+                raise RowRefused(_first_line(exc)) from exc
+            except _REFUSALS as exc:
                 self.close()  # a server that was restarted is found again by the next call
                 raise StoreError(f"receiver's store: {str(exc).strip()}") from exc
 
@@ -154,6 +183,10 @@ class PostgresStore:
             db.close()
             raise
         return db
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).strip().partition("\n")[0]
 
 
 def _insert(cursor: "psycopg.Cursor[Any]", rows: Sequence[Row], received_ns: int) -> set[Place]:
@@ -182,12 +215,7 @@ def _insert(cursor: "psycopg.Cursor[Any]", rows: Sequence[Row], received_ns: int
         "INSERT INTO events SELECT * FROM incoming ORDER BY device, boot, sequence ON CONFLICT DO NOTHING"
         " RETURNING device, boot, sequence"
     )
-    free = {Place(*place) for place in cursor.fetchall()}
-    cursor.execute(
-        "INSERT INTO boots SELECT DISTINCT ON (device, boot) device, boot, wall_ns - t_ns FROM incoming"
-        " WHERE wall_ns IS NOT NULL ORDER BY device, boot, sequence ON CONFLICT DO NOTHING"
-    )
-    return free
+    return {Place(*place) for place in cursor.fetchall()}
 
 
 def _bury(cursor: "psycopg.Cursor[Any]", letter: Letter, received_ns: int) -> None:

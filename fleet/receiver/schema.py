@@ -2,7 +2,10 @@
 
 The views say what the tables leave open, because the answer may change when older records come in:
 chain: verified (fits the record before it, or begins the chain), waiting (that one has not come), broken.
-wall_ns: UTC, told by the car, or derived from another record of the same boot; dated says which.
+wall_ns: UTC, told by the car, or derived from the dated record of the same boot that is nearest in t_ns; dated says
+which. A boot may have several offsets between its two clocks: one that was set wrong, and then right.
+not_before_ns, not_after_ns: bounds for what has no date. The last date of an earlier boot lies before it; after it lie
+the first date of a later boot and the moment when we received it.
 """
 
 from string import Template
@@ -22,19 +25,45 @@ CREATE TABLE events (
 CREATE INDEX by_digest ON events (device, digest);
 CREATE INDEX by_previous ON events (device, previous);
 CREATE INDEX by_kind ON events (kind, received_ns);
-CREATE TABLE boots (
-    device TEXT NOT NULL, boot $integer NOT NULL, wall_offset_ns BIGINT NOT NULL, PRIMARY KEY (device, boot)
-);
+CREATE INDEX by_arrival ON events (received_ns);
+CREATE INDEX by_date ON events (device, boot, t_ns) WHERE wall_ns IS NOT NULL;
 CREATE TABLE dead_letters (
     id $serial PRIMARY KEY, digest $bytes NOT NULL UNIQUE, device TEXT NOT NULL, reason TEXT NOT NULL,
     envelope $bytes NOT NULL, received_ns BIGINT NOT NULL, times $integer NOT NULL
 );
 """
 _VIEWS: Final = """
+CREATE VIEW dated_events AS
+SELECT e.*, COALESCE(e.wall_ns, e.t_ns + CASE
+    WHEN b.t_ns IS NULL OR a.t_ns - e.t_ns <= e.t_ns - b.t_ns THEN a.wall_ns - a.t_ns
+    ELSE b.wall_ns - b.t_ns
+END) AS utc_ns
+FROM events e
+LEFT JOIN events b ON e.wall_ns IS NULL AND b.device = e.device AND b.boot = e.boot AND b.sequence = (
+    SELECT d.sequence FROM events d
+    WHERE d.device = e.device AND d.boot = e.boot AND d.wall_ns IS NOT NULL AND d.t_ns < e.t_ns
+    ORDER BY d.t_ns DESC LIMIT 1
+)
+LEFT JOIN events a ON e.wall_ns IS NULL AND a.device = e.device AND a.boot = e.boot AND a.sequence = (
+    SELECT d.sequence FROM events d
+    WHERE d.device = e.device AND d.boot = e.boot AND d.wall_ns IS NOT NULL AND d.t_ns >= e.t_ns
+    ORDER BY d.t_ns LIMIT 1
+);
+
 CREATE VIEW chained_events AS
 SELECT e.device, e.boot, e.sequence, e.priority, e.kind, e.agent, e.event, e.t_ns,
-    COALESCE(e.wall_ns, e.t_ns + b.wall_offset_ns) AS wall_ns,
-    CASE WHEN e.wall_ns IS NOT NULL THEN 'told' WHEN b.boot IS NOT NULL THEN 'derived' END AS dated,
+    e.utc_ns AS wall_ns,
+    CASE WHEN e.wall_ns IS NOT NULL THEN 'told' WHEN e.utc_ns IS NOT NULL THEN 'derived' END AS dated,
+    CASE WHEN e.utc_ns IS NULL THEN (
+        SELECT d.wall_ns FROM events d
+        WHERE d.device = e.device AND d.boot < e.boot AND d.wall_ns IS NOT NULL
+        ORDER BY d.boot DESC, d.t_ns DESC LIMIT 1
+    ) END AS not_before_ns,
+    CASE WHEN e.utc_ns IS NULL THEN $least(e.received_ns, COALESCE((
+        SELECT d.wall_ns FROM events d
+        WHERE d.device = e.device AND d.boot > e.boot AND d.wall_ns IS NOT NULL
+        ORDER BY d.boot, d.t_ns LIMIT 1
+    ), e.received_ns)) END AS not_after_ns,
     e.received_ns,
     CASE
         WHEN e.sequence = 1 AND e.previous = $genesis THEN 'verified'
@@ -42,10 +71,13 @@ SELECT e.device, e.boot, e.sequence, e.priority, e.kind, e.agent, e.event, e.t_n
         WHEN p.boot IS NOT NULL OR n.boot IS NOT NULL THEN 'broken'
         ELSE 'waiting'
     END AS chain
-FROM events e
+FROM dated_events e
 LEFT JOIN events p ON p.device = e.device AND p.digest = e.previous
-LEFT JOIN events n ON n.device = e.device AND n.boot = e.boot AND n.sequence = e.sequence - 1
-LEFT JOIN boots b ON b.device = e.device AND b.boot = e.boot;
+LEFT JOIN events n ON n.device = e.device AND n.boot = e.boot AND n.sequence = e.sequence - 1;
+
+CREATE VIEW boots AS
+SELECT device, boot, COUNT(*) AS dated, MIN(wall_ns - t_ns) AS offset_min_ns, MAX(wall_ns - t_ns) AS offset_max_ns
+FROM events WHERE wall_ns IS NOT NULL GROUP BY device, boot;
 
 CREATE VIEW restored_devices AS
 SELECT device, COUNT(*) AS signs, MAX(received_ns) AS received_ns FROM (
@@ -53,7 +85,7 @@ SELECT device, COUNT(*) AS signs, MAX(received_ns) AS received_ns FROM (
     UNION ALL
     SELECT e.device, e.received_ns FROM events e JOIN events o
         ON o.device = e.device AND o.previous = e.previous
-        AND (o.boot < e.boot OR o.boot = e.boot AND o.sequence < e.sequence)
+        AND (+o.boot < +e.boot OR +o.boot = +e.boot AND +o.sequence < +e.sequence)  -- so that by_previous is used
 ) signs GROUP BY device;
 
 CREATE VIEW devices AS
@@ -68,7 +100,7 @@ CREATE VIEW events_by_minute AS
 SELECT to_timestamp(received_ns / 60000000000 * 60) AS time, kind, COUNT(*) AS events FROM events GROUP BY 1, 2;
 
 CREATE VIEW alarms AS
-SELECT to_timestamp(COALESCE(wall_ns, received_ns) / 1e9) AS time, dated, device, kind, priority, event, chain
+SELECT to_timestamp(COALESCE(wall_ns, not_after_ns) / 1e9) AS time, dated, device, kind, priority, event, chain
 FROM chained_events WHERE priority <= 1;
 
 CREATE VIEW dead_letters_by_reason AS
@@ -85,29 +117,52 @@ DROP INDEX by_previous;
 _AFTER_2: Final = """
 INSERT INTO events SELECT device, boot, sequence, priority, kind, agent, event, t_ns,
     CASE WHEN clock_synced THEN wall_ns END, previous, digest, envelope, received_ns FROM events_1;
-INSERT INTO boots SELECT device, boot, MIN(wall_ns - t_ns) FROM events_1 WHERE clock_synced GROUP BY device, boot;
 INSERT INTO dead_letters SELECT * FROM dead_letters_1;
 DROP TABLE events_1;
 DROP TABLE dead_letters_1;
+"""
+_BEFORE_3: Final = """
+DROP VIEW devices;
+DROP VIEW restored_devices;
+DROP VIEW chained_events;
+DROP TABLE boots;
+CREATE INDEX by_arrival ON events (received_ns);
+CREATE INDEX by_date ON events (device, boot, t_ns) WHERE wall_ns IS NOT NULL;
+"""
+_POSTGRES_BEFORE_2: Final = """
+DROP VIEW dead_letters_by_reason, alarms, events_by_minute;
 """
 
 
 def _sqlite(text: str) -> str:
     return Template(text).substitute(
-        integer="INTEGER", json="TEXT", bytes="BLOB", serial="INTEGER", genesis="zeroblob(32)", taken=TAKEN
+        integer="INTEGER", json="TEXT", bytes="BLOB", serial="INTEGER", genesis="zeroblob(32)", taken=TAKEN, least="MIN"
     )
 
 
 def _postgres(text: str) -> str:
     genesis = "decode(repeat('00', 32), 'hex')"
     return Template(text).substitute(
-        integer="INTEGER", json="JSON", bytes="BYTEA", serial="BIGSERIAL", genesis=genesis, taken=TAKEN
+        integer="INTEGER",
+        json="JSON",
+        bytes="BYTEA",
+        serial="BIGSERIAL",
+        genesis=genesis,
+        taken=TAKEN,
+        least="LEAST",
     )
 
 
-SQLITE_VERSION: Final = 2
-SQLITE: Final = {0: _sqlite(_TABLES + _VIEWS), 1: _BEFORE_2 + _sqlite(_TABLES) + _AFTER_2 + _sqlite(_VIEWS)}
+SQLITE_VERSION: Final = 3
+SQLITE: Final = {
+    0: _sqlite(_TABLES + _VIEWS),
+    1: _BEFORE_2 + _sqlite(_TABLES) + _AFTER_2 + _sqlite(_VIEWS),
+    2: _BEFORE_3 + _sqlite(_VIEWS),
+}
 """What makes the newest schema out of each older one; 0 is an empty file."""
-POSTGRES_VERSION: Final = 1
-POSTGRES: Final = {0: _postgres(_TABLES + _VIEWS) + _GRAFANA}
+POSTGRES_VERSION: Final = 2
+POSTGRES: Final = {
+    0: _postgres(_TABLES + _VIEWS) + _GRAFANA,
+    1: _POSTGRES_BEFORE_2 + _BEFORE_3 + _postgres(_VIEWS) + _GRAFANA,
+}
 """The same; 0 is an empty database."""

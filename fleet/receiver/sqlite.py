@@ -13,7 +13,17 @@ import msgspec
 from agent.core.errors import InputError, StoreError
 from agent.core.records import Position, digest_of
 from fleet.receiver.schema import SQLITE, SQLITE_VERSION
-from fleet.receiver.store import DEAD_LETTERS_MAX, EVENT_FIELDS, Counts, Letter, Place, Row
+from fleet.receiver.store import (
+    DEAD_LETTERS_MAX,
+    EVENT_FIELDS,
+    PAGE_ROWS,
+    Counts,
+    Letter,
+    Place,
+    Row,
+    RowRefused,
+    read_pages,
+)
 
 _BUSY_S: Final = 10.0
 _PLACES_MAX: Final = 200  # places asked for in one query; SQLite's limit is in variables
@@ -79,13 +89,19 @@ class SqliteStore:
 
     def events(self, device: str | None = None, *, kinds: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         """Stored events as plain values, by device, boot and sequence; wall_ns as far as it is known."""
-        rows = self._rows(
-            f"SELECT {','.join(EVENT_FIELDS)} FROM chained_events WHERE (?1 IS NULL OR device = ?1)"  # noqa: S608  # constants
-            " AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2))) ORDER BY device, boot, sequence",
-            device,
-            msgspec.json.encode(kinds).decode(),
-        )
-        for row in rows:
+
+        def page(after: Place) -> list[Any]:
+            return self._rows(
+                f"SELECT {','.join(EVENT_FIELDS)} FROM chained_events WHERE (?1 IS NULL OR device = ?1)"  # noqa: S608  # constants
+                " AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2)))"
+                " AND (device, boot, sequence) > (?3, ?4, ?5) ORDER BY device, boot, sequence LIMIT ?6",
+                device,
+                msgspec.json.encode(kinds).decode(),
+                *after,
+                PAGE_ROWS,
+            )
+
+        for row in read_pages(page):
             yield dict(zip(EVENT_FIELDS, row, strict=True)) | {"event": msgspec.json.decode(row[-1])}
 
     def devices(self) -> list[dict[str, Any]]:
@@ -136,11 +152,6 @@ class SqliteStore:
         )
         marks = ",".join("?" * len(values))
         done = self._db.execute(f"INSERT INTO events VALUES ({marks}) ON CONFLICT DO NOTHING", values)  # noqa: S608  # marks only
-        if done.rowcount and told.wall_offset_ns is not None:
-            self._db.execute(
-                "INSERT INTO boots VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (header.device, header.boot, told.wall_offset_ns),
-            )
         return bool(done.rowcount)
 
     def _bury(self, letter: Letter, received_ns: int) -> None:
@@ -174,7 +185,9 @@ class SqliteStore:
 def _disk() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+    except (sqlite3.IntegrityError, sqlite3.DataError, OverflowError) as exc:
+        raise RowRefused(str(exc)) from exc
+    except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
         raise
     except (sqlite3.DatabaseError, OSError) as exc:
         raise StoreError(f"receiver's store: {exc}") from exc

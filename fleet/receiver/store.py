@@ -4,20 +4,39 @@ A store judges nothing while it writes: whether a record fits the one before it,
 there (see fleet/receiver/schema.py), so any number of workers may write at once, in any order.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from agent.core.errors import StoreError
 from agent.core.records import Header, Position, Told
 
 DEAD_LETTERS_MAX: Final = 10_000
+PAGE_ROWS: Final = 1000
 TAKEN: Final = "another record holds this place"
 """Reason of a dead letter: the device's store was replaced, or restored from a backup."""
 
-EVENT_FIELDS: Final = ("device", "boot", "sequence", "wall_ns", "dated", "chain", "agent", "received_ns", "event")
-"""What Store.events tells of each. dated: how wall_ns is known, "told" or "derived"; see fleet/receiver/schema.py."""
+EVENT_FIELDS: Final = (
+    "device",
+    "boot",
+    "sequence",
+    "wall_ns",
+    "dated",
+    "not_before_ns",
+    "not_after_ns",
+    "chain",
+    "agent",
+    "received_ns",
+    "event",
+)
+"""What Store.events tells of each. dated: how wall_ns is known, "told" or "derived"; not_before_ns and not_after_ns:
+bounds for what has no date. See fleet/receiver/schema.py."""
+
+
+class RowRefused(StoreError):
+    """No disk and no connection failed: a value does not fit its column, and would not fit it later either."""
 
 
 class Place(NamedTuple):
@@ -83,7 +102,8 @@ class Store(Protocol):
         """Store all in one transaction; return when it is on the disk.
 
         Rows have different places. Returned are those that another worker took meanwhile: nothing was stored there. A
-        letter is kept once, with how often it came; the oldest beyond DEAD_LETTERS_MAX go.
+        letter is kept once, with how often it came; the oldest beyond DEAD_LETTERS_MAX go. Raises RowRefused, and
+        stores nothing, where a row has values that the database cannot hold.
         """
         ...
 
@@ -92,7 +112,10 @@ class Store(Protocol):
         ...
 
     def events(self, device: str | None = None, *, kinds: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
-        """Stored events as plain values, by device, boot and sequence; wall_ns as far as it is known."""
+        """Stored events as plain values, by device, boot and sequence; wall_ns as far as it is known.
+
+        Asked for page by page: a whole fleet's history has no room in memory, and may grow meanwhile.
+        """
         ...
 
     def devices(self) -> list[dict[str, Any]]:
@@ -118,3 +141,11 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of the database."""
         ...
+
+
+def read_pages(page: Callable[[Place], list[Any]]) -> Iterator[Any]:
+    """Rows of one page after another. page tells PAGE_ROWS of them behind a place; a row begins with its own."""
+    after = Place("", 0, 0)
+    while rows := page(after):
+        yield from rows
+        after = Place(*rows[-1][:3])

@@ -70,7 +70,7 @@ def test_a_newer_schema_is_left_alone(tmp_path: Path, postgres: Postgres) -> Non
     path = tmp_path / "received.db"
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {SQLITE_VERSION + 1}")
-    with pytest.raises(InputError, match=r"received\.db: made by a newer version \(schema 3; this one knows 2\)"):
+    with pytest.raises(InputError, match=r"received\.db: made by a newer version \(schema 4; this one knows 3\)"):
         SqliteStore(path)
     address = postgres.create_database("newer")
     store = open_store(address)
@@ -113,3 +113,46 @@ def test_what_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> None:
         open_store(f"postgresql:///x?host={tmp_path}")
     with pytest.raises(InputError, match="database: "):
         open_store("postgresql://x?nonsense=1")
+
+
+_BACK_TO_FIRST_OFFSETS = """
+DROP VIEW devices;
+DROP VIEW restored_devices;
+DROP VIEW chained_events;
+DROP VIEW dated_events;
+DROP VIEW boots;
+DROP INDEX by_date;
+DROP INDEX by_arrival;
+CREATE TABLE boots (device TEXT NOT NULL, boot INTEGER NOT NULL, wall_offset_ns BIGINT NOT NULL);
+CREATE VIEW chained_events AS SELECT * FROM events;
+CREATE VIEW restored_devices AS SELECT device FROM events;
+CREATE VIEW devices AS SELECT device FROM events;
+"""
+
+
+def test_stores_that_kept_one_offset_a_boot_date_by_the_nearest_after_the_migration(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    keys = ReceiverKeys.create(tmp_path / "keys")
+    keys.register("car-1", KEYS.device.public_key)
+    record = seal_chain([braking(5)], sealer=Sealer(KEYS.device, [keys.encryption_key.public_key()]))[0]
+    addresses = (str(tmp_path / "received.db"), postgres.create_database("older"))
+    for address in addresses:
+        store = open_store(address, create=True)
+        assert Intake(keys, store).take([record.payload])[0].status == "accepted"
+        store.close()
+    with sqlite3.connect(addresses[0]) as old:
+        old.executescript(f"{_BACK_TO_FIRST_OFFSETS} PRAGMA user_version = 2;")
+    old.close()
+    store = open_store(addresses[1])
+    database = store._open  # type: ignore[attr-defined]
+    database.execute(f"DROP VIEW dead_letters_by_reason, alarms, events_by_minute; {_BACK_TO_FIRST_OFFSETS}")
+    for view in ("events_by_minute", "alarms", "dead_letters_by_reason"):
+        database.execute(f"CREATE VIEW {view} AS SELECT device FROM events")  # noqa: S608  # constants
+    database.execute("UPDATE outrider_schema SET version = 1")
+    store.close()
+    for address in addresses:
+        store = open_store(address)
+        assert store.counts() == Counts(received=1, verified=1, broken=0, dead=0)
+        assert [(row["wall_ns"], row["dated"]) for row in store.events()] == [(12, "told")]
+        store.close()

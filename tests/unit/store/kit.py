@@ -101,6 +101,7 @@ def seal_chain(
     events: Sequence[Event],
     *,
     boot: int = 1,
+    first: int = 1,
     after: bytes = GENESIS,
     wall_offset_ns: int | None = 7,
     sealer: Sealer | None = None,
@@ -110,7 +111,7 @@ def seal_chain(
     sealer = sealer or KEYS.sealer()
     records: list[SealedRecord] = []
     for index, event in enumerate(events):
-        header = Header(device=device, boot=boot, sequence=index + 1, priority=event.priority, previous=after)
+        header = Header(device=device, boot=boot, sequence=first + index, priority=event.priority, previous=after)
         content = encode_event(event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version="0.1.0")
         records.append(sealer.seal(content, header))
         after = records[-1].digest
