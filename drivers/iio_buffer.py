@@ -94,22 +94,34 @@ class Buffer:
             return None
         self.scans += len(t_ns)
         t_ns = self._account(t_ns)
-        words = np.column_stack([layout.words(scans, channel.name) for channel in self._setup.channels])
+        words = np.empty((len(t_ns), len(self._setup.channels)))
+        for column, channel in enumerate(self._setup.channels):
+            words[:, column] = layout.words(scans, channel.name)
         clipped = (words <= self._low) | (words >= self._high)
         return Scans(t_ns, (words + self._offset) * self._scale, clipped)
 
     def _account(self, t_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Count what the gaps say is missing; no stamp goes back behind the one before."""
-        before = t_ns[0] if self._newest_ns is None else self._newest_ns
-        ahead = np.maximum.accumulate(np.concatenate([[before], t_ns]))
-        self.mistimed += int((ahead[1:] > t_ns).sum())
-        steps = np.diff(ahead) if self._newest_ns is not None else np.diff(ahead)[1:]
+        first = self._newest_ns is None
+        line = np.empty(len(t_ns) + 1, np.int64)
+        line[0] = t_ns[0] if self._newest_ns is None else self._newest_ns
+        line[1:] = t_ns
+        steps = line[1:] - line[:-1]
+        if steps.min() < 0:
+            ahead = np.maximum.accumulate(line)
+            self.mistimed += int((ahead > line).sum())
+            line, steps = ahead, ahead[1:] - ahead[:-1]
+        if steps.max() > _GAP * self._period_ns:
+            self._count_lost(steps[1:] if first else steps)
+        self._newest_ns = int(line[-1])
+        return line[1:]
+
+    def _count_lost(self, steps: npt.NDArray[np.int64]) -> None:
+        """Judge gaps by the pace that the sensor's own clock keeps: it wanders."""
         nominal_ns = 1e9 / self._setup.rate_hz
-        if len(steps) >= 5:  # the sensor's clock wanders; a gap is judged by the pace it keeps
+        if len(steps) >= 5:
             middle = float(np.median(steps))
             if abs(middle - nominal_ns) <= _WANDER * nominal_ns:
                 self._period_ns = middle
         gaps = steps[steps > _GAP * self._period_ns]
         self.lost += int((np.rint(gaps / self._period_ns) - 1).sum())
-        self._newest_ns = int(ahead[-1])
-        return np.asarray(ahead[1:], np.int64)

@@ -105,6 +105,17 @@ class Element:
         return self.storage_bits // 8 * self.repeat
 
     @property
+    def whole(self) -> bool:
+        """Whether the word fills its storage, so that NumPy can read it as it lies."""
+        return self.bits == self.storage_bits and self.shift == 0
+
+    @property
+    def format(self) -> str:
+        """For NumPy; what is to be shifted and masked is read without a sign first."""
+        kind = "i" if self.whole and self.signed else "u"
+        return f"{'<' if self.little else '>'}{kind}{self.storage_bits // 8}"
+
+    @property
     def ends(self) -> tuple[int, int]:
         """Smallest and largest word."""
         return (-(1 << self.bits - 1), (1 << self.bits - 1) - 1) if self.signed else (0, (1 << self.bits) - 1)
@@ -141,7 +152,7 @@ class Layout:
             end = start + element.size
             if element.repeat == 1:
                 names.append(element.name)
-                formats.append(f"{'<' if element.little else '>'}u{element.storage_bits // 8}")
+                formats.append(element.format)
                 offsets.append(start)
         largest = max((element.size for element in elements), default=1)
         self.scan_bytes = -(-end // largest) * largest
@@ -156,9 +167,9 @@ class Layout:
     def words(self, scans: Bytes, name: str) -> npt.NDArray[np.int64]:
         """One channel's words, int64[n]: shifted, masked, and signed as its type says."""
         element = self.elements[name]
+        if element.whole:
+            return np.asarray(scans[name].astype(np.int64))
         raw = scans[name].astype(np.uint64) >> np.uint64(element.shift)
-        if element.bits == 64:
-            return raw.view(np.int64)
         words = (raw & np.uint64((1 << element.bits) - 1)).view(np.int64)
         if element.signed:
             sign = np.int64(1 << element.bits - 1)
