@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
 
+import msgspec
+
 from agent.core.errors import SealError
 from agent.core.events import AnyEvent
 from agent.core.records import Header, Position, Range, Told, digest_of, parse_envelope
@@ -13,11 +15,15 @@ from agent.link.wire import receipt_topic
 from agent.store.unseal import open_parsed
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.receipts import contiguous_ranges, sign_receipts
-from fleet.receiver.store import TAKEN, Letter, Place, Row, Store
+from fleet.receiver.store import TAKEN, Letter, Place, Row, RowRefused, Store
 
 _RECEIPTED_TIMES: Final = 2  # one may be lost with a connection; after that the device sends again and is answered
 _UNANSWERED_MAX: Final = 100_000
 _GAP_MAX: Final = 64  # places between two that are owed: other workers may have stored them
+_REASON_MAX: Final = 300
+# Beyond these sums of them leave 64 bits, and a database that adds them answers nobody any more.
+_T_MAX_NS: Final = 2**60  # 36 years after the car's clock began
+_WALL_MAX_NS: Final = 2**62  # 2116
 
 Parsed = tuple[Header, bytes] | SealError
 """An envelope's header and what it seals, or why it is none."""
@@ -74,11 +80,15 @@ class Intake:
                 rows.append(row)
             elif outcome.status == "dead":
                 letters.append(Letter(outcome.device, envelope, outcome.reason))
+        refused: dict[Place, str] = {}
         taken: set[Place] = set()
         if rows or letters:
-            taken = self.store.put(rows, letters, received_ns=self._now_ns())
-        if taken:
-            outcomes = self._settle(envelopes, outcomes, taken)
+            try:
+                taken = self.store.put(rows, letters, received_ns=self._now_ns())
+            except RowRefused:
+                taken, refused = self._put_singly(rows, letters)
+        if taken or refused:
+            outcomes = self._settle(envelopes, outcomes, taken, refused)
         for envelope, outcome in zip(envelopes, outcomes, strict=True):
             self._owe(outcome, envelope)
         return outcomes
@@ -108,7 +118,7 @@ class Intake:
 
     def _judge(self, parsed: Parsed, digest: bytes, known: Mapping[Place, bytes]) -> Outcome:
         if isinstance(parsed, SealError):
-            return Outcome("dead", reason=str(parsed))
+            return Outcome("dead", reason=_shorten(str(parsed)))
         header, cose = parsed
         stored = known.get(_place(header))
         if stored == digest:
@@ -116,26 +126,45 @@ class Intake:
         try:
             told = self._open(header, cose)
         except SealError as exc:
-            return Outcome("dead", header.device, header.position, reason=str(exc))
+            return Outcome("dead", header.device, header.position, reason=_shorten(str(exc)))
         if stored is not None:
             # An SD card may have been replaced or restored. Without a receipt the car keeps its record.
             return Outcome("dead", header.device, header.position, reason=TAKEN)
         return Outcome("accepted", header.device, header.position, told)
 
-    def _settle(self, envelopes: Sequence[bytes], outcomes: list[Outcome], taken: set[Place]) -> list[Outcome]:
-        """Another worker stored something at these places between our question and our writing."""
+    def _put_singly(self, rows: Sequence[Row], letters: Sequence[Letter]) -> tuple[set[Place], dict[Place, str]]:
+        """One of them is such that the database takes none: which one, and why. Nothing of it may stop the others."""
+        now_ns = self._now_ns()
+        taken: set[Place] = set()
+        refused: dict[Place, str] = {}
+        for row in rows:
+            try:
+                taken |= self.store.put([row], [], received_ns=now_ns)
+            except RowRefused as exc:
+                refused[row.place] = _shorten(f"the database takes it not: {exc}")
+        self.store.put([], letters, received_ns=now_ns)
+        return taken, refused
+
+    def _settle(
+        self, envelopes: Sequence[bytes], outcomes: list[Outcome], taken: set[Place], refused: Mapping[Place, str]
+    ) -> list[Outcome]:
+        """Another worker stored something at these places between our question and our writing.
+
+        Duplicates within the batch are judged again as well: what they are copies of may not have been stored.
+        """
         stored = self.store.digests(taken)
         letters: list[Letter] = []
         settled: list[Outcome] = []
         for envelope, outcome in zip(envelopes, outcomes, strict=True):
             place = Place(outcome.device, *(outcome.position or (0, 0)))
-            if outcome.status != "accepted" or place not in taken:
+            if outcome.status == "dead" or (place not in taken and place not in refused):
                 settled.append(outcome)
             elif stored.get(place) == digest_of(envelope):
                 settled.append(replace(outcome, status="duplicate", told=None))
             else:
-                settled.append(replace(outcome, status="dead", told=None, reason=TAKEN))
-                letters.append(Letter(outcome.device, envelope, TAKEN))
+                reason = refused.get(place, TAKEN)
+                settled.append(replace(outcome, status="dead", told=None, reason=reason))
+                letters.append(Letter(outcome.device, envelope, reason))
         if letters:
             self.store.put([], letters, received_ns=self._now_ns())
         return settled
@@ -144,9 +173,13 @@ class Intake:
         device_key = self._keys.device_key(header.device)
         if device_key is None:
             raise SealError("the device is not registered")
-        told = open_parsed(header, cose, self._keys.decryption_keys, device_key)
-        if "\0" in told.agent:
-            raise SealError("the agent's version holds a zero byte")  # no database takes it as text
+        try:
+            told = open_parsed(header, cose, self._keys.decryption_keys, device_key)
+        except SealError:
+            if not self._keys.refresh():
+                raise
+            told = open_parsed(header, cose, self._keys.decryption_keys, device_key)
+        _check(told)
         return told
 
     def _owe(self, outcome: Outcome, envelope: bytes) -> None:
@@ -162,6 +195,27 @@ def _parse(envelope: bytes) -> Parsed:
         return parse_envelope(envelope)
     except SealError as exc:
         return exc
+
+
+def _check(told: Told) -> None:
+    """Raise SealError for what a device may sign but no database can hold."""
+    if abs(told.event.t_ns) > _T_MAX_NS or abs(told.wall_ns or 0) > _WALL_MAX_NS:
+        raise SealError("a time that no clock shows")
+    if any("\0" in text for text in (told.agent, *_texts(told.event))):
+        raise SealError("a text holds a zero byte")
+
+
+def _texts(event: AnyEvent) -> Iterator[str]:
+    for value in msgspec.structs.astuple(event):
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            yield from (part for part in value if isinstance(part, str))
+
+
+def _shorten(reason: str) -> str:
+    """On one line, for a log that nobody else may write lines into: a reason may quote what a stranger sent."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in reason[:_REASON_MAX])
 
 
 def _place(header: Header) -> Place:

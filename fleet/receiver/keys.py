@@ -26,8 +26,10 @@ class ReceiverKeys:
     """What the receiver decrypts with, signs receipts with, and knows devices by."""
 
     def __init__(self, directory: Path, encryption_key: X25519PrivateKey, receipt_key: Ed25519PrivateKey) -> None:
+        self._directory = directory
+        self._read = _identity(directory)
         self.encryption_key = encryption_key
-        self.decryption_keys = (encryption_key, *map(open_x25519, sorted((directory / _RETIRED).glob("*.pem"))))
+        self.decryption_keys = _all_keys(directory, encryption_key)
         """The present key and all retired ones."""
         self.encryption_public = directory / f"{_ENCRYPTION}.pub.pem"
         self.receipt_public = directory / f"{_RECEIPT}.pub.pem"
@@ -71,6 +73,19 @@ class ReceiverKeys:
         keys.encryption_public.write_bytes(public_pem(fresh.public_key()))
         return keys
 
+    def refresh(self) -> bool:
+        """Look whether the encryption key was changed since it was read, by rotate() in another process.
+
+        True where there is a new one; the old one is among the retired. Raises InputError for a key that is none.
+        """
+        identity = _identity(self._directory)
+        if identity in (self._read, None):
+            return False
+        self.encryption_key = open_x25519(self._directory / f"{_ENCRYPTION}.pem")
+        self.decryption_keys = _all_keys(self._directory, self.encryption_key)
+        self._read = identity
+        return True
+
     def register(self, device: str, public_key: bytes) -> None:
         """Let a device in by its public key, PEM or raw. Raises InputError for a bad name, a bad or a second key."""
         try:
@@ -82,7 +97,9 @@ class ReceiverKeys:
         if known is not None and known != key:
             raise InputError(f"device {device} is registered with another key")
         self._devices.mkdir(exist_ok=True)
-        self._path_of(device).write_bytes(public_pem(key))
+        fresh = self._path_of(device).with_suffix(".new")
+        fresh.write_bytes(public_pem(key))
+        fresh.replace(self._path_of(device))  # a receiver that runs would stumble over a key half written
 
     def device_key(self, device: str) -> Ed25519PublicKey | None:
         """Public key of a registered device, None for a stranger. device must be a valid name."""
@@ -101,3 +118,16 @@ class ReceiverKeys:
 
     def _path_of(self, device: str) -> Path:
         return self._devices / f"{device}.pem"
+
+
+def _all_keys(directory: Path, present: X25519PrivateKey) -> tuple[X25519PrivateKey, ...]:
+    return (present, *map(open_x25519, sorted((directory / _RETIRED).glob("*.pem"))))
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Which file holds the encryption key; None where there is none, or none that we may look at."""
+    try:
+        found = (directory / f"{_ENCRYPTION}.pem").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns

@@ -1,6 +1,6 @@
 import itertools
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -220,6 +220,21 @@ def test_two_workers_take_the_same_records_once_in_effect(insurer: Insurer) -> N
     assert [(outcome.status, outcome.told) for outcome in outcomes] == [("duplicate", None), ("dead", None)]
     assert insurer.store.counts() == Counts(received=3, verified=3, broken=0, dead=1)
     assert insurer.receipted() == [Range(1, 1, 1, records[0].digest)]
+    first.close()
+    insurer.store.close()
+
+
+def test_no_copy_of_what_was_not_stored_is_receipted(insurer: Insurer) -> None:
+    """The same record twice in a batch, while another worker stores a contradiction: the car must keep it."""
+    records, again = insurer.seal(1), insurer.seal(1)
+    first, digests = insurer.store, insurer.store.digests
+    insurer.open()
+    Intake(insurer.keys, first, now_ns=lambda: NOW_NS).take([again[0].payload])
+    answers: Iterator[dict[Place, bytes]] = iter([{}])
+    insurer.store.digests = lambda places: next(answers, None) or digests(places)  # type: ignore[method-assign]
+    outcomes = insurer.intake.take([records[0].payload] * 2)
+    assert [outcome.status for outcome in outcomes] == ["dead", "dead"]
+    assert insurer.receipted() == []
     first.close()
     insurer.store.close()
 

@@ -67,3 +67,25 @@ def test_a_change_that_broke_off_loses_no_key(directory: Path) -> None:
     keys = ReceiverKeys.rotate(directory)
     assert before.encryption_key.private_bytes_raw() in {key.private_bytes_raw() for key in keys.decryption_keys}
     assert parse_x25519(keys.encryption_public.read_bytes()) == keys.encryption_key.public_key()
+
+
+def test_a_receiver_that_runs_finds_the_new_key_by_itself(directory: Path, tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "received.db")
+    intake = Intake(ReceiverKeys.open(directory), store)
+    before = seal_as_given(directory, 1, [])
+    assert main(["keys", str(directory), "--rotate"]) == 0
+    after = seal_as_given(directory, 2, before)
+    outcomes = intake.take([record.payload for record in (after[0], before[0], after[1], before[1])])
+    assert [outcome.status for outcome in outcomes] == ["accepted"] * 4
+    store.close()
+
+
+def test_a_record_for_another_key_makes_nobody_read_keys_again(directory: Path, tmp_path: Path) -> None:
+    keys, store = ReceiverKeys.open(directory), SqliteStore(tmp_path / "received.db")
+    held = keys.decryption_keys
+    foreign = seal_chain([braking()])[0]
+    assert Intake(keys, store).take([foreign.payload])[0].reason == "not sealed for this key"
+    assert keys.decryption_keys is held
+    (directory / "insurer_encryption.pem").unlink()
+    assert not keys.refresh()
+    store.close()
