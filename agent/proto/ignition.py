@@ -174,6 +174,7 @@ class Ignition:
         while self._voltages and self._voltages[0][0] < t_ns - STEADY_NS:
             self._voltages.popleft()
         self._voltages.append((t_ns, volts))
+        self._stood = self._stood and volts >= CHARGING_V  # one look is enough: a starter pulls it down that long
         if self.is_on(t_ns) or self._was_on(t_ns):
             self._look_for_fall(volts, t_ns)
         else:
@@ -207,7 +208,6 @@ class Ignition:
             return
         rest = volts if self._rest_v is None else self._rest_v
         self._rest_v = min(volts, rest)
-        self._stood = self._stood and volts >= CHARGING_V
         risen = volts >= max(CHARGING_V, rest + RISE_V)
         first_look = self.on_until_ns is None and volts >= STEADY_V
         if first_look or (risen and self._risen) or self._is_steady(t_ns):

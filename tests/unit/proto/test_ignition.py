@@ -197,3 +197,18 @@ def test_single_silences_and_those_of_a_car_that_moved_say_nothing() -> None:
         ignition.observe_voltage(14.0, second * S)
         ignition.observe_silence(second * S)
     assert ignition.is_on(199 * S)
+
+
+@pytest.mark.parametrize("crank_s", [30, 200])
+def test_an_engine_that_is_started_while_a_charger_holds_the_supply_up_is_noticed(crank_s: int) -> None:
+    ignition = Ignition()
+    volts(ignition, 0, 10, 12.4)
+    for second in range(10, crank_s):
+        ignition.observe_voltage(14.0, second * S)
+        if second >= 12:
+            ignition.observe_silence(second * S)
+    assert not ignition.is_on(crank_s * S)
+    ignition.observe_voltage(9.6, crank_s * S)  # one look is all that the starter lasts
+    volts(ignition, crank_s + 1, crank_s + 70, 14.3, step_s=1.0)
+    assert ignition.is_on((crank_s + 69) * S)
+    assert ignition.wake_loops == 0
