@@ -29,6 +29,7 @@ _LOOK_PERIOD_S: Final = 1.0  # at the supply of a sleeping car: nothing of it re
 _LOOK_NS: Final = 2_000_000_000  # while it is on, to know from where the supply falls
 _RENEW_NS: Final = 300_000_000  # of the ignition's lease left: time for a new sign
 _IGNITION_PIDS: Final = (0x0C, 0x0D)
+_WITHHELD_MAX: Final = 100  # requests in a row: a new connection starts without doubts about the line
 
 
 class Elm327Source:
@@ -91,8 +92,14 @@ class Elm327Source:
 
     async def read_batch(self) -> Samples:
         """Wait for the answer to the next request that is due. Raises SourceLost."""
+        withheld = 0
         while True:
             request = await self._next_request()
+            if self._adapter.withholds(request.data):  # the line's fault, and no miss of the car's
+                withheld += 1
+                if withheld > _WITHHELD_MAX:
+                    raise SourceLost(f"{self._dongle.port}: the line loses characters")
+                continue
             begun_ns = self._clock.monotonic_ns()
             reply = await self._ask(request.data, request.ecu, request.reply)
             data, refusal = self._read_pids(reply, request)

@@ -50,12 +50,13 @@ class FactReader:
         if known is not None and {pid for pid in known if pid <= 0x20} == first:
             self._counts["from_cache"] += 1
             return known
-        found, base = first, 0x20
+        found, base, complete = first, 0x20, True
         while base in found and base <= 0xE0:
             reply = await self._ask(obd.encode_request(obd.CURRENT_DATA, [base]))
             found |= self._bitmap(reply, base)
+            complete = complete and bool(reply.messages)
             base += 0x20
-        if cache and vin:
+        if cache and vin and complete:  # a question that got lost must not be believed for ever
             cache.save(vin, found)
         return found
 

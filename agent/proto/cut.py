@@ -1,8 +1,9 @@
-"""What a request turns into where the line to the adapter loses its beginning.
+"""What a request turns into where a piece of it is lost on the line to the adapter.
 
 That line has no checksum: of 0104 (engine load) the end, 04, is a command to clear the trouble codes. Adapters that
-were asleep, or interrupted, do lose the first characters. So packs are put together such that no end of theirs writes;
-and what cannot be packed, as 0904, is not asked over a line that has lost something lately.
+were asleep, or interrupted, lose the first characters; overrun ones lose some in the middle: 0142 (voltage) is 042
+then, a 04 that waits for two answers. So packs are put together such that none turns into what writes, whichever piece
+is lost; and what cannot be packed, as 0904, is not asked over a line that has lost something lately.
 """
 
 from typing import Final
@@ -12,12 +13,14 @@ _NO_ANSWER: Final = 0x80  # a bit of every sub-function
 
 
 def harms_when_cut(request: bytes) -> bool:
-    """Whether some end of the request, as it is typed in hex, writes, clears or controls.
+    """Whether a read, as it is typed in hex, writes, clears or controls once some characters in a row are lost.
 
-    Of an odd number of digits the adapter takes the last one for the number of answers to wait for.
+    With the first two it remains a read, whatever else is lost. Of an odd number of digits the adapter takes the last
+    one for the number of answers to wait for.
     """
     text = request.hex()
-    ends = (text[place:] for place in range(1, len(text) - 1))
+    ends = [text[place:] for place in range(1, len(text) - 1)]
+    ends += [text[0] + text[place:] for place in range(2, len(text))]
     return any(_writes(bytes.fromhex(end[: len(end) // 2 * 2])) for end in ends)
 
 

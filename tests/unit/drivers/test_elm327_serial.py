@@ -91,7 +91,7 @@ async def test_live_data_and_facts(transport: Literal["pty", "tcp"]) -> None:
         values |= by_path(source, await source.read_batch())
         assert values[vss.COOLANT_TEMPERATURE] == 91.0
         assert values[vss.TRAVELED_DISTANCE] == 123_456_700.0
-        assert [request.hex() for request in dongle.chip.requests] == ["010c0d1142050f", "012f3346a6"]
+        assert [request.hex() for request in dongle.chip.requests] == ["010c0d4205110f", "012f4633a6"]
         counters = source.counters()
         assert (counters["timeouts"], counters["bad"], counters["stray"], counters["pack_max"]) == (0, 0, 0, 6)
 
@@ -149,7 +149,8 @@ async def test_fewer_pids_a_request_where_six_are_refused(ecu: Ecu, traits: Trai
     async with plugged(ecu, traits=traits) as (_, source, clock):
         await source.open()
         await read_many(source, clock, 40)
-        assert set(VALUES) <= set(await read_many(source, clock, 120))
+        # An adapter that refuses long requests may be one that loses characters: 0142 has to wait 200 answers.
+        assert set(VALUES) <= set(await read_many(source, clock, 240))
         counters = source.counters()
         assert (counters["pack_max"], counters["pids_dropped"]) == (pack_max, 0)
 
@@ -315,12 +316,14 @@ async def gather(source: Elm327Source) -> None:
 
 
 class Forgetful(Elm327Chip):
-    """Loses the first characters of every request from some time on."""
+    """Loses a piece of every request from some time on."""
 
-    lost = 0
+    lost = slice(0)
 
     def answer(self, line: bytes) -> bytes:
-        return super().answer(line if line.startswith(b"AT") else line[self.lost :])
+        left = bytearray(line)
+        del left[self.lost]
+        return super().answer(line if line.startswith(b"AT") else bytes(left))
 
 
 async def test_what_would_clear_codes_if_cut_is_not_asked_over_a_line_that_loses_characters() -> None:
@@ -333,14 +336,30 @@ async def test_what_would_clear_codes_if_cut_is_not_asked_over_a_line_that_loses
         source._adapter.dialogue._doubts = 1000
         dongle.chip.requests.clear()
         seen = await read_many(source, clock, 30)
-        assert not any(request.endswith(b"\x04") for request in dongle.chip.requests)
+        assert not {b"\x01\x04", b"\x01\x42"} & set(dongle.chip.requests)
         assert vss.SPEED in seen
         counters = source.counters()
-        assert (counters["withheld"], counters["pids_dropped"]) == (3, 1)
+        assert (counters["withheld"] > 6, counters["pids_dropped"]) == (True, 0)
+        source._adapter.dialogue._doubts = 0
+        await read_many(source, clock, 30)
+        assert {b"\x01\x04", b"\x01\x42"} <= set(dongle.chip.requests)
 
 
-@pytest.mark.parametrize("lost", [1, 2, 3])
-async def test_no_request_turns_into_another_where_its_beginning_is_lost(lost: int) -> None:
+async def test_a_line_over_which_nothing_may_be_asked_is_lost() -> None:
+    async with plugged() as (dongle, plain, clock):
+        source = Elm327Source(plain._dongle, clock, polls=[Poll(pid=0x42, period_s=0.1)])
+        await source.open()
+        assert set(await read(source, clock)) == {vss.LOW_VOLTAGE}
+        source._adapter.dialogue._doubts = 1000
+        dongle.chip.requests.clear()
+        with pytest.raises(SourceLost, match="loses characters"):
+            await read(source, clock)
+        assert b"\x01\x42" not in dongle.chip.requests
+        await source.close()
+
+
+@pytest.mark.parametrize("lost", [slice(1), slice(2), slice(3), slice(1, 2)])
+async def test_no_request_turns_into_another_where_a_piece_is_lost(lost: slice) -> None:
     values = {**VALUES, "Vehicle.Private.OBD.EngineLoad": 40.0, "Vehicle.Powertrain.CombustionEngine.MAF": 3.0}
     async with plugged(Ecu(lambda: values)) as (dongle, source, clock):
         await source.open()

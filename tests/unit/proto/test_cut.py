@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.proto import obd
-from agent.proto.cut import harms_when_cut
+from agent.proto.cut import _writes, harms_when_cut
 from agent.proto.schedule import Poll, Schedule
 
 S = 1_000_000_000
@@ -14,19 +14,28 @@ S = 1_000_000_000
 @pytest.mark.parametrize(
     "request_hex",
     ["0104", "0904", "010c04", "220104", "22f04c", "011042", "011101", "011003", "012e0c0d05", "01310105f0",
-     "012f0c0d00", "221003", "2214ff", "01080105"],
+     "012f0c0d00", "221003", "2214ff", "01080105", "0142", "0144", "0114", "010c0d42", "01080114", "010140",
+    ],
 )  # fmt: skip
-def test_requests_an_end_of_which_writes(request_hex: str) -> None:
+def test_requests_that_write_once_a_piece_is_lost(request_hex: str) -> None:
     assert harms_when_cut(bytes.fromhex(request_hex))
 
 
 @pytest.mark.parametrize(
     "request_hex",
-    ["010c", "0110", "0111", "01040c", "010c0d1142050f", "012f3346a6", "0902", "03", "07", "0a", "020400", "0100",
+    ["010c", "0110", "0111", "01040c", "010c0d4205110f", "012f4633a6", "0902", "03", "07", "0a", "020400", "0100",
      "0120", "220101", "221e3b", "190209"],
 )  # fmt: skip
-def test_requests_whose_ends_only_read_or_say_nothing(request_hex: str) -> None:
+def test_requests_that_only_read_or_say_nothing_whichever_piece_is_lost(request_hex: str) -> None:
     assert not harms_when_cut(bytes.fromhex(request_hex))
+
+
+@given(st.sampled_from([0x01, 0x02, 0x09, 0x19, 0x22]), st.binary(max_size=6))
+def test_two_characters_that_stay_keep_it_a_read(service: int, parameters: bytes) -> None:
+    text = (bytes([service]) + parameters).hex()
+    lost = (text[:begin] + text[end:] for begin in range(len(text)) for end in range(begin + 1, len(text) + 1))
+    any_piece = any(_writes(bytes.fromhex(left[: len(left) // 2 * 2])) for left in lost if len(left) > 1)
+    assert harms_when_cut(bytes.fromhex(text)) == any_piece
 
 
 @given(st.sets(st.integers(1, 255), min_size=2, max_size=40), st.integers(2, 6))
