@@ -29,9 +29,8 @@ class Persona(Section, frozen=True, kw_only=True):
 def persona(name: str) -> Persona:
     """Return the persona of that name. Raises InputError."""
     if name not in PERSONAS:
-        raise InputError(
-            f"there is no persona {name!r}{guess(name, PERSONAS, otherwise='; `dongle --list` prints them')}"
-        )
+        hint = "; `python -m simulators dongle --list` prints them"
+        raise InputError(f"there is no persona {name!r}{guess(name, PERSONAS, otherwise=hint)}")
     return PERSONAS[name]
 
 

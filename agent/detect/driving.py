@@ -9,7 +9,7 @@ from agent.core import vss
 from agent.core.config import Detect
 from agent.core.events import Event, HarshDriving
 from agent.core.signals import SignalWindow
-from agent.detect.maneuvers import Phase, PhaseTracker, SpeedSlope
+from agent.detect.maneuvers import TYRES_MPS2, Phase, PhaseTracker, SpeedSlope
 from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
 
 Maneuver = Literal["acceleration", "braking", "cornering"]
@@ -18,7 +18,6 @@ _BUCKET_NS: Final = NS // 20
 _SMOOTHED: Final = 4  # 0.2 s of 50 ms means: -3 dB at 2.2 Hz, which rough roads do not pass
 _DELAY_NS: Final = _BUCKET_NS * _SMOOTHED // 2
 _REST_SECONDS: Final = 30
-_TYRES_MPS2: Final = 14.0  # tyres do not hold more: a shock, a glitch or a crash, and not driving
 _CALM_AFTER_NS: Final = 2 * NS
 _CONFIRM_SHARE: Final = 0.5
 _CONFIRM_EARLY_NS: Final = 700_000_000
@@ -135,7 +134,7 @@ class DrivingDetector:
         right = abs(right - level[1])
         self._yaw_seen = self._yaw_seen or yaw != 0.0
         self._yaw_peak = abs(yaw) if right < self._limit["cornering"] else max(self._yaw_peak, abs(yaw))
-        if max(abs(forward), right) > _TYRES_MPS2:
+        if max(abs(forward), right) > TYRES_MPS2:
             self._violent_ns = t_ns
         pairs: tuple[tuple[Maneuver, float], ...] = (
             ("acceleration", forward),
@@ -155,7 +154,7 @@ class DrivingDetector:
             return self._stop_speed()
         t_ns, mps2 = slope
         self._slopes.append(slope)
-        if abs(mps2) > _TYRES_MPS2:
+        if abs(mps2) > TYRES_MPS2:
             self._violent_ns = t_ns
         pairs: tuple[tuple[Maneuver, float], ...] = (("acceleration", mps2), ("braking", -mps2))
         for maneuver, value in pairs:
@@ -215,14 +214,15 @@ class DrivingDetector:
         return self._limits.duration_min_s * NS <= phase.end_ns - phase.onset_ns <= _LONGEST_NS
 
     def _report(self, maneuver: Maneuver, phase: Phase, basis: Literal["imu", "speed"]) -> list[Event]:
-        """Return the event unless it is too short, too slow, too violent for tyres, or follows another too closely."""
+        """Return the event unless it is too short, too slow, beyond what tyres hold, or follows another too closely."""
         too_soon = phase.onset_ns < self._reported_ns.get(maneuver, -(1 << 62)) + self._limits.gap_min_s * NS
         violent = phase.onset_ns - _CALM_AFTER_NS <= self._violent_ns <= phase.end_ns + _CALM_AFTER_NS
+        leapt = basis == "speed" and phase.onset_ns - NS <= self._slope.leapt_ns <= phase.end_ns + NS
         fastest_kmh = self._speeds.highest(phase.onset_ns - NS, phase.end_ns)
         turning = maneuver == "cornering"
         slowest_kmh = self._limits.cornering_speed_min_kmh if turning else self._limits.speed_min_kmh
         too_slow = fastest_kmh is not None and fastest_kmh < slowest_kmh
-        if too_soon or violent or too_slow or not self._lasts(phase):
+        if too_soon or violent or leapt or too_slow or not self._lasts(phase):
             return []
         self._reported_ns[maneuver] = phase.end_ns
         return [

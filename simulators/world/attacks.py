@@ -53,7 +53,7 @@ def _of(event: BusSilence | BusReplay, frames: FrameBatch, ids: dict[str, int], 
     if not event.message:
         return np.ones(len(frames), np.bool_)
     require(drive.scenario.name, event, "message", ids)
-    return frames.can_id == ids[event.message]
+    return np.asarray(frames.can_id == ids[event.message])
 
 
 def _replay(

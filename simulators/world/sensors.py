@@ -21,15 +21,22 @@ def falsify(scenario: Scenario, signals: Mapping[str, tuple[Times, Values]]) -> 
         if not isinstance(event, SensorFault):
             continue
         require(scenario.name, event, "signal", out)
-        t_ns, values = out[event.signal]
+        t_ns, values = _with_edges(*out[event.signal], event)
         t_s = t_ns / 1e9
-        rows = (t_s >= event.at_s) & (t_s < event.until_s)
+        rows = (t_ns >= event.at_s * 1e9) & (t_ns < event.until_s * 1e9)
         if event.fault == "stuck":
-            lie = np.full(len(values), values[min(int(np.searchsorted(t_s, event.at_s)), len(values) - 1)])
+            lie = np.full(len(values), values[min(int(rows.argmax()), len(values) - 1)])
         else:
             lie = values + event.amount * (1.0 if event.fault == "offset" else t_s - event.at_s)
         out[event.signal] = (t_ns, np.where(rows, lie, values))
     return out
+
+
+def _with_edges(t_ns: Times, values: Values, event: SensorFault) -> tuple[Times, Values]:
+    """The signal with samples at both sides of the fault's begin and end, so that a coarse one steps, and not early."""
+    edges = [round(at_s * 1e9) + side for at_s in (event.at_s, event.until_s) for side in (-1, 0)]
+    dense = np.union1d(t_ns, [edge for edge in edges if t_ns[0] <= edge <= t_ns[-1]]).astype(np.int64)
+    return dense, np.interp(dense.astype(np.float64), t_ns.astype(np.float64), values)
 
 
 def disturb(scenario: Scenario, gnss: GnssData) -> GnssData:

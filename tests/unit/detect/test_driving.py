@@ -101,6 +101,26 @@ def test_one_wrong_speed_sample_is_no_maneuver() -> None:
         assert _detect(recording) == []
 
 
+@pytest.mark.parametrize("leap_kmh", [24.0, -24.0])
+@pytest.mark.parametrize("speed_hz", [10.0, 50.0])
+def test_a_speed_that_leaps_is_no_maneuver(speed_hz: float, leap_kmh: float) -> None:
+    """A stuck sensor that comes back, or another node that speaks in the true one's place."""
+    recording = dict(_ride(speed_hz=speed_hz))
+    honest = recording[vss.SPEED]
+    lies = (honest.t_ns >= 20e9) & (honest.t_ns < 28e9)
+    recording[vss.SPEED] = series(honest.t_ns / 1e9, honest.value + leap_kmh * lies)
+    assert _detect(recording) == []
+
+
+@pytest.mark.parametrize("mps2", [-9.0, -6.0])
+def test_a_speed_told_rarely_and_asked_often_does_not_leap(mps2: float) -> None:
+    recording = dict(_ride(imu=False, speed_hz=2.5, speed_mps2=mps2))
+    told, asked_s = recording[vss.SPEED], np.arange(0.1, END_S, 0.02)
+    rows = np.searchsorted(told.t_ns, asked_s * 1e9, side="right") - 1
+    recording[vss.SPEED] = series(asked_s, told.value[np.maximum(rows, 0)])
+    assert _one(recording).basis == "speed"
+
+
 def test_without_a_speed_the_imu_is_believed() -> None:
     event = _one(_ride(imu_mps2=-6.0, speed_hz=None))
     assert event.basis == "imu"

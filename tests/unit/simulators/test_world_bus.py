@@ -156,7 +156,7 @@ def test_a_sleeping_control_unit_says_nothing_and_the_others_go_on() -> None:
         "ENGINE_2",
         "CLIMATE",
     }
-    with pytest.raises(InputError, match="x: ecu_asleep at 20 s: node: unknown 'ECU'; did you mean ECM?"):
+    with pytest.raises(InputError, match=r"x: ecu_asleep at 20 s: node: unknown 'ECU'; did you mean ECM\?"):
         encode_drive(drive(EcuAsleep(at_s=20, node="ECU")))
 
 

@@ -173,6 +173,13 @@ def test_sensors_lie_as_told() -> None:
         drive(SensorFault(at_s=20, signal="Vehicle.Sped", fault="stuck"))
 
 
+def test_a_coarse_signal_steps_when_the_fault_begins_and_ends_and_not_before() -> None:
+    path = vss.cell_temperature(9)
+    t_ns, celsius = drive(SensorFault(at_s=20.2, signal=path, fault="offset", amount=30.0, duration_s=5)).signals[path]
+    told = np.interp([20.199e9, 20.2e9, 25.199e9, 25.2e9], t_ns, celsius)
+    assert np.diff(told) == pytest.approx([30, 0, -30], abs=0.2)
+
+
 def test_gnss_is_lost_and_led_astray() -> None:
     honest = drive()
     lost = drive(GnssOutage(at_s=20, duration_s=10))
