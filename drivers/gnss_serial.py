@@ -1,7 +1,7 @@
 """Position, speed and heading from a GNSS receiver that speaks NMEA 0183, on a tty or a pty."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -32,15 +32,16 @@ class GnssSource:
     """A SampleSource. Values get the time at which their bytes arrived.
 
     What the receiver marks as no fix has quality SENTINEL (NaN where it gave no number), so that the loss is seen and
-    no detector uses it. Silence is measured in real time, as in byte_line.
+    no detector uses it. Silence is measured in real time, as in byte_line. on_utc gets the UTC of valid fixes, in ns.
     """
 
     specs: Sequence[SignalSpec] = SPECS
 
-    def __init__(self, gnss: Gnss, clock: Clock) -> None:
+    def __init__(self, gnss: Gnss, clock: Clock, *, on_utc: Callable[[int], None] = lambda _: None) -> None:
         self.name = f"gnss:{gnss.port}"
         self._gnss = gnss
         self._clock = clock
+        self._on_utc = on_utc
         self._line: ByteLine | None = None
         self._parser = NmeaParser()
         self._fixes = 0
@@ -77,6 +78,9 @@ class GnssSource:
             fixes = self._parser.feed(data)
             self._fixes += len(fixes)
             self._invalid += sum(not fix.valid for fix in fixes)
+            for fix in fixes:
+                if fix.valid and fix.utc_ns is not None:
+                    self._on_utc(fix.utc_ns)
             samples = samples_of(fixes, self._clock.monotonic_ns())
             if len(samples):
                 return samples

@@ -33,12 +33,13 @@ def open_hardware(
     dids: Sequence[DidSpec] = (),
     can_ids: Collection[int] | None = None,
     mount: Mount | None = None,
+    on_utc: Callable[[int], None] = lambda _: None,
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
     polls and dids: what the vehicle profile wants from the diagnostics port; can_ids: the frames it decodes, None where
-    it cannot say; mount: how the IMU lies in the car where config does not tell it. listen_only leaves out what
-    transmits: the dongle. Buses are read through sockets that never send, either way.
+    it cannot say; mount: how the IMU lies in the car where config does not tell it; on_utc gets the UTC of fixes.
+    listen_only leaves out what transmits: the dongle. Buses are read through sockets that never send, either way.
     """
     frames: list[FrameSource] = [
         open_can_source(bus, clock, index=index, can_ids=can_ids) for index, bus in enumerate(config.buses)
@@ -50,7 +51,7 @@ def open_hardware(
         samples.append(dongle)
         listeners.append(dongle.observe)
     if config.gnss:
-        samples.append(GnssSource(config.gnss, clock))
+        samples.append(GnssSource(config.gnss, clock, on_utc=on_utc))
     if config.imu:
         told = config.imu.mount
         imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount)

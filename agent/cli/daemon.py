@@ -16,7 +16,7 @@ from agent.core.signals import SignalCatalog
 from agent.decode.profile import Profile, load_profile
 from agent.decode.table import build_table
 from agent.detect.mounting import SelfMount
-from drivers.clock import SystemClock
+from drivers.clock import RadioClock, SystemClock
 from drivers.hardware import open_hardware
 from drivers.imu_mount import FileMountStore
 
@@ -29,17 +29,18 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
     config = load_config(path)
     if listen_only:
         config = msgspec.structs.replace(config, listen_only=True)
-    clock = SystemClock()
+    clock = RadioClock()
     profile = load_profile(config.profile)
     can_ids = _frames_of(profile, config)
     hardware = open_hardware(
         config,
-        clock,
+        SystemClock(),
         notify=_log_notice,
         polls=profile.polls,
         dids=profile.dids,
         can_ids=can_ids,
         mount=SelfMount(FileMountStore(Path(config.store.directory))) if config.imu else None,
+        on_utc=clock.offer_utc,
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

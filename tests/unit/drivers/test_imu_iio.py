@@ -64,7 +64,7 @@ async def opened(device: FakeDevice, imu: Imu | None = None, *, silence_s: float
 async def test_the_device_is_set_up_and_read_back(make: Make) -> None:
     device = make(extra={"in_accel_sampling_frequency": "25"})
     source = await opened(device)
-    assert device.get("current_timestamp_clock") == "monotonic"
+    assert device.get("current_timestamp_clock") == "boottime"
     assert float(device.get("in_accel_scale")) == pytest.approx(SCALE)
     assert float(device.get("in_anglvel_scale")) == pytest.approx(0.000532113)  # the finest that holds 1000 degrees/s
     assert device.get("sampling_frequency") == "400"
