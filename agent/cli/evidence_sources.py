@@ -15,6 +15,7 @@ from agent.core.keys import parse_ed25519, public_pem, read_key
 from agent.core.records import Position, Range, digest_of, parse_envelope
 from agent.link.wire import encode_receipt
 from agent.store.evidence import (
+    DAY_NS,
     DAY_PATH,
     DAY_ROOT,
     DEVICE,
@@ -23,6 +24,7 @@ from agent.store.evidence import (
     STAMP,
     DayRoot,
     Sign,
+    day_start_ns,
     encode_path,
     peek_day_root,
     sign_day_root,
@@ -34,7 +36,7 @@ from drivers.keystore import FileKeystore, open_x25519
 Received = Callable[[int, int], list[bytes]]
 """Hashes of the records that came from one instant until before another, in ascending order."""
 
-_DAY_NS: Final = 86_400 * 10**9
+_SETTLED_NS: Final = 600 * 10**9  # a receiver may still be storing what came in the day's last moment
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,7 +103,7 @@ def from_database(
 def make_day_root(received: Received, sign: Sign, day: str, *, now_ns: int) -> bytes:
     """Sign the root over what came on a UTC day (YYYY-MM-DD), until now where it is not over. Raises InputError."""
     first_ns = _start_ns(day)
-    until_ns = min(first_ns + _DAY_NS, now_ns)
+    until_ns = min(first_ns + DAY_NS, now_ns)
     digests = received(first_ns, until_ns)
     if not digests:
         raise InputError(f"no record came on {day}")
@@ -136,10 +138,9 @@ def _receipt(envelopes: Sequence[bytes], device: str, received: Mapping[Position
 
 def _start_ns(day: str) -> int:
     try:
-        start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+        return day_start_ns(day)
     except ValueError as exc:
         raise InputError(f"{day!r} is no day: YYYY-MM-DD") from exc
-    return (start - _EPOCH) // timedelta(seconds=1) * 10**9
 
 
 def write_day_root(database: str, directory: Path, day: str, folder: Path, *, tsa: str | None) -> int:
@@ -152,8 +153,8 @@ def write_day_root(database: str, directory: Path, day: str, folder: Path, *, ts
 
     path = root_path(folder, day)
     if not path.exists():
-        if _start_ns(day) + _DAY_NS > time.time_ns():
-            raise InputError(f"{day} is not over yet (UTC)")
+        if _start_ns(day) + DAY_NS + _SETTLED_NS > time.time_ns():
+            raise InputError(f"{day} is not over yet (UTC), or not for ten minutes")
         with closing(open_store(database)) as store:
             sign = ReceiverKeys.open(directory).sign_receipt
             blob = make_day_root(store.received, sign, day, now_ns=time.time_ns())

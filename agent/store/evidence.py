@@ -8,6 +8,7 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -43,6 +44,8 @@ Sign = Callable[[bytes], bytes]
 
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _MODE: Final = 0o100644 << 16
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_NS: Final = 86_400 * 10**9
 T = TypeVar("T")
 
 
@@ -76,6 +79,17 @@ class DayRoot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     until_ns: Nanoseconds
     records: Annotated[int, Meta(ge=1)]
     root: Digest
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a day that is none, and a time outside of it."""
+        if not 0 < self.until_ns - day_start_ns(self.day) <= DAY_NS:
+            raise ValueError(f"until_ns {self.until_ns} does not lie in {self.day}")
+
+
+def day_start_ns(day: str) -> int:
+    """When a UTC day (YYYY-MM-DD) begins, ns since 1970. Raises ValueError."""
+    start = datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC)
+    return (start - _EPOCH) // timedelta(seconds=1) * 10**9
 
 
 class _Path(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,6 +18,7 @@ from agent.cli.evidence import Trust, judge
 from agent.cli.evidence_export import Source, export
 from agent.cli.evidence_sources import from_database
 from agent.cli.main import main
+from agent.core.cose import encode_cbor, sign1
 from agent.core.errors import InputError, SealError
 from agent.core.keys import parse_certificates, public_pem
 from agent.core.records import Position
@@ -156,6 +158,13 @@ def another_path(files: dict[str, bytes], _: Insurer) -> None:
     files[DAY_PATH] = evidence.encode_path(type(path)(path.index, path.count, (bytes(32), *path.path[1:])))
 
 
+def another_day(files: dict[str, bytes], insurer: Insurer) -> None:
+    """Records that came until today, signed for as those of a day long ago."""
+    root = evidence.peek_day_root(files[DAY_ROOT])
+    plain = msgspec.to_builtins(root, builtin_types=(bytes,)) | {"day": "2001-02-03"}
+    files[DAY_ROOT] = sign1(encode_cbor(plain), external_aad=evidence.DAY_ROOT_CONTEXT, sign=insurer.keys.sign_receipt)
+
+
 def another_device(files: dict[str, bytes], _: Insurer) -> None:
     files[DEVICE] = public_pem(Ed25519PrivateKey.generate().public_key())
 
@@ -171,6 +180,7 @@ def another_device(files: dict[str, bytes], _: Insurer) -> None:
         (sealed_event, r"records\.cborseq: the event's record is not among them, or not opened"),
         (more_keys, r"records\.cborseq: disclosed\.cbor has keys of 1 records that are not here"),
         (another_path, r"day-path\.cbor: it does not lead from the event's record to the day's root"),
+        (another_day, r"day-root\.cose: not a day's root: until_ns \d+ does not lie in 2001-02-03"),
         (another_device, r"records\.cborseq: record 1 altered: signature is wrong"),
     ],
 )

@@ -13,7 +13,7 @@ from fleet.receiver.intake import Intake
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.schema import SQLITE, SQLITE_VERSION
 from fleet.receiver.sqlite import SqliteStore
-from fleet.receiver.store import DEAD_LETTERS_MAX, Counts, Letter
+from fleet.receiver.store import DEAD_LETTERS_MAX, PAGE_ROWS, Counts, Letter
 from simulators.postgres import Postgres
 from tests.unit.store.kit import KEYS, braking, seal_chain
 
@@ -78,6 +78,52 @@ def test_a_newer_schema_is_left_alone(tmp_path: Path, postgres: Postgres) -> Non
     store.close()
     with pytest.raises(InputError, match="made by a newer version"):
         open_store(address)
+
+
+def test_what_came_in_a_time_is_found_by_when_it_came(new_database: Callable[[], str], tmp_path: Path) -> None:
+    keys = ReceiverKeys.create(tmp_path / "keys")
+    keys.register("car-1", KEYS.device.public_key)
+    records = seal_chain([braking(5)] * 4, sealer=Sealer(KEYS.device, [keys.encryption_key.public_key()]))
+    store = open_store(new_database(), create=True)
+    for now_ns, record in zip((10, 20, 20, 30), records, strict=True):
+        Intake(keys, store, now_ns=lambda now_ns=now_ns: now_ns).take([record.payload])  # type: ignore[misc]
+    digests = [record.digest for record in records]
+    assert store.received(10, 30) == sorted(digests[:3])
+    assert store.received(20, 31) == sorted(digests[1:])
+    assert store.received(31, 2**62) == []
+    store.close()
+
+
+def test_events_come_page_by_page(new_database: Callable[[], str], tmp_path: Path) -> None:
+    keys = ReceiverKeys.create(tmp_path / "keys")
+    sealer = Sealer(KEYS.device, [keys.encryption_key.public_key()])
+    store = open_store(new_database(), create=True)
+    for device in ("car-1", "car-2"):
+        keys.register(device, KEYS.device.public_key)
+        records = seal_chain([braking(t_ns) for t_ns in range(PAGE_ROWS // 2 + 1)], sealer=sealer, device=device)
+        Intake(keys, store).take([record.payload for record in records])
+    places = [(row["device"], row["sequence"]) for row in store.events()]
+    assert places == [(device, n + 1) for device in ("car-1", "car-2") for n in range(PAGE_ROWS // 2 + 1)]
+    assert sum(1 for _ in store.events("car-2")) == PAGE_ROWS // 2 + 1
+    store.close()
+
+
+def test_a_server_that_takes_nothing_is_waited_for(postgres: Postgres) -> None:
+    """In standby or without rights: no bug of ours, and over at some time."""
+    store = open_store(postgres.create_database("refusing"))
+    letters = [Letter("car-1", b"noise", "poison")]
+    database = store._open  # type: ignore[attr-defined]
+    database.execute("SET default_transaction_read_only = on")
+    with pytest.raises(StoreError, match="read-only transaction"):
+        store.put([], letters, received_ns=1)
+    store.put([], letters, received_ns=1)  # on a new connection
+    database = store._open  # type: ignore[attr-defined]
+    database.execute("CREATE ROLE reader; GRANT SELECT ON dead_letters TO reader; SET ROLE reader")
+    with pytest.raises(StoreError, match="permission denied"):
+        store.put([], letters, received_ns=1)
+    store.put([], letters, received_ns=1)
+    assert store.dead_letters() == [("car-1", "poison", 2)]
+    store.close()
 
 
 def test_the_oldest_dead_letters_go(new_database: Callable[[], str]) -> None:
