@@ -1,28 +1,26 @@
 """The diagnostics port over an ELM327 adapter, on a tty, a pty or tcp://host:port."""
 
-import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
 from agent.core.config import Dongle, load_toml
-from agent.core.errors import ProtocolError, SourceLost, SourceSilenced
+from agent.core.errors import SourceLost, SourceSilenced
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock, VehicleCache
-from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec, SignalWindow
+from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
 from agent.proto import obd
 from agent.proto.did import DidDecoder, DidSpec, samples_of
 from agent.proto.ecus import FUNCTIONAL
 from agent.proto.elm327 import Reply, Status
+from agent.proto.generic_polls import generic_polls
 from agent.proto.guard import Guard
-from agent.proto.ignition import SIGNS
-from agent.proto.schedule import Poll, Request, Schedule, generic_polls
+from agent.proto.schedule import Poll, Request, Schedule
 from agent.proto.uds import READ_DATA
 from drivers.elm327_port import GuardedAdapter
 from drivers.obd_facts import FactReader, VehicleFacts
+from drivers.obd_samples import hear_samples, hear_window, pid_samples, read_pids, signal_specs
 
 _DTC_PERIOD_S: Final = 600.0
 _LOOK_PERIOD_S: Final = 1.0  # at the supply of a sleeping car: nothing of it reaches the bus
@@ -102,12 +100,14 @@ class Elm327Source:
                 continue
             begun_ns = self._clock.monotonic_ns()
             reply = await self._ask(request.data, request.ecu, request.reply)
-            data, refusal = self._read_pids(reply, request)
-            samples = self._samples(data, begun_ns)
+            data, refusal = read_pids(reply.messages, request, self._counts)
             answered: Collection[int] = data
             if request.service == READ_DATA:
                 samples = self._did_samples(reply, begun_ns)
                 answered = request.idents if len(samples) else ()
+            else:
+                samples = pid_samples(self._table, data, begun_ns, self._counts)
+            hear_samples(self.guard.ignition, self.specs, samples)
             now_ns = self._clock.monotonic_ns()
             self._schedule.settle(request, answered, t_ns=now_ns, round_trip_ns=now_ns - begun_ns, refusal=refusal)
             if answered:
@@ -115,10 +115,7 @@ class Elm327Source:
 
     def observe(self, window: SignalWindow) -> None:
         """Hear what other sources say of the ignition."""
-        for path in SIGNS:
-            series = window.new(path)
-            if len(series):
-                self.guard.ignition.observe(path, float(series.value[-1]), int(series.t_ns[-1]))
+        hear_window(self.guard.ignition, window)
 
     def vehicle_facts(self) -> VehicleFacts | None:
         """What was read after the last connect; None before the first."""
@@ -245,8 +242,9 @@ class Elm327Source:
         t_ns = self._clock.monotonic_ns()
         reply = await self._adapter.exchange(self._ignition_request)
         self._hear(reply)
-        data, _ = self._read_pids(reply, Request(FUNCTIONAL, self._ignition_request, tuple(self._ignition_request[1:])))
-        self._samples(data, t_ns)
+        request = Request(FUNCTIONAL, self._ignition_request, tuple(self._ignition_request[1:]))
+        data, _ = read_pids(reply.messages, request, self._counts)
+        hear_samples(self.guard.ignition, self.specs, pid_samples(self._table, data, t_ns, self._counts))
 
     async def _ask(self, request: bytes, ecu: int = FUNCTIONAL, answered_by: int | None = None) -> Reply:
         """One request and the reply to it, the ignition being looked after before."""
@@ -278,64 +276,6 @@ class Elm327Source:
             case _:
                 self._facts = replace(self._facts, permanent_dtcs=codes)
 
-    def _read_pids(self, reply: Reply, request: Request) -> tuple[dict[int, bytes], int | None]:
-        """Data by PID, and the code of a refusal; of several ECUs the lowest identifier (the engine's) is believed."""
-        data: dict[int, bytes] = {}
-        refusal = None
-        for message in sorted(reply.messages, key=lambda m: m.sender):
-            try:
-                if request.service == obd.CURRENT_DATA:
-                    data = obd.parse_pids(message.data, request.idents) | data
-                elif message.data[:1] == b"\x7f":
-                    refusal = message.data[-1]
-            except obd.NegativeResponse as exc:
-                self._counts["refused"] += 1
-                refusal = exc.code
-            except ProtocolError:
-                self._counts["bad"] += 1
-        return data, refusal
-
     def _did_samples(self, reply: Reply, t_ns: int) -> Samples:
         rows = [row for message in reply.messages for row in self._dids.values(message.sender, message.data, t_ns)]
-        for _, number, value, quality in rows:
-            if quality == Quality.VALID:
-                self.guard.ignition.observe(self.specs[number].path, value, t_ns)
         return samples_of(rows)
-
-    def _samples(self, data: Mapping[int, bytes], t_ns: int) -> Samples:
-        rows: list[tuple[int, float, int]] = []
-        for number, spec in enumerate(self._table):
-            if spec.pid not in data:
-                continue
-            if len(data[spec.pid]) < spec.byte_count:
-                self._counts["bad"] += 1
-                continue
-            value = spec.value(data[spec.pid])
-            if math.isnan(value):  # the answer itself says that this car does not have it
-                continue
-            plausible = spec.minimum <= value <= spec.maximum
-            rows.append((number, value, Quality.VALID if plausible else Quality.IMPLAUSIBLE))
-            if plausible:
-                self.guard.ignition.observe(spec.path, value, t_ns)
-        return Samples(
-            np.full(len(rows), t_ns, np.int64),
-            np.array([row[0] for row in rows], np.int32),
-            np.array([row[1] for row in rows], np.float64),
-            np.array([row[2] for row in rows], np.uint8),
-        )
-
-
-def signal_specs(table: Sequence[obd.PidSpec], period_s: float, polls: Sequence[Poll] = ()) -> list[SignalSpec]:
-    """Signals in the table's order. Stale after three periods of their own poll, and no sooner than 2 s."""
-    generic = generic_polls([spec.pid for spec in table], period_s)
-    periods = {poll.pid: poll.period_s for poll in (*generic, *polls)}
-    return [
-        SignalSpec(
-            spec.path,
-            spec.unit,
-            minimum=spec.minimum,
-            maximum=spec.maximum,
-            stale_after_s=max(2.0, 3 * periods[spec.pid]),
-        )
-        for spec in table
-    ]

@@ -7,7 +7,6 @@ not taken over.
 
 import asyncio
 import importlib
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,17 +15,14 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
 from agent.core.config import Dongle, load_toml
 from agent.core.errors import InputError, SourceLost
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock
-from agent.core.signals import Quality, Samples, SignalSpec, SignalWindow
+from agent.core.signals import Samples, SignalSpec, SignalWindow
 from agent.proto import obd as j1979
 from agent.proto.guard import Guard, SilentNow
-from agent.proto.ignition import SIGNS
-from drivers.elm327_serial import signal_specs
+from drivers.obd_samples import hear_samples, hear_window, pid_samples, signal_specs
 
 T = TypeVar("T")
 
@@ -84,14 +80,11 @@ class PythonObdSource:
             data = await self._run(_ROUND_S_MAX, self._query_all, self._connection)
         if not data:
             raise SourceLost(f"{self._dongle.port}: no answer from the car")
-        return self._samples(data)
+        return pid_samples(self._table, data, self._clock.monotonic_ns(), self._counts)
 
     def observe(self, window: SignalWindow) -> None:
         """Hear what other sources say of the ignition."""
-        for path in SIGNS:
-            series = window.new(path)
-            if len(series):
-                self.guard.ignition.observe(path, float(series.value[-1]), int(series.t_ns[-1]))
+        hear_window(self.guard.ignition, window)
 
     def counters(self) -> Mapping[str, int]:
         """Requests, replies, no_data and bad."""
@@ -162,28 +155,9 @@ class PythonObdSource:
                 continue
             self._counts["replies"] += 1
             data[int(command.pid)] = body[2:]
-            self._observe(int(command.pid), body[2:], t_ns)
+            samples = pid_samples(self._table, {int(command.pid): body[2:]}, t_ns, Counter())
+            hear_samples(self.guard.ignition, self.specs, samples)
         return data
-
-    def _observe(self, pid: int, data: bytes, t_ns: int) -> None:
-        for spec in self._table:
-            if spec.pid == pid and len(data) >= spec.byte_count:
-                self.guard.ignition.observe(spec.path, spec.value(data), t_ns)
-
-    def _samples(self, data: Mapping[int, bytes]) -> Samples:
-        found = [
-            (number, spec.value(data[spec.pid]), spec)
-            for number, spec in enumerate(self._table)
-            if len(data.get(spec.pid, b"")) >= spec.byte_count
-        ]
-        found = [row for row in found if not math.isnan(row[1])]  # the answer says that this car does not have it
-        quality = [Quality.VALID if s.minimum <= v <= s.maximum else Quality.IMPLAUSIBLE for _, v, s in found]
-        return Samples(
-            np.full(len(found), self._clock.monotonic_ns(), np.int64),
-            np.array([number for number, _, _ in found], np.int32),
-            np.array([value for _, value, _ in found], np.float64),
-            np.array(quality, np.uint8),
-        )
 
 
 def _fulfil(future: "Future[T]", work: Callable[..., T], arguments: tuple[Any, ...]) -> None:

@@ -4,7 +4,8 @@ from itertools import pairwise
 import pytest
 
 from agent.proto.ecus import FUNCTIONAL
-from agent.proto.schedule import Poll, Schedule, generic_polls
+from agent.proto.generic_polls import generic_polls
+from agent.proto.schedule import Poll, Schedule
 
 SECOND = 1_000_000_000
 FAST = (0x0C, 0x0D, 0x11)
