@@ -58,6 +58,7 @@ def set_up(device: Attributes, wish: Wish, root: Path) -> Setup:
             raise SourceLost(f"{device.folder.name}: scan_elements/in_{name}_en is missing: it cannot be captured")
         if known[name].repeat > 1:
             raise SourceLost(f"{device.folder.name}: in_{name}_type: a repeated element is no single axis")
+    # The clock that drivers.clock.SystemClock has.
     settings = [("current_timestamp_clock", "boottime"), *_scales(device, wish, known), *_rates(device, wish)]
     settings += [(f"scan_elements/in_{e.name}_en", "1" if e.name in {*names, "timestamp"} else "0") for e in elements]
     _make_so(device, settings, wish, root)

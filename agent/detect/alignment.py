@@ -12,8 +12,9 @@ GRAVITY_MIN: Final = 7.0  # m/s^2; beyond, a second shows a crash or a sensor th
 GRAVITY_MAX: Final = 12.5
 
 _ROWS_MIN: Final = 20.0
-_STRENGTH_MIN: Final = 0.4  # a true axis has 1: speed that comes late makes it weaker, nonsense makes it nothing
-_RELATED: Final = 2.0  # road and slope last longer than a second, so rows are no independent witnesses
+_STRENGTH_MIN: Final = 0.25  # a true axis has 1: speed that comes late makes it weaker, nonsense makes it nothing
+_RELATED: Final = 1.5  # what is left is not quite independent from second to second
+_LASTS: Final = 0.9  # share of a slope or a banked curve that is still there a second later (real drives: 0.65-0.9)
 
 Matrix = npt.NDArray[np.float64]
 
@@ -31,22 +32,30 @@ class Orientation:
 
 
 class Regression:
-    """Sums of f = [1, along, across] @ coefficients over rows of a second each; older rows fade."""
+    """Sums of f = [1, along, across] @ coefficients over rows of a second each; older rows fade.
+
+    Slopes and banked curves last, so each row is taken less the share of the one before that lasts (generalised least
+    squares with first-order autoregressive errors): otherwise a motorway's curves turn the heading by several degrees.
+    """
 
     def __init__(self, memory_s: float) -> None:
         self._keep = 1 - 1 / memory_s
+        self._before: tuple[int, Matrix, Matrix] | None = None
+        self.rows = 0.0  # how many it is worth
         self.regressors = np.zeros((3, 3))
         self.forces = np.zeros((3, 3))
         self.squares = np.zeros((3, 3))
 
-    @property
-    def rows(self) -> float:
-        """How many rows it is worth."""
-        return float(self.regressors[0, 0])
-
-    def add(self, along: float, across: float, force: Matrix) -> None:
-        """One second: dv/dt and v * yaw rate in m/s^2, float64[3] in m/s^2."""
+    def add(self, number: int, along: float, across: float, force: Matrix) -> None:
+        """The second of that number: dv/dt and v * yaw rate in m/s^2, float64[3] in m/s^2."""
         row = np.array([1.0, along, across])
+        before, self._before = self._before, (number, row, force)
+        if before is not None and number == before[0] + 1:
+            row, force = row - _LASTS * before[1], force - _LASTS * before[2]
+        else:
+            share = sqrt(1 - _LASTS**2)
+            row, force = share * row, share * force
+        self.rows = self.rows * self._keep + 1
         self.regressors = self.regressors * self._keep + np.outer(row, row)
         self.forces = self.forces * self._keep + np.outer(row, force)
         self.squares = self.squares * self._keep + np.outer(force, force)
@@ -55,7 +64,7 @@ class Regression:
         """What the rows say; None before there are enough."""
         if self.rows < _ROWS_MIN:
             return None
-        inverse = np.linalg.inv(self.regressors + np.diag([0.0, 1.0, 1.0]))  # the ridge: nobody accelerated yet
+        inverse = np.linalg.inv(self.regressors + np.diag([0.0, 0.1, 0.1]))  # the ridge: nobody accelerated yet
         found = inverse @ self.forces
         gravity = float(np.linalg.norm(found[0]))
         if not GRAVITY_MIN <= gravity <= GRAVITY_MAX:

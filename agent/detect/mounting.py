@@ -51,6 +51,7 @@ Times = npt.NDArray[np.int64]
 class _State(msgspec.Struct, frozen=True):
     """What outlives a boot. regressors, forces (regressor, axis) and squares 3x3, and the gyroscope's bias in rad."""
 
+    rows: float
     regressors: list[list[float]]
     forces: list[list[float]]
     squares: list[list[float]]
@@ -157,7 +158,7 @@ class SelfMount:
         if not GRAVITY_MIN <= size <= GRAVITY_MAX:
             return
         if speeds is None:
-            self._take_blind(force)
+            self._take_blind(number, force)
             return
         before, after = speeds
         standing = max(before, after) < _STANDING_KMH
@@ -172,13 +173,13 @@ class SelfMount:
         along = (after - before) / 3.6
         across = self._yaw(turn, force / size) * (before + after) / 7.2
         for regression in (self._kept, self._recent):
-            regression.add(along, across, force)
+            regression.add(number, along, across, force)
         self.orientation = self._kept.solve() or self.orientation
         self._check()
 
-    def _take_blind(self, force: Matrix) -> None:
+    def _take_blind(self, number: int, force: Matrix) -> None:
         """A second without speed: the level is better than none, until a drive tells more."""
-        self._blind.add(0.0, 0.0, force)
+        self._blind.add(number, 0.0, 0.0, force)
         if self._kept.solve() is None and (level := self._blind.solve()) is not None:
             self.orientation = level
 
@@ -234,7 +235,7 @@ class SelfMount:
     def _dump(self) -> bytes:
         kept = self._kept
         regressors, forces, squares = (sums.tolist() for sums in (kept.regressors, kept.forces, kept.squares))
-        return msgspec.json.encode(_State(regressors, forces, squares, self._still_s, self._still.tolist()))
+        return msgspec.json.encode(_State(kept.rows, regressors, forces, squares, self._still_s, self._still.tolist()))
 
     def _restore(self, state: bytes) -> None:
         """Take up what an earlier boot knew; what makes no sense counts as nothing."""
@@ -247,7 +248,7 @@ class SelfMount:
         if sums.shape != (3, 3, 3) or still.shape != (3,) or not (np.isfinite(sums).all() and np.isfinite(still).all()):
             return
         kept = Regression(_KEPT_S)
-        kept.regressors, kept.forces, kept.squares = sums
+        kept.rows, (kept.regressors, kept.forces, kept.squares) = told.rows, sums
         if not 0 <= kept.rows <= _KEPT_S + 1 or np.linalg.eigvalsh(sums[0])[0] < -1e-6:
             return
         self._kept, self.orientation = kept, kept.solve()

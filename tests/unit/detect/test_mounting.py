@@ -181,7 +181,7 @@ def test_nonsense_teaches_no_direction(
         b"",
         b"{",
         b"[]",
-        b'{"regressors":[[1]],"forces":[],"squares":[],"still_s":0,"still":[]}',
+        b'{"rows":100.0,"regressors":[[1]],"forces":[],"squares":[],"still_s":0,"still":[]}',
         msgspec.json.encode(
             {
                 "regressors": [[1e9] * 3] * 3,
@@ -193,6 +193,7 @@ def test_nonsense_teaches_no_direction(
         ),
         msgspec.json.encode(
             {
+                "rows": 100.0,
                 "regressors": [[100.0, 0, 0], [0, -5, 0], [0, 0, 1]],
                 "forces": [[0.0, 0, 980], [0, 0, 0], [0, 0, 0]],
                 "squares": [[0.0, 0, 0], [0, 0, 0], [0, 0, 9604]],
