@@ -7,67 +7,32 @@ asked for), a barrier comes before the next request: a command whose answer look
 from the last time. An adapter that has started anew (LV RESET, its name out of the blue, headers gone) is set up again.
 Sources: ELM327 data sheet (as widely quoted) and the issue trackers named there.
 
-Memory: one block of at most BLOCK_MAX bytes (the rest of a longer one is dropped, its answer FAILED), QUEUE_MAX
-requests, and what isotp.Reassembler holds during one block.
+Memory: one block of at most BLOCK_MAX bytes (a longer one's answer is FAILED), QUEUE_MAX requests, and what
+isotp.Reassembler holds during one block.
 """
 
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent.core.errors import SourceLost
 from agent.proto.elm327_answers import AnswerReader
-from agent.proto.elm327_lines import (
-    EcuMessage,
-    Status,
-    is_data,
-    is_error,
-    is_greeting,
-    is_searching,
-    parse_status,
-    split_lines,
-    strip_progress,
-)
+from agent.proto.elm327_barrier import Barriers
+from agent.proto.elm327_command import BLOCK_MAX, SETTINGS, Block, Command, Reply, answers_setting, judge_setting
+from agent.proto.elm327_lines import EcuMessage, Status, is_data, is_greeting, is_searching, parse_status
 from agent.proto.guard import check_request
 
-__all__ = ["EcuMessage", "Elm327", "Reply", "Status"]
+__all__ = ["BLOCK_MAX", "EcuMessage", "Elm327", "Reply", "Status"]
 
-BLOCK_MAX: Final = 16_384
 QUEUE_MAX: Final = 32
-_TRIES_MAX: Final = 3  # of the first request, of a barrier, of setting up again without an answer since
+_TRIES_MAX: Final = 3  # of the first request, of setting up again without an answer since
 _RESET_S: Final = 2.0
 _SEARCH_S: Final = 10.0
-_SETTINGS: Final = ("ATL0", "ATS0", "ATH1", "ATSP0")
-_OK: Final = re.compile(r".*OK")
-_ANSWERS: Final = {
-    "ATDPN": re.compile(r"A?[0-9A-F]"),
-    "ATRV": re.compile(r"[0-9]{1,2}(\.[0-9]+)? ?V?"),
-    "ATIGN": re.compile(r"ON|OFF|OK"),
-}
 _ADDRESSING: Final = ("ATSH", "ATSP", "ATCP", "ATCRA")
 _DOUBTS: Final = 200
 _PROBE: Final = b"\x01\x00"
 _IN_STEP: Final = frozenset({Status.OK, Status.NO_DATA, Status.UNABLE_TO_CONNECT})
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """How one command ended. text: the lines that are no data, for a person to read."""
-
-    command: str
-    status: Status
-    messages: tuple[EcuMessage, ...] = ()
-    text: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Command:
-    text: str
-    request: bytes = b""  # a request to the car; empty for an AT command
-    reply: int | None = None  # the only identifier that answers it
-    role: Literal["set up", "barrier", "request"] = "set up"
 
 
 class Elm327:
@@ -86,15 +51,11 @@ class Elm327:
         self.resets = 0  # how often the adapter had started anew by itself and was set up again
         self.heard = False  # whether the adapter has said anything since the last command
         self._reader = AnswerReader()
-        self._queue: deque[_Command] = deque(map(_Command, ("ATI", "ATZ", "ATE0")))
-        self._pending: _Command | None = None
-        self._block = bytearray()
-        self._overflow = 0
+        self._queue: deque[Command] = deque(map(Command, ("ATI", "ATZ", "ATE0")))
+        self._pending: Command | None = None
+        self._block = Block()
         self._tries = 0
-        self._barriers: list[str] = []  # commands fit for it, as the start has shown
-        self._barrier_turn = 0
-        self._barriers_missed = 0  # in a row
-        self._names_owed = 0  # barriers given up that may yet bring the adapter's name
+        self._barriers = Barriers()
         self._resets_in_row = 0  # without an answer since
         self._doubts = 0  # answers to come before the line counts as sound again
         self._readdressed = False  # requests may go to one ECU instead of all
@@ -129,7 +90,7 @@ class Elm327:
 
         Raises RequestRefused for anything but a read, SourceLost once the dialogue has failed.
         """
-        self._enqueue(_Command(check_request(data).hex().upper(), data, reply, "request"))
+        self._enqueue(Command(check_request(data).hex().upper(), data, reply, "request"))
 
     def start_over(self) -> None:
         """Reset the adapter and set it up again: nobody knows any more what its settings are."""
@@ -142,7 +103,7 @@ class Elm327:
         The reply's text holds the answer where its status is OK. Raises as request does, but may come before the
         start's own commands too: whether the car is on at all should be known before the bus is looked for.
         """
-        command = _Command(text, role="request")
+        command = Command(text, role="request")
         self._readdressed = self._readdressed or text.startswith(_ADDRESSING)
         if self.state == "starting":
             self._queue.appendleft(command)
@@ -154,7 +115,7 @@ class Elm327:
         if self._pending is not None or not self._queue or self.state == "failed":
             return b""
         self._pending = self._queue.popleft()
-        self._reset_block()
+        self._block.clear()
         self.heard = False
         return self._pending.text.encode() + b"\r"
 
@@ -173,7 +134,8 @@ class Elm327:
             if chunk == b">":
                 replies += self._end_block()
             elif chunk:
-                self._collect(chunk)
+                self.heard = True
+                self._block.collect(chunk)
         answered = sum(len(reply.messages) > 0 for reply in replies)
         self._doubts = _DOUBTS if self.bad > bad else max(0, self._doubts - answered)
         return replies
@@ -187,18 +149,18 @@ class Elm327:
         if command is None:
             return []
         self._doubts = _DOUBTS
-        reply = self._judge(command, self._lines(command))
+        reply = self._judge(command, self._block.lines(command))
         self._end_command()
         if command.role == "barrier":
-            self._names_owed += command.text == "ATI"
-            self._miss_barrier()
+            self._barriers.names_owed += command.text == "ATI"
+            self._settle_barrier(answered=False)
         else:
             self._go_on(command, reply)
             if command.text not in {"ATI", "ATZ"} and self._is_barred(command):
                 self._put_barrier()
         return [reply]
 
-    def _enqueue(self, command: _Command) -> None:
+    def _enqueue(self, command: Command) -> None:
         if self.state == "failed":
             raise SourceLost(f"{self.adapter or 'adapter'}: {self.fault}")
         if self.state != "ready":
@@ -207,34 +169,20 @@ class Elm327:
             raise ValueError(f"{QUEUE_MAX} requests are waiting already")
         self._queue.append(command)
 
-    def _collect(self, chunk: bytes) -> None:
-        self.heard = True
-        chunk = chunk.replace(b"\0", b"")  # the data sheet: null bytes may be thrown in, ignore them
-        room = BLOCK_MAX - len(self._block)
-        self._block += chunk[:room]
-        self._overflow += max(0, len(chunk) - room)
-
-    def _reset_block(self) -> None:
-        self._block.clear()
-        self._overflow = 0
-
     def _end_command(self) -> None:
         self._pending = None
-        self._reset_block()
+        self._block.clear()
 
     def _end_block(self) -> list[Reply]:
         self.heard = True
         command = self._pending
-        lines = self._lines(command)
-        if command is None or not (self._overflow or self._can_answer(command, lines)):
+        lines = self._block.lines(command)
+        if command is None or not (self._block.too_long or self._can_answer(command, lines)):
             return self._end_stray(lines)
         reply = self._judge(command, lines)
         self._end_command()
         if command.role == "barrier":
-            if reply.status is Status.OK:
-                self._barriers_missed = 0
-            else:
-                self._miss_barrier()
+            self._settle_barrier(answered=reply.status is Status.OK)
             return [reply]
         self._go_on(command, reply)
         if command.request and reply.status is Status.REFUSED:
@@ -250,11 +198,11 @@ class Elm327:
         """A block that answers nothing pending: late, unasked for, or the adapter has started anew."""
         command = self._pending
         self._reader.strays += 1
-        self._reset_block()
+        self._block.clear()
         if self.state != "ready" or not lines:
             return []
-        if any(map(is_greeting, lines)) and self._names_owed:
-            self._names_owed -= 1
+        if any(map(is_greeting, lines)) and self._barriers.names_owed:
+            self._barriers.names_owed -= 1
         elif self._has_started_anew(lines, command):
             if command is not None and command.role != "request":
                 return []
@@ -265,71 +213,48 @@ class Elm327:
             self._put_barrier()
         return []
 
-    def _lines(self, command: _Command | None) -> list[str]:
-        """The block's lines without echo and progress notes."""
-        lines = split_lines(bytes(self._block))
-        if command and lines and lines[0].replace(" ", "").startswith(command.text):
-            lines[0] = lines[0].replace(" ", "")[len(command.text) :]
-        return [line for line in map(strip_progress, lines) if line]
-
-    def _can_answer(self, command: _Command, lines: list[str]) -> bool:
+    def _can_answer(self, command: Command, lines: list[str]) -> bool:
         """Whether a block can belong to the command: the guard against being one answer behind for ever."""
-        if command.text == "ATZ":
-            return True  # clones may say nothing at all after a reset
-        if not lines:
-            return command.role == "set up" and command.text in _SETTINGS
-        if "?" in lines or (not command.request and "STOPPED" in lines):
-            return True
         if command.request:
-            return self._reader.may_answer(lines, command.request, command.reply)
+            return "?" in lines or self._reader.may_answer(lines, command.request, command.reply)
         if command.role == "barrier" and command.text == "ATI" and "ATI" in self._barriers:
-            return self.adapter in lines
-        if command.text == "ATI":
-            return not any(is_data(line) or is_error(line) or line == "OK" for line in lines)
-        return any(_ANSWERS.get(command.text, _OK).fullmatch(line) for line in lines)
+            return "?" in lines or "STOPPED" in lines or self.adapter in lines
+        return (bool(lines) or command.role == "set up") and answers_setting(command.text, lines)
 
-    def _judge(self, command: _Command, lines: list[str]) -> Reply:
-        if self._overflow:
+    def _judge(self, command: Command, lines: list[str]) -> Reply:
+        if self._block.too_long:
             self._reader.bad += 1
             return Reply(command.text, Status.FAILED, text=("block too long",))
         if not command.request:
-            return Reply(command.text, self._judge_setting(command, lines), text=tuple(lines))
+            status = judge_setting(lines, fits=self._can_answer(command, lines))
+            return Reply(command.text, status, text=tuple(lines))
         notes = tuple(line for line in lines if not is_data(line))
         if command.role == "set up":
             self._reader.learn(lines, command.request)
         messages = self._reader.read(lines, command.request, command.reply)
         return Reply(command.text, Status.OK if messages else parse_status(notes), messages, notes)
 
-    def _judge_setting(self, command: _Command, lines: list[str]) -> Status:
-        if "?" in lines or "STOPPED" in lines:
-            return Status.REFUSED if "?" in lines else Status.STOPPED
-        if command.text == "ATZ":
-            return Status.OK if lines else Status.FAILED
-        return Status.OK if lines and self._can_answer(command, lines) else Status.FAILED
-
-    def _has_started_anew(self, lines: Sequence[str], command: _Command | None) -> bool:
+    def _has_started_anew(self, lines: Sequence[str], command: Command | None) -> bool:
         """Whether the adapter has lost its settings: it says so, or it shows no headers any more."""
         if any(is_greeting(line) or line == self.adapter for line in lines):
             return True
         return self._reader.has_lost_headers(lines, command.reply if command else None)
 
-    def _is_barred(self, command: _Command) -> bool:
+    def _is_barred(self, command: Command) -> bool:
         """Whether a barrier follows it where it went wrong. Before the start nothing is known to make one of."""
         return self.state != "starting" or command.role == "set up"
 
     def _put_barrier(self) -> None:
         if self.state == "failed" or (self._queue and self._queue[0].role == "barrier"):
             return
-        known = self._barriers or ["ATI"]
-        self._queue.appendleft(_Command(known[self._barrier_turn % len(known)], role="barrier"))
-        self._barrier_turn += 1
+        self._queue.appendleft(self._barriers.next())
 
-    def _miss_barrier(self) -> None:
-        self._barriers_missed += 1
-        if self._barriers_missed > _TRIES_MAX:
-            self._fail("out of step: it answers, but not what is asked")
-        else:
-            self._put_barrier()
+    def _settle_barrier(self, *, answered: bool) -> None:
+        match self._barriers.settle(answered=answered):
+            case "lost":
+                self._fail("out of step: it answers, but not what is asked")
+            case "again":
+                self._put_barrier()
 
     def _set_up_again(self) -> None:
         self.resets += 1
@@ -338,43 +263,39 @@ class Elm327:
             self._fail("keeps losing its settings")
             return
         self._tries = 0
-        self._queue.appendleft(_Command("ATE0"))
+        self._queue.appendleft(Command("ATE0"))
         if self._readdressed:  # else the bus would be looked for at some ECU's address
-            self._queue.appendleft(_Command("ATZ"))
+            self._queue.appendleft(Command("ATZ"))
 
     def _fail(self, fault: str) -> None:
         self.state = "failed"
         self.fault = fault
         self._queue.clear()
 
-    def _go_on(self, command: _Command, reply: Reply) -> None:
+    def _go_on(self, command: Command, reply: Reply) -> None:
         """What follows from a command's end. The start: identify, reset, settings, look for the bus."""
         if command.role == "request":
             self._resets_in_row = 0 if reply.status is Status.OK else self._resets_in_row
         elif reply.command in {"ATI", "ATZ"}:
             self._readdressed = self._readdressed and reply.command != "ATZ"
             self.adapter = next((line for line in reply.text if line not in {"?", "OK"}), self.adapter)
-            self._learn_barrier("ATI", fit=reply.command == "ATI" and self.adapter in reply.text)
+            self._barriers.learn("ATI", fit=reply.command == "ATI" and self.adapter in reply.text)
         elif reply.command == "ATE0":
-            self._queue.extendleft(map(_Command, reversed(_SETTINGS)))
-            self._learn_barrier("ATE0", fit=reply.text[-1:] == ("OK",))
+            self._queue.extendleft(map(Command, reversed(SETTINGS)))
+            self._barriers.learn("ATE0", fit=reply.text[-1:] == ("OK",))
         elif reply.command == "ATSP0":
             self._look_for_bus()
         elif reply.command == "ATDPN":
-            self._learn_barrier("ATDPN", fit=reply.status is Status.OK)
+            self._barriers.learn("ATDPN", fit=reply.status is Status.OK)
             self.protocol = reply.text[-1].removeprefix("A") if reply.status is Status.OK else ""
             self._reader.is_can = self._reader.is_can or self.protocol in {"6", "7", "8", "9"}
             self.state = "ready"
         elif reply.command == "0100":
             self._judge_search(reply)
 
-    def _learn_barrier(self, text: str, *, fit: bool) -> None:
-        if fit and text not in self._barriers:
-            self._barriers.append(text)
-
     def _judge_search(self, reply: Reply) -> None:
         if reply.status is Status.OK:
-            self._queue.appendleft(_Command("ATDPN"))
+            self._queue.appendleft(Command("ATDPN"))
         elif self._tries < _TRIES_MAX and reply.status is not Status.UNABLE_TO_CONNECT:
             self._look_for_bus()
         else:
@@ -382,4 +303,4 @@ class Elm327:
 
     def _look_for_bus(self) -> None:
         self._tries += 1
-        self._queue.appendleft(_Command("0100", _PROBE))
+        self._queue.appendleft(Command("0100", _PROBE))

@@ -113,7 +113,7 @@ def elm327_target(data: bytes) -> None:
         for reply in replies:
             request = bytes.fromhex(reply.command) if not reply.command.startswith("AT") else b""
             assert all(obd.is_answer(message.data, request) for message in reply.messages)
-        assert len(dialogue._block) <= 16_384
+        assert len(bytes(dialogue._block)) <= 16_384
 
 
 def j1939_target(data: bytes) -> None:

@@ -135,4 +135,4 @@ def test_no_noise_is_ever_credited_to_a_pid_that_was_not_asked_for(noises: list[
         for reply in dialogue.feed(noise) or dialogue.give_up():
             asked = b"" if reply.command.startswith("AT") else bytes.fromhex(reply.command)
             assert all(obd.is_answer(message.data, asked) for message in reply.messages)
-        assert len(dialogue._block) <= elm327.BLOCK_MAX
+        assert len(bytes(dialogue._block)) <= elm327.BLOCK_MAX

@@ -206,7 +206,7 @@ def test_memory_is_bounded_and_a_flood_fails_its_request() -> None:
     dialogue.take()
     for _ in range(100):
         dialogue.feed(b"7E803410D32\r" * 100)
-        assert len(dialogue._block) <= elm327.BLOCK_MAX
+        assert len(bytes(dialogue._block)) <= elm327.BLOCK_MAX
     [reply] = dialogue.feed(b">")
     assert reply.status is Status.FAILED
     for _ in range(elm327.QUEUE_MAX):
