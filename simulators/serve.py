@@ -119,7 +119,7 @@ async def _open_car(
             ready = partial(_say, name, f"{interface}:{channel}")
             tasks.append(asyncio.create_task(serve(interface, channel, on_ready=ready)))
     if "can" in wires:
-        _say("can", wires["can"].where)
+        _say("can", ":".join(bus_of(wires["can"])))
     return [*tasks, asyncio.create_task(stage.run())]
 
 
