@@ -33,6 +33,7 @@ from agent.detect.anomaly import AnomalyWatch
 from agent.inference import Watch
 from agent.link import mqtt
 from agent.link.dial import check_link
+from agent.link.renewal import Renewal
 from agent.link.signed_time import SignedTime
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline, PipelineCounts
@@ -122,6 +123,7 @@ class _App:
             egress=self._egress,
             uplink=self._uplink,
             events=self._events,
+            renewal=self._make_renewal(),
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
         self._emit(
@@ -267,6 +269,10 @@ class _App:
             on_signed_time=signed.take,
             uniform=self._uniform,
         )
+
+    def _make_renewal(self) -> Renewal | None:
+        path = self._config.link.certificate
+        return Renewal(Path(path), self._best_time.now) if path else None
 
     def _make_watch(self) -> Watch | None:
         """None where there is no model for this vehicle: it would know nothing, and cry wolf."""

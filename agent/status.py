@@ -10,6 +10,7 @@ from agent.core.config import Config
 from agent.core.errors import StoreError
 from agent.core.ports import Clock, Hardware, Notice
 from agent.health.stats import status_path, write_status
+from agent.link.renewal import Renewal
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline
 from agent.privacy.egress import EgressFilter
@@ -22,7 +23,7 @@ _PERIOD_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What is looked at. events: how many of each kind there were."""
+    """What is looked at. events: how many of each kind there were; renewal: None where the link has no certificate."""
 
     pipeline: Pipeline
     recorder: Recorder
@@ -30,6 +31,7 @@ class Parts:
     egress: EgressFilter
     uplink: Uplink | None
     events: Mapping[str, int]
+    renewal: Renewal | None = None
 
 
 class Status:
@@ -85,5 +87,6 @@ class Status:
             "voice": dict(self._parts.conversation.counters()),
             "sources": self.sources(),
             "link": {**uplink.counters(), "trouble": uplink.trouble} if uplink else {},
+            "certificate": self._parts.renewal.look()[1] if self._parts.renewal else "",
             "waiting": waiting,
         }

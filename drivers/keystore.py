@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -20,6 +21,8 @@ from agent.core.keys import public_pem, raw_bytes
 
 _PRIVATE_MODE: Final = 0o600
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+TlsKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 
 class FileKeystore:
@@ -80,6 +83,21 @@ def open_ed25519(path: Path) -> Ed25519PrivateKey:
     key = _parse_private(path)
     if not isinstance(key, Ed25519PrivateKey):
         raise InputError(f"{path}: not an Ed25519 key")
+    return key
+
+
+def create_tls_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Make a key for the link's certificate (ECDSA, P-256) and write it, mode 0600. Raises InputError."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return key
+
+
+def open_tls_key(path: Path) -> TlsKey:
+    """Read the key of the link's certificate. Raises InputError where it is missing, open to others, or no such key."""
+    key = _parse_private(path)
+    if not isinstance(key, TlsKey):
+        raise InputError(f"{path}: not an RSA, ECDSA or Ed25519 key")
     return key
 
 

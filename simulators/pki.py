@@ -29,15 +29,16 @@ class Identity:
 class Authority:
     """A CA with an ECDSA P-256 key; everything it issues lies in one directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, valid: timedelta = _VALID) -> None:
         self.directory = directory
+        self._valid = valid
         directory.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._issued: dict[str, Identity] = {}
         self._name = _name("Outrider simulator CA")
         now = datetime.now(UTC)
         certificate = (
-            _builder(self._name, self._name, self._key.public_key(), self._key.public_key(), end=now + _VALID)
+            _builder(self._name, self._name, self._key.public_key(), self._key.public_key(), end=now + valid)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(signs_certificates=True), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -66,7 +67,7 @@ class Authority:
         expired: bool,
     ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
-        end = datetime.now(UTC) + (-_SLACK if expired else _VALID)
+        end = datetime.now(UTC) + (-_SLACK if expired else self._valid)
         builder = (
             _builder(_name(name), self._name, key.public_key(), self._key.public_key(), end=end)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -119,7 +120,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(end - _VALID - _SLACK)  # the slack is for boxes whose clock runs late
+        .not_valid_before(end - 2 * _VALID - _SLACK)  # the slack is for boxes whose clock runs late
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)

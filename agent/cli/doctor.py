@@ -8,15 +8,18 @@ from typing import Final
 
 from rich.console import Console
 
+from agent.core.best_time import BestTime
 from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
-from agent.core.keys import parse_ed25519, parse_x25519, read_key
+from agent.core.keys import parse_ed25519, parse_x25519, raw_bytes, read_key
 from agent.core.paths import find_dbc
 from agent.core.ports import FrameSource, SampleSource
 from agent.core.signals import SignalCatalog
 from agent.decode.profile import load_profile
 from agent.decode.table import build_table
 from agent.link.dial import dial
+from agent.link.renewal import Renewal
+from agent.link.signed_time import SignedTime
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 from drivers.keystore import FileKeystore
@@ -43,7 +46,7 @@ async def examine(config_path: Path) -> int:
     config = load_config(config_path)
     findings = [*_examine_files(config)]
     if all(good for good, _ in findings):
-        findings += [*await _examine_sources(config), await _examine_link(config)]
+        findings += [*await _examine_sources(config), *await _examine_link(config)]
     console = Console()
     for good, text in findings:
         console.print(f"[green]good[/] {text}" if good else f"[red]bad [/] {text}", highlight=False)
@@ -105,12 +108,23 @@ async def _examine_source(source: FrameSource | SampleSource) -> Finding:
         await source.close()
 
 
-async def _examine_link(config: Config) -> Finding:
+async def _examine_link(config: Config) -> list[Finding]:
     link = config.link
     if not link.host:
-        return False, "link: no insurer's broker is configured; events stay on disk"
+        return [(False, "link: no insurer's broker is configured; events stay on disk")]
+    best = BestTime(SystemClock())
+    if config.trust.insurer_receipt_key:
+        key = raw_bytes(read_key(Path(config.trust.insurer_receipt_key), parse_ed25519))
+        SignedTime(Path(config.store.directory), best, device=config.device.id, receipt_key=key)
+    findings: list[Finding] = []
+    if link.certificate:
+        good, text = Renewal(Path(link.certificate), best.now).look()
+        findings.append((good, f"link.certificate: {text}"))
     try:
-        (await dial(link, timeout_s=link.ack_timeout_s)).close()
+        (await dial(link, timeout_s=link.ack_timeout_s, now=best.now())).close()
     except AgentError as exc:
-        return False, f"link: {exc}"
-    return True, f"link: {link.host}:{link.port} answers" + (", certificates accepted" if link.ca else "")
+        return [*findings, (False, f"link: {exc}")]
+    return [
+        *findings,
+        (True, f"link: {link.host}:{link.port} answers" + (", certificates accepted" if link.ca else "")),
+    ]

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))
-    _add_keys(commands.add_parser("keys", help="make or show the device key"))
+    _add_keys(commands.add_parser("keys", help="make or show the device key; ask for a certificate"))
     return parser
 
 
@@ -234,6 +234,11 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     show.add_argument("path", type=Path)
     show.add_argument("--device", default="unnamed")
 
+    request = actions.add_parser("request", help="print a request for the link's certificate (PKCS#10)")
+    request.add_argument("path", type=Path, help="the link's private key")
+    request.add_argument("--device", required=True, help="its id: the certificate's common name")
+    request.add_argument("--new", action="store_true", help="make the key first")
+
     def run_create(args: argparse.Namespace) -> int:
         from drivers.keystore import FileKeystore
 
@@ -244,7 +249,13 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
         return _print_public(FileKeystore.open(args.path, args.device).public_key)
 
+    def run_request(args: argparse.Namespace) -> int:
+        from agent.cli.certificate_request import print_request
+
+        return print_request(args.path, args.device, new=args.new)
+
     create.set_defaults(run=run_create)
+    request.set_defaults(run=run_request)
     show.set_defaults(run=run_show)
 
 

@@ -9,19 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 
 from agent.core.best_time import SLACK_NS, Now
-from agent.core.errors import InputError
 
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1.0 and later, which Python does not name
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-DAY_NS: Final = 86_400 * 10**9
-RENEW_WITHIN_NS: Final = 30 * DAY_NS
-"""A certificate that ends sooner is told of: time to send a request, sign it and bring it to the car."""
 
 
 class CertificateEnded(OSError):
@@ -46,7 +41,7 @@ def check_ends(certificates: Iterable[bytes], now: Now) -> None:
     """Certificates in DER. Raises CertificateEnded; only signed time counts, since a radio clock is easily fooled."""
     for der in certificates:
         certificate = x509.load_der_x509_certificate(der)
-        end_ns = _end_ns(certificate)
+        end_ns = find_end_ns(certificate)
         if end_ns < now.floor_ns:
             name = certificate.subject.rfc4514_string()
             raise CertificateEnded(
@@ -55,24 +50,9 @@ def check_ends(certificates: Iterable[bytes], now: Now) -> None:
             )
 
 
-def read_end_ns(path: Path) -> int:
-    """When the first certificate of a PEM file ends, UTC in ns since 1970. Raises InputError."""
-    try:
-        return _end_ns(x509.load_pem_x509_certificate(path.read_bytes()))
-    except OSError as exc:
-        raise InputError(f"{path}: {exc.strerror or exc}") from exc
-    except ValueError as exc:
-        raise InputError(f"{path}: not a certificate in PEM") from exc
-
-
-def judge_end(end_ns: int, now: Now) -> tuple[bool, str]:
-    """Whether our own certificate lasts beyond RENEW_WITHIN_NS, and what to say of it."""
-    left_ns = end_ns - now.best_ns
-    if left_ns <= 0:
-        return False, f"ended {date_text(end_ns)}: the broker will refuse us"
-    if left_ns < RENEW_WITHIN_NS:
-        return False, f"ends {date_text(end_ns)}, in {left_ns // DAY_NS} days: renew it"
-    return True, f"ends {date_text(end_ns)}"
+def find_end_ns(certificate: x509.Certificate) -> int:
+    """UTC in ns since 1970."""
+    return (certificate.not_valid_after_utc - _EPOCH) // timedelta(seconds=1) * 10**9
 
 
 def date_text(utc_ns: int) -> str:
@@ -81,10 +61,6 @@ def date_text(utc_ns: int) -> str:
         return (_EPOCH + timedelta(seconds=utc_ns // 10**9)).strftime("%Y-%m-%d")
     except OverflowError:
         return "far away"
-
-
-def _end_ns(certificate: x509.Certificate) -> int:
-    return (certificate.not_valid_after_utc - _EPOCH) // timedelta(seconds=1) * 10**9
 
 
 def _chain(sock: ssl.SSLSocket) -> list[bytes]:

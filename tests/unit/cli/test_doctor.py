@@ -1,11 +1,17 @@
+import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.cli.main import main
 from agent.core.keys import public_pem
+from agent.core.records import Range
+from agent.link.wire import encode_receipt
 from drivers.keystore import FileKeystore
+from simulators.pki import Authority
 
 CONFIG = """
 profile = "simcar"
@@ -66,3 +72,40 @@ def test_a_key_that_others_may_read_is_bad(config: Path, tmp_path: Path, capsys:
     code, lines = examine(config, capsys)
     assert code == 1
     assert any(line.startswith("bad device key") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "says"),
+    [(0, "good link.certificate: ends 20"), (10, "days: renew it"), (40, "the broker will refuse us")],
+)
+def test_says_when_the_links_certificate_ends_by_signed_time_too(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ahead_days: int, says: str
+) -> None:
+    insurer = Ed25519PrivateKey.generate()
+    (tmp_path / "receipt.pem").write_bytes(public_pem(insurer.public_key()))
+    (tmp_path / "operator.pem").write_bytes(public_pem(insurer.public_key()))
+    owner = tmp_path / "owner.pem"
+    owner.write_bytes(public_pem(X25519PrivateKey.generate().public_key()))
+    authority = Authority(tmp_path / "pki", valid=timedelta(days=32))
+    identity = authority.issue_client("box-1")
+    signed_ns = time.time_ns() + ahead_days * 86_400 * 10**9
+    receipt = encode_receipt("box-1", [Range(1, 1, 1, bytes(32))], received_ns=signed_ns, sign=insurer.sign)
+    (tmp_path / "newest.receipt").write_bytes(receipt)
+    text = config.read_text().replace(
+        "[consent]",
+        f"""insurer_receipt_key = "{tmp_path}/receipt.pem"
+owner_encryption_key = "{owner}"
+operator_key = "{tmp_path}/operator.pem"
+[link]
+host = "127.0.0.1"
+port = 1
+ca = "{authority.certificate}"
+certificate = "{identity.certificate}"
+key = "{identity.key}"
+[consent]""",
+    )
+    config.write_text(text)
+    code, lines = examine(config, capsys)
+    assert code == 1
+    assert any(says in line for line in lines), lines
+    assert any("connection refused" in line for line in lines)

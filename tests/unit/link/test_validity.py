@@ -9,10 +9,11 @@ import pytest
 
 from agent.core.best_time import EARLIEST_NS, Now
 from agent.core.config import Link
-from agent.core.errors import InputError, LinkDown
+from agent.core.errors import LinkDown
 from agent.link import validity
 from agent.link.mqtt import connect
-from agent.link.validity import DAY_NS, RENEW_WITHIN_NS, choose_check, date_text, judge_end, read_end_ns
+from agent.link.renewal import DAY_NS
+from agent.link.validity import choose_check, date_text
 from simulators.access import RULES
 from simulators.broker import Broker
 from simulators.pki import Authority, Identity
@@ -127,30 +128,6 @@ async def test_a_renewed_certificate_is_used_by_the_next_connection(authority: A
     async with connect(msgspec.structs.replace(link), client_id="car1"):
         pass
     await broker.stop()
-
-
-def test_the_end_of_a_certificate_is_read(authority: Authority, tmp_path: Path) -> None:
-    end_ns = read_end_ns(authority.issue_client("car1").certificate)
-    assert 29 * DAY_NS < end_ns - REAL_NS <= 31 * DAY_NS
-    (tmp_path / "junk").write_bytes(b"junk")
-    with pytest.raises(InputError, match="junk: not a certificate in PEM"):
-        read_end_ns(tmp_path / "junk")
-    with pytest.raises(InputError, match="none: No such file"):
-        read_end_ns(tmp_path / "none")
-
-
-@pytest.mark.parametrize(
-    ("left_ns", "good", "text"),
-    [
-        (RENEW_WITHIN_NS, True, "ends 2026-10-21"),
-        (RENEW_WITHIN_NS - 1, False, "ends 2026-10-21, in 29 days: renew it"),
-        (0, False, "ended 2026-10-21: the broker will refuse us"),
-    ],
-)
-def test_a_certificate_is_told_of_before_it_ends(left_ns: int, text: str, *, good: bool) -> None:
-    end_ns = 1_792_592_000 * 10**9
-    assert judge_end(end_ns, Now(floor_ns=EARLIEST_NS, wall_ns=end_ns - left_ns)) == (good, text)
-    assert judge_end(end_ns, Now(floor_ns=end_ns - left_ns)) == (good, text)
 
 
 def test_a_date_beyond_the_calendar_is_no_error() -> None:
