@@ -8,12 +8,13 @@ from typing import Final
 
 import msgspec
 
-from agent.core.events import AnyEvent, Event
+from agent.core.events import AnyEvent, Collision, Event
 from simulators.world.types import Truth
 
 NS: Final = 1_000_000_000
 
-_NEAR_S: Final = {"collision": 0.3, "road_impact": 0.3, "harsh_driving": 1.0, "battery_alarm": 8.0}
+_AGAIN: Final = "second_impact"  # a collision that is not the first of its crash
+_NEAR_S: Final = {"collision": 0.3, _AGAIN: 0.3, "road_impact": 0.3, "harsh_driving": 1.0, "battery_alarm": 8.0}
 _NEAR_OTHER_S: Final = 5.0
 _DEVELOPS: Final = frozenset({"cell_fault", "coolant_loss", "sensor_fault"})  # shows at any time after it began
 _SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
@@ -28,7 +29,7 @@ _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
     "low_voltage_alarm:flat": frozenset({"low_voltage_alarm"}),
 }
 """Hazards, and the kinds of report that warn of them."""
-_KINDS: Final = {str(kind.__struct_config__.tag): kind for kind in typing.get_args(AnyEvent)}
+_KINDS: Final = {_AGAIN: Collision} | {str(kind.__struct_config__.tag): kind for kind in typing.get_args(AnyEvent)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,8 @@ def _leads(truths: Sequence[Truth], found: Sequence[tuple[Truth, Report]]) -> ty
 
 
 def _same(truth: Truth, event: Event) -> bool:
-    if event.kind != truth.kind:
+    kind = _AGAIN if isinstance(event, Collision) and event.multi_event > 1 else event.kind
+    if kind != truth.kind:
         return False
     fields = msgspec.structs.asdict(event)
     if any(key in truth.details and key in fields and truth.details[key] != fields[key] for key in _SAYS_WHICH):

@@ -99,12 +99,18 @@ class Trip(Section, frozen=True, kw_only=True):
 
 
 class CollisionLimits(Section, frozen=True, kw_only=True):
-    """Collision trigger: delta-v within a span, 49 CFR 563 semantics."""
+    """Collision trigger: delta-v within a span, 49 CFR 563 semantics.
+
+    frontal_deg: frontal and rear reach so far to either side; common knowledge in the field (11 to 1 o'clock).
+    events_max: impacts told of one crash; UN R160 wants room for three (second-hand).
+    """
 
     delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 8.0
     span_ms: Annotated[int, Meta(ge=20, le=500)] = 150
     stationary_delta_v_kmh: Annotated[float, Meta(ge=1, le=50)] = 3.0
     sensor_range_mps2: Annotated[float, Meta(ge=19, le=5000)] = 156.9
+    frontal_deg: Annotated[float, Meta(ge=15, le=75)] = 45.0
+    events_max: Annotated[int, Meta(ge=1, le=20)] = 5
 
 
 class RoadLimits(Section, frozen=True, kw_only=True):
@@ -218,6 +224,7 @@ class Link(Section, frozen=True, kw_only=True):
     ack_timeout_s: Annotated[float, Meta(ge=0.5, le=300)] = 15.0
     receipt_timeout_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
     backoff_longest_s: Annotated[float, Meta(ge=0.1, le=3600)] = 60.0
+    budget_kb_per_hour: Annotated[int, Meta(ge=0, le=10_000_000)] = 0  # of 1000 bytes; 0: no limit
     drain_timeout_s: Annotated[float, Meta(ge=0, le=600)] = 1.5
 
 

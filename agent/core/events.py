@@ -114,7 +114,9 @@ class Collision(Event, frozen=True, kw_only=True, tag="collision"):
     """Delta-v of at least the trigger within 150 ms (EDR-like; 49 CFR 563 semantics, no conformity claimed).
 
     t_ns is T0; delta-v in km/h with x forward and y right; pdof_deg is the principal direction of force,
-    0 from ahead, 90 from the right, None where the mounting is not known.
+    0 from ahead, 90 from the right, None where the mounting is not known; crash_mode is the side that it names.
+    multi_event counts the impacts of one crash, which begin within 5 s of the first; since_first_s is the time from
+    the first one's T0 to this one's, None for the first.
     """
 
     priority: ClassVar[Priority] = Priority.CRASH
@@ -129,6 +131,9 @@ class Collision(Event, frozen=True, kw_only=True, tag="collision"):
     delta_v_lateral_kmh: float | None = None
     speed_before_kmh: float | None = None
     clipped: bool = False
+    crash_mode: Literal["frontal", "side_right", "rear", "side_left"] | None = None
+    multi_event: int = 1
+    since_first_s: float | None = None
 
 
 class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,15 +13,26 @@ from agent.core.config import Detect
 from agent.core.events import Collision, Event
 from agent.core.signals import EMPTY_SERIES, SignalWindow
 from agent.detect.alignment import KNOWN_DEG
-from agent.detect.pulse import MS, Floats, Ints, Mounting, PulseHistory, PulseTrace, horizontal, pdof_deg
+from agent.detect.impacts import LONGEST_NS, SAME_CRASH_NS, CrashSequence, Pulse, find_end
+from agent.detect.pulse import (
+    LONG_AGO_NS,
+    MS,
+    Floats,
+    Ints,
+    Mounting,
+    PulseHistory,
+    PulseTrace,
+    crash_mode_of,
+    horizontal,
+    pdof_deg,
+)
 from agent.detect.road import SHOCK_NS, RoadShocks
 from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
 
 _BUCKET_NS: Final = 50 * MS
 _REST_SECONDS: Final = 10
 _RANGE_SHARE: Final = 0.99
-_LONGEST_NS: Final = 300 * MS  # 49 CFR 563 looks for the maximum delta-v within 300 ms of T0
-_REARM_NS: Final = 5 * NS  # what begins within 5 s of it belongs to the same crash
+_CRASHES_KEPT_NS: Final = 10 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
@@ -31,22 +42,14 @@ _STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (docs/sourc
 _STATIONARY_LONGEST_NS: Final = 280 * MS
 
 
-@dataclass(slots=True)
-class _Pulse:
-    """A pulse that passed the trigger and has not ended yet."""
-
-    t0_ns: int
-    trigger_ns: int
-    standing: bool
-
-
 class CollisionDetector:
     """Delta-v of at least 8 km/h within 150 ms across gravity; a lower limit for a car at rest.
 
     Input: acceleration in m/s^2 (longitudinal forward +, lateral right + as in SAE J670, vertical either way), with or
     without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes when the
-    pulse has ended. A resting level that absorbs gravity on whichever axis it lies is learnt in the first whole
-    second; before that nothing is judged. Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
+    pulse has ended; what begins within 5 s of a crash's first impact is another impact of it. A resting level that
+    absorbs gravity on whichever axis it lies is learnt in the first whole second; before that nothing is judged. Hard
+    braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
     Standing means speed 0 or unknown, and an IMU at rest in the second before. An IMU that tells of itself is asked
     whether it knows forward (else there is no direction in the event) and which samples were clipped.
     """
@@ -67,10 +70,13 @@ class CollisionDetector:
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
         self._mounting = Mounting()
-        self._pulse: _Pulse | None = None
-        self._rearm_ns = -(1 << 62)
-        self._heard_ns = -(1 << 62)
-        self._loud_ns = -(1 << 62)
+        self._pulse: Pulse | None = None
+        self._sequence = CrashSequence()
+        self._over_ns = LONG_AGO_NS  # end of the last pulse: none begins before
+        self._restless = False  # it was cut where it was not calm yet, and has not become so since
+        self._rearm_ns = LONG_AGO_NS
+        self._heard_ns = LONG_AGO_NS
+        self._loud_ns = LONG_AGO_NS
         self._level: Floats | None = None
         self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
         self._crashes: list[int] = []  # T0 of recent crashes
@@ -100,7 +106,7 @@ class CollisionDetector:
             for rows in self._stretches(t_ns, values):
                 events += self._judge(t_ns[rows], values[rows])
             self._history.trim()
-            self._crashes = [t for t in self._crashes if window.t_ns - t < 2 * _REARM_NS]
+            self._crashes = [t for t in self._crashes if window.t_ns - t < _CRASHES_KEPT_NS]
             self._heard_ns = int(t_ns[-1])
         elif window.t_ns - self._heard_ns > _SILENT_NS:
             events = self.finish(window.t_ns)  # the IMU fell silent in the crash
@@ -111,7 +117,7 @@ class CollisionDetector:
         """Report what was under way."""
         events: list[Event] = []
         if self._pulse is not None:
-            events += self._close(self._pulse, self._history.trace(), None)
+            events += self._close(self._pulse, self._history.trace(), None, calm=True)
         return events + self._road_events(self._shocks.finish())
 
     def _listen(self, window: SignalWindow) -> None:
@@ -170,7 +176,7 @@ class CollisionDetector:
         """Shocks that no crash explains and that did not happen to a standing car."""
         events: list[Event] = []
         for onset_ns, peak in shocks:
-            in_crash = any(onset_ns - _REARM_NS <= t0_ns <= onset_ns + SHOCK_NS for t0_ns in self._crashes)
+            in_crash = any(onset_ns - SAME_CRASH_NS <= t0_ns <= onset_ns + SHOCK_NS for t0_ns in self._crashes)
             event = None if in_crash else self._shocks.event(onset_ns, peak, self._speeds)
             if event is not None:
                 events.append(event)
@@ -179,30 +185,44 @@ class CollisionDetector:
     def _find_pulses(self, trace: PulseTrace, first_new: int) -> list[Event]:
         """Open and close pulses over the samples from first_new on."""
         events: list[Event] = []
-        rows = slice(first_new, len(trace.t_ns))
-        delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows), self._mounting)
-        candidates = np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist()
-        if self._pulse is not None:
-            candidates.insert(0, 0)
-        for row in candidates:
+        row = first_new
+        while row < len(trace.t_ns):
             if self._pulse is None:
-                self._pulse = self._open(trace, first_new + row, delta_kmh[row])
-            if self._pulse is not None:
-                end = _find_end(trace, self._pulse, self._mounting)
-                if end is None:
-                    break
-                events += self._close(self._pulse, trace, end)
+                self._pulse = self._trigger(trace, row)
+            if self._pulse is None:
+                break
+            end = find_end(trace, self._pulse, self._mounting)
+            if end is None:
+                break
+            events += self._close(self._pulse, trace, end[0], calm=end[1])
+            row = end[0] + 1
         return events
 
-    def _open(self, trace: PulseTrace, index: int, delta_kmh: float) -> _Pulse | None:
+    def _trigger(self, trace: PulseTrace, row: int) -> Pulse | None:
+        """Open a pulse at the first sample from row on that passes the trigger."""
+        if self._restless:
+            calm = trace.end(row - 1, self._mounting)
+            if calm is None:
+                return None
+            row, self._restless, self._over_ns = calm, False, int(trace.t_ns[calm])
+        row = max(row, trace.first_after(self._rearm_ns))
+        rows = slice(row, len(trace.t_ns))
+        delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows, since_ns=self._over_ns), self._mounting)
+        for k in np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist():
+            pulse = self._open(trace, row + k, delta_kmh[k])
+            if pulse is not None:
+                return pulse
+        return None
+
+    def _open(self, trace: PulseTrace, index: int, delta_kmh: float) -> Pulse | None:
         now_ns = int(trace.t_ns[index])
-        if now_ns < self._rearm_ns:
-            return None
-        standing = self._stood(now_ns - self._span_ns)
+        since_ns = max(now_ns - self._span_ns, self._over_ns)
+        # A car that was just hit does not stand any more.
+        standing = not self._sequence.covers(since_ns) and self._stood(now_ns - self._span_ns)
         if delta_kmh < (self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh):
             return None
-        t0_ns = int(trace.t_ns[trace.time_zero(index, self._span_ns, self._mounting_at(now_ns))])
-        return _Pulse(t0_ns, now_ns, standing)
+        t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, self._mounting_at(now_ns))])
+        return Pulse(t0_ns, now_ns, standing)
 
     def _stood(self, t_ns: int) -> bool:
         """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest in the last whole second."""
@@ -210,12 +230,12 @@ class CollisionDetector:
             return False
         return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
 
-    def _close(self, pulse: _Pulse, trace: PulseTrace, end: int | None) -> list[Event]:
+    def _close(self, pulse: Pulse, trace: PulseTrace, end: int | None, *, calm: bool) -> list[Event]:
         """Measure the pulse; an event unless it has not the shape of a crash."""
         self._pulse = None
         start = trace.first_after(pulse.t0_ns)
         if end is None:
-            end = min(trace.first_after(pulse.t0_ns + _LONGEST_NS + 1), len(trace.t_ns)) - 1
+            end = min(trace.first_after(pulse.t0_ns + LONGEST_NS + 1), len(trace.t_ns)) - 1
         rows = slice(start, end + 1)
         end_ns = int(trace.t_ns[end])
         delta_v = trace.delta_v(start, rows)
@@ -228,12 +248,16 @@ class CollisionDetector:
             along = float(np.abs(delta_v @ np.array(self._mounting.down)).max())
             short = end_ns - pulse.t0_ns <= _STATIONARY_LONGEST_NS
             plausible &= short and peak >= _STATIONARY_PEAK_MPS2 and across[most] >= along
-        self._rearm_ns = end_ns + (_REARM_NS if plausible else _REARM_AFTER_NOTHING_NS)
+        self._over_ns, self._restless = end_ns, not calm
         if not plausible:
+            self._rearm_ns = end_ns + _REARM_AFTER_NOTHING_NS
             return []
         self._crashes.append(pulse.t0_ns)
+        number, since_first_s = self._sequence.number(pulse.t0_ns)
+        if number > self._limits.events_max:
+            return []
         x_kmh, y_kmh = float(delta_v[most, 0]), float(delta_v[most, 1])
-        known = self._mounting_at(pulse.t0_ns).trusted
+        pdof = pdof_deg(x_kmh, y_kmh) if (known := self._mounting_at(pulse.t0_ns).trusted) else None
         told = (self._clips >= pulse.t0_ns) & (self._clips <= end_ns)
         return [
             Collision(
@@ -242,11 +266,14 @@ class CollisionDetector:
                 duration_ms=round((end_ns - pulse.t0_ns) / MS, 1),
                 peak_mps2=round(peak, 2),
                 stationary=pulse.standing,
-                pdof_deg=round(pdof_deg(x_kmh, y_kmh), 1) if known else None,
+                pdof_deg=None if pdof is None else round(pdof, 1),
                 delta_v_longitudinal_kmh=round(x_kmh, 2) if known else None,
                 delta_v_lateral_kmh=round(y_kmh, 2) if known else None,
                 speed_before_kmh=self._speeds.at(pulse.t0_ns),
                 clipped=bool(trace.clipped[rows].any() or told.any()),
+                crash_mode=None if pdof is None else crash_mode_of(pdof, self._limits.frontal_deg),
+                multi_event=number,
+                since_first_s=since_first_s,
             )
         ]
 
@@ -257,12 +284,3 @@ def _reach(values: Floats, limit: float) -> npt.NDArray[np.bool_]:
     if size.max() < limit:
         return np.zeros(len(values), np.bool_)
     return np.asarray(size.max(axis=1) >= limit, np.bool_)
-
-
-def _find_end(trace: PulseTrace, pulse: _Pulse, mounting: Mounting) -> int | None:
-    """Index of the pulse's last sample: calm again, or 300 ms after T0; None while it lasts."""
-    end = trace.end(trace.first_after(pulse.trigger_ns), mounting)
-    latest = trace.first_after(pulse.t0_ns + _LONGEST_NS + 1) - 1
-    if end is not None and end <= latest:
-        return end
-    return latest if latest < len(trace.t_ns) - 1 else None

@@ -5,12 +5,13 @@ Semantics follow 49 CFR 563 (docs/sources.md 2); no conformity is claimed: a box
 
 from dataclasses import dataclass
 from math import atan2, cos, degrees, hypot, radians, sqrt
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 MS: Final = 1_000_000  # ns
+LONG_AGO_NS: Final = -(1 << 62)
 
 _ACCELERATION_UNIT: Final = 1e-4  # m/s^2 per count
 _VELOCITY_UNIT_KMH: Final = _ACCELERATION_UNIT * 1e-6 / 2 * 3.6  # km/h per count: count * us, both ends of a trapezoid
@@ -21,6 +22,7 @@ _T0_SPAN_LATERAL_NS: Final = 5 * MS
 _END_SPAN_NS: Final = 20 * MS
 _KEPT_NS: Final = 1000 * MS
 
+CrashMode = Literal["frontal", "side_right", "rear", "side_left"]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -99,17 +101,17 @@ class PulseTrace:
         counts = self._velocity[rows] - self._velocity[start]
         return counts.astype(np.float64) * _VELOCITY_UNIT_KMH
 
-    def delta_v_within(self, span_ns: int, rows: slice) -> Floats:
-        """Delta-v in km/h over the span that ends at each of rows, float64[k, 3]."""
-        return self.delta_v(np.searchsorted(self.t_ns, self.t_ns[rows] - span_ns), rows)
+    def delta_v_within(self, span_ns: int, rows: slice, *, since_ns: int = LONG_AGO_NS) -> Floats:
+        """Delta-v in km/h over the span that ends at each of rows, of it what is since since_ns, float64[k, 3]."""
+        return self.delta_v(np.searchsorted(self.t_ns, np.maximum(self.t_ns[rows] - span_ns, since_ns)), rows)
 
-    def time_zero(self, trigger: int, span_ns: int, mounting: Mounting) -> int:
-        """Index of T0: where more than 0.8 km/h in 20 ms longitudinal or 5 ms lateral began, within the trigger's span.
+    def time_zero(self, trigger: int, since_ns: int, mounting: Mounting) -> int:
+        """Index of T0: where more than 0.8 km/h in 20 ms longitudinal or 5 ms lateral began, from since_ns to trigger.
 
         Where neither axis meets its rule (a soft oblique or lateral pulse, or an unknown mounting) the resultant
         over 20 ms serves, and at last the start of the span: the algorithm's wake-up, which the rule allows too.
         """
-        start = self.first_after(int(self.t_ns[trigger]) - span_ns)
+        start = min(self.first_after(since_ns), trigger)
         rows = slice(start, trigger + 1)
         before_x = np.maximum(np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LONGITUDINAL_NS), start)
         before_y = np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LATERAL_NS)
@@ -128,7 +130,7 @@ class PulseTrace:
         return first
 
     def end(self, trigger: int, mounting: Mounting) -> int | None:
-        """Index of the first sample after the trigger over whose last 20 ms the resultant is at most 0.8 km/h."""
+        """Index of the first sample after `trigger` over whose last 20 ms the resultant is at most 0.8 km/h."""
         rows = slice(trigger + 1, len(self.t_ns))
         calm = np.flatnonzero(horizontal(self.delta_v_within(_END_SPAN_NS, rows), mounting) <= _T0_DELTA_V_KMH)
         for k in calm.tolist():
@@ -150,3 +152,12 @@ def horizontal(vectors: Floats, mounting: Mounting) -> Floats:
 def pdof_deg(longitudinal: float, lateral: float) -> float:
     """Principal direction of force from delta-v: 0 from ahead, 90 from the right (docs/sources.md 2)."""
     return degrees(atan2(-lateral, -longitudinal)) % 360.0 if hypot(longitudinal, lateral) else 0.0
+
+
+def crash_mode_of(pdof: float, frontal_deg: float) -> CrashMode:
+    """The side that a principal direction of force names: frontal and rear reach frontal_deg to either side."""
+    if abs((pdof + 180) % 360 - 180) <= frontal_deg:
+        return "frontal"
+    if abs(pdof % 360 - 180) <= frontal_deg:
+        return "rear"
+    return "side_right" if pdof % 360 < 180 else "side_left"

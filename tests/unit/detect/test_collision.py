@@ -7,6 +7,7 @@ from agent.core import vss
 from agent.core.config import CollisionLimits, Detect
 from agent.core.events import Collision, Event, RoadImpact
 from agent.detect.collision import CollisionDetector
+from agent.detect.pulse import crash_mode_of
 from tests.unit.detect.feed import LIMITS, Recording, run, series
 
 Floats = npt.NDArray[np.float64]
@@ -42,6 +43,10 @@ def _ride(
 
 def _detect(recording: Recording, limits: Detect = LIMITS) -> list[Event]:
     return run(CollisionDetector(limits), recording, window_s=0.1)
+
+
+def _collisions(recording: Recording, limits: Detect = LIMITS) -> list[Collision]:
+    return [event for event in _detect(recording, limits) if isinstance(event, Collision)]
 
 
 def _one(recording: Recording, limits: Detect = LIMITS) -> Collision:
@@ -143,6 +148,7 @@ def test_with_gravity_on_another_axis_the_mounting_is_unknown_but_the_crash_is_s
     assert event.delta_v_kmh == pytest.approx(20, rel=0.1)
     assert event.pdof_deg is None
     assert event.delta_v_longitudinal_kmh is None
+    assert event.crash_mode is None
 
 
 def test_an_imu_without_gravity_is_taken_at_its_word() -> None:
@@ -150,13 +156,58 @@ def test_an_imu_without_gravity_is_taken_at_its_word() -> None:
     assert event.pdof_deg is not None
 
 
-def test_one_crash_is_one_event_and_a_later_one_another() -> None:
+def test_impacts_within_five_seconds_are_one_crash_and_a_later_one_is_another() -> None:
     hits = [(10.0, 0.1, (-20.0, 0.0, 0.0)), (10.8, 0.1, (0.0, 12.0, 0.0)), (20.0, 0.1, (-15.0, 0.0, 0.0))]
-    first, second = _detect(_ride(force=hits, end_s=24.0))
-    assert isinstance(first, Collision)
-    assert isinstance(second, Collision)
-    assert first.t_ns < 10.1e9
-    assert second.t_ns > 19.9e9
+    first, second, later = _collisions(_ride(force=hits, end_s=24.0))
+    assert (first.multi_event, first.since_first_s, first.crash_mode) == (1, None, "frontal")
+    assert (second.multi_event, second.crash_mode) == (2, "side_left")
+    assert second.since_first_s == pytest.approx(0.8, abs=0.03)
+    assert second.since_first_s == pytest.approx((second.t_ns - first.t_ns) / 1e9, abs=1e-3)
+    assert (later.multi_event, later.since_first_s) == (1, None)
+
+
+def test_an_impact_on_the_heels_of_another_counts_only_its_own_delta_v() -> None:
+    hits = [(10.0, 0.1, (16.0, 0.0, 0.0)), (10.14, 0.1, (-12.0, 0.0, 0.0))]
+    first, second = _collisions(_ride(force=hits))
+    assert first.delta_v_longitudinal_kmh == pytest.approx(16, rel=0.1)
+    assert second.delta_v_longitudinal_kmh == pytest.approx(-12, rel=0.1)
+    assert (first.crash_mode, second.crash_mode) == ("rear", "frontal")
+
+
+def test_a_pulse_that_does_not_end_is_no_second_impact() -> None:
+    long = _ride(force=[(10.0, 1.2, (-90.0, 0, 0))])
+    assert [event.multi_event for event in _collisions(long)] == [1]
+
+
+def test_a_parked_car_that_was_just_hit_does_not_stand_any_more() -> None:
+    hits = [(10.1, 0.1, (0.0, 5.0, 0.0)), (10.5, 0.1, (0.0, -5.0, 0.0))]
+    (event,) = _collisions(_ride(force=hits, speed_kmh=0.0, shake=0.03))
+    assert event.stationary
+
+
+def test_impacts_without_end_are_told_up_to_a_limit() -> None:
+    hits = [(10.0 + 0.4 * k, 0.1, (-12.0, 0.0, 0.0)) for k in range(8)]
+    limits = Detect(collision=CollisionLimits(events_max=3))
+    assert [event.multi_event for event in _collisions(_ride(force=hits), limits)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("pdof", "mode"),
+    [
+        (0, "frontal"),
+        (44, "frontal"),
+        (46, "side_right"),
+        (134, "side_right"),
+        (136, "rear"),
+        (224, "rear"),
+        (226, "side_left"),
+        (314, "side_left"),
+        (316, "frontal"),
+        (360, "frontal"),
+    ],
+)
+def test_the_direction_of_force_names_a_side(pdof: float, mode: str) -> None:
+    assert crash_mode_of(pdof, 45.0) == mode
 
 
 def test_an_imu_that_falls_silent_in_the_crash_still_tells() -> None:

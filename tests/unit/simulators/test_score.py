@@ -3,6 +3,7 @@
 import json
 from typing import Literal
 
+import msgspec
 import pytest
 
 from agent.core.events import BatteryAlarm, Collision, Event, HarshDriving, RoadImpact, TripStarted
@@ -46,6 +47,16 @@ def test_one_report_answers_for_one_truth() -> None:
     truths = [Truth("collision", 30 * NS, {}), Truth("collision", 30 * NS + 1, {})]
     outcome = judge("crash", "x", 60, truths, told(crash(30)))
     assert (len(outcome.found), len(outcome.missed)) == (1, 1)
+
+
+def test_a_second_impact_is_a_collision_that_says_it_is_the_second() -> None:
+    truths = [Truth("collision", 30 * NS, {}), Truth("second_impact", 32 * NS, {})]
+    again = msgspec.structs.replace(crash(32.1), multi_event=2, since_first_s=2.1)
+    outcome = judge("crash", "x", 60, truths, told(crash(30), again))
+    assert [report.event for _, report in outcome.found] == [crash(30), again]
+    outcome = judge("crash", "x", 60, truths, told(crash(30), crash(32.1)))
+    assert [truth.kind for truth in outcome.missed] == ["second_impact"]
+    assert len(outcome.false) == 1
 
 
 def test_alarms_are_told_apart_and_their_end_is_no_alarm() -> None:
