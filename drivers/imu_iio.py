@@ -12,8 +12,8 @@ from agent.core import vss
 from agent.core.config import Imu
 from agent.core.errors import SourceLost
 from agent.core.ports import Clock, Mount
-from agent.core.signals import Samples, SignalSpec, SignalWindow
-from drivers.iio_buffer import Buffer, Floats
+from agent.core.signals import Samples, SignalSpec, SignalWindow, interleave
+from drivers.iio_buffer import Buffer
 from drivers.iio_setup import AXES, Wish, set_up
 from drivers.iio_sysfs import Attributes, find_device
 
@@ -21,7 +21,7 @@ _GRAVITY: Final = 9.80665
 _TURNING_RAD: Final = np.deg2rad(1000.0)  # wanted of the gyroscope; a car that rolls over turns at less
 _SILENCE_S: Final = 1.0  # 400 samples a second: longer than any buffer keeps quiet
 _TOLD_NS: Final = 1_000_000_000
-_HEADING, _CLIPPED = 6, 7
+_TURNS, _HEADING, _CLIPPED = 3, 6, 7  # places in specs
 
 Times = npt.NDArray[np.int64]
 
@@ -154,10 +154,10 @@ class ImuSource:
             columns = slice(3 * place, 3 * place + len(AXES))
             rows = scans.values[:, columns]
             if kind == "anglvel":
-                parts.append(_samples(scans.t_ns, 3, self._mount.rotations(scans.t_ns, np.rad2deg(rows))))
+                parts.append(interleave(scans.t_ns, self._mount.rotations(scans.t_ns, np.rad2deg(rows)), first=_TURNS))
                 continue
             turned = self._mount.accelerations(scans.t_ns, rows)
-            parts.append(_samples(scans.t_ns, 0, turned * (1.0, -1.0, 1.0)))  # from ISO 8855's left to right
+            parts.append(interleave(scans.t_ns, turned * (1.0, -1.0, 1.0)))  # from ISO 8855's left to right
             parts += self._tell(scans.t_ns, scans.clipped[:, columns].sum(axis=1))
         return parts
 
@@ -167,10 +167,10 @@ class ImuSource:
         rows = clipped.nonzero()[0]
         if len(rows):
             self._clipped += len(rows)
-            parts.append(_samples(t_ns[rows], _CLIPPED, clipped[rows].astype(np.float64)[:, None]))
+            parts.append(interleave(t_ns[rows], clipped[rows].astype(np.float64)[:, None], first=_CLIPPED))
         if t_ns[-1] - self._told_ns >= _TOLD_NS:
             self._told_ns = int(t_ns[-1])
-            parts.append(_samples(t_ns[-1:], _HEADING, np.array([[self._mount.heading_error_deg]])))
+            parts.append(interleave(t_ns[-1:], np.array([[self._mount.heading_error_deg]]), first=_HEADING))
         return parts
 
 
@@ -180,14 +180,6 @@ def _stop(device: Attributes) -> None:
         device.set("buffer/enable", "0")
     except SourceLost:
         return
-
-
-def _samples(t_ns: Times, first: int, values: Floats) -> Samples:
-    """Valid samples of the signals from `first` on, float64[n, k], sorted by time."""
-    count, width = values.shape
-    signal = np.empty((count, width), np.int32)
-    signal[:] = np.arange(first, first + width)
-    return Samples(t_ns.repeat(width), signal.reshape(-1), values.reshape(-1), np.zeros(count * width, np.uint8))
 
 
 def _join(parts: Sequence[Samples]) -> Samples:

@@ -6,8 +6,7 @@ import numpy as np
 
 from agent.core import vss
 from agent.core.ports import Clock
-from agent.core.signals import Samples, SignalSpec
-from simulators.imu import interleave
+from agent.core.signals import Samples, SignalSpec, interleave
 from simulators.windows import WINDOW_NS, Windows
 from simulators.world.types import Drive
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from agent.core import vss
 from agent.core.ports import Clock
-from agent.core.signals import Samples, SignalSpec
+from agent.core.signals import Samples, SignalSpec, interleave
 from simulators.windows import WINDOW_NS, Windows
 from simulators.world.motion import GRAVITY
 from simulators.world.types import Drive
@@ -48,13 +48,3 @@ class SimulatedImu:
     def counters(self) -> Mapping[str, int]:
         """Samples given so far."""
         return {"samples": self._windows.given}
-
-
-def interleave(
-    t_ns: np.ndarray[tuple[int], np.dtype[np.int64]], values: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-) -> Samples:
-    """Valid samples, sorted by time, from rows of k signals at once: t_ns int64[n], values float64[n, k]."""
-    count, width = values.shape
-    signal = np.empty((count, width), np.int32)
-    signal[:] = np.arange(width)
-    return Samples(t_ns.repeat(width), signal.reshape(-1), values.reshape(-1), np.zeros(count * width, np.uint8))

@@ -20,13 +20,14 @@ from agent.core.config import Detect
 from agent.core.errors import InputError
 from agent.core.events import Event
 from agent.core.paths import DBC
+from agent.core.signals import interleave
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.arguments import Parser, count
 from simulators.clock import ManualClock
 from simulators.gnss import SimulatedGnss
 from simulators.hardware import PROFILE
-from simulators.imu import SimulatedImu, interleave
+from simulators.imu import SimulatedImu
 from simulators.report_table import table_json, table_text, tabulate
 from simulators.score import NS, Outcome, Report, Run, judge, name_of
 from simulators.sweep_plan import COMMUTE, Job, plan

@@ -111,6 +111,17 @@ class SignalWindow(Protocol):
         ...
 
 
+def interleave(t_ns: npt.NDArray[np.int64], values: npt.NDArray[np.float64], *, first: int = 0) -> Samples:
+    """Valid samples, sorted by time, from rows of k signals at once, numbered from `first`.
+
+    t_ns int64[n], values float64[n, k].
+    """
+    count, width = values.shape
+    signal = np.empty((count, width), np.int32)
+    signal[:] = np.arange(first, first + width)
+    return Samples(t_ns.repeat(width), signal.reshape(-1), values.reshape(-1), np.zeros(count * width, np.uint8))
+
+
 def samples_from(catalog: SignalCatalog, t_ns: int, values: Mapping[str, float]) -> Samples:
     """Valid samples of one instant by path, for edges that get values singly. Unknown paths are added."""
     count = len(values)

@@ -13,12 +13,13 @@ from agent.core.errors import EndOfSource
 from agent.core.events import BatteryAlarm, Collision, Event, HarshDriving, RoadImpact, TripEnded, TripStarted
 from agent.core.paths import DBC
 from agent.core.ports import FrameSource, SampleSource
+from agent.core.signals import interleave
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.clock import ManualClock
 from simulators.gnss import SimulatedGnss
 from simulators.hardware import open_car, open_hardware
-from simulators.imu import SimulatedImu, interleave
+from simulators.imu import SimulatedImu
 from simulators.world import Drive, Truth, load_scenario, simulate, simulate_commute
 from simulators.world.frames import encode_drive
 from simulators.world.happenings_wires import ClockJump
