@@ -18,15 +18,8 @@ from simulators.access import Rule, allowed, topic_matches
 from simulators.broker_connection import CONNECT_TIMEOUT_S, Connection
 from simulators.broker_faults import HONEST, BrokerFaults, Mischief
 from simulators.broker_session import Session, parse_filter
-from simulators.mqtt_codec import (
-    CONTENT_TYPE,
-    MESSAGE_EXPIRY,
-    Connect,
-    Decoder,
-    Properties,
-    Publish,
-    encode_disconnect,
-)
+from simulators.mqtt_codec import Connect, Decoder, Publish, encode_disconnect
+from simulators.mqtt_fields import CONTENT_TYPE, MESSAGE_EXPIRY, Properties
 from simulators.mqtt_reasons import Reason
 from simulators.pki import Identity
 

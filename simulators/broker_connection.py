@@ -6,15 +6,9 @@ from typing import TYPE_CHECKING, Final
 from agent.core.errors import ProtocolError
 from simulators.broker_session import Session
 from simulators.mqtt_codec import (
-    MAXIMUM_PACKET_SIZE,
-    MAXIMUM_QOS,
-    RECEIVE_MAXIMUM,
-    SERVER_KEEP_ALIVE,
-    SESSION_EXPIRY,
     Connect,
     Disconnect,
     Packet,
-    Properties,
     PubAck,
     Publish,
     Subscribe,
@@ -25,6 +19,14 @@ from simulators.mqtt_codec import (
     encode_puback,
     encode_suback,
     encode_unsuback,
+)
+from simulators.mqtt_fields import (
+    MAXIMUM_PACKET_SIZE,
+    MAXIMUM_QOS,
+    RECEIVE_MAXIMUM,
+    SERVER_KEEP_ALIVE,
+    SESSION_EXPIRY,
+    Properties,
 )
 from simulators.mqtt_reasons import Reason
 

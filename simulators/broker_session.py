@@ -5,14 +5,8 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
-from simulators.mqtt_codec import (
-    MESSAGE_EXPIRY,
-    RECEIVE_MAXIMUM,
-    SESSION_EXPIRY,
-    Properties,
-    Publish,
-    encode_publish,
-)
+from simulators.mqtt_codec import Publish, encode_publish
+from simulators.mqtt_fields import MESSAGE_EXPIRY, RECEIVE_MAXIMUM, SESSION_EXPIRY, Properties
 
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535
 _NEVER_EXPIRES: Final = 0xFFFF_FFFF

@@ -5,30 +5,9 @@ Source: MQTT Version 5.0, OASIS Standard, sections 2 and 3. QoS 0 and 1 only.
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final
 
 from agent.core.errors import ProtocolError
-
-PropertyValue = int | str | bytes | list[tuple[str, str]]
-Properties = dict[int, PropertyValue]
-
-# Property identifiers, 2.2.2.2
-MESSAGE_EXPIRY: Final = 0x02
-CONTENT_TYPE: Final = 0x03
-SESSION_EXPIRY: Final = 0x11
-SERVER_KEEP_ALIVE: Final = 0x13
-RECEIVE_MAXIMUM: Final = 0x21
-MAXIMUM_PACKET_SIZE: Final = 0x27
-MAXIMUM_QOS: Final = 0x24
-REASON_STRING: Final = 0x1F
-USER_PROPERTY: Final = 0x26
-SUBSCRIPTION_IDENTIFIER: Final = 0x0B
-
-_BYTES: Final = frozenset({0x09, 0x16})
-_STRINGS: Final = frozenset({0x03, 0x08, 0x12, 0x15, 0x1A, 0x1C, 0x1F})
-_ONE: Final = frozenset({0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A})
-_TWO: Final = frozenset({0x13, 0x21, 0x22, 0x23})
-_FOUR: Final = frozenset({0x02, 0x11, 0x18, 0x27})
+from simulators.mqtt_fields import Properties, Reader, encode_properties, encode_string, encode_varint
 
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
 UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 10, 11, 12, 13, 14
@@ -117,7 +96,7 @@ class Decoder:
             body = bytes(self._buffer[header : header + body_length])
             first = self._buffer[0]
             del self._buffer[: header + body_length]
-            packets.append(_parse(first, _Reader(body)))
+            packets.append(_parse(first, Reader(body)))
         return packets
 
     def _packet_length(self) -> tuple[int, int] | None:
@@ -134,14 +113,14 @@ class Decoder:
 
 def encode_connack(reason: int, *, session_present: bool, properties: Properties) -> bytes:
     """3.2."""
-    return _frame(CONNACK << 4, bytes((session_present, reason)) + _encode_properties(properties))
+    return _frame(CONNACK << 4, bytes((session_present, reason)) + encode_properties(properties))
 
 
 def encode_publish(packet: Publish) -> bytes:
     """3.3."""
     flags = packet.duplicate << 3 | packet.qos << 1 | packet.retain
     packet_id = b"" if packet.packet_id is None else struct.pack(">H", packet.packet_id)
-    body = _encode_string(packet.topic) + packet_id + _encode_properties(packet.properties) + packet.payload
+    body = encode_string(packet.topic) + packet_id + encode_properties(packet.properties) + packet.payload
     return _frame(PUBLISH << 4 | flags, body)
 
 
@@ -172,111 +151,10 @@ def encode_disconnect(reason: int) -> bytes:
 
 
 def _frame(first: int, body: bytes) -> bytes:
-    return bytes((first,)) + _encode_varint(len(body)) + body
+    return bytes((first,)) + encode_varint(len(body)) + body
 
 
-def _encode_varint(value: int) -> bytes:
-    encoded = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        encoded.append(low | 0x80 if value else low)
-        if not value:
-            return bytes(encoded)
-
-
-def _encode_string(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack(">H", len(data)) + data
-
-
-def _encode_properties(properties: Properties) -> bytes:
-    encoded = bytearray()
-    for key, value in properties.items():
-        if isinstance(value, list):
-            for name, text in value:
-                encoded += bytes((key,)) + _encode_string(name) + _encode_string(text)
-        elif isinstance(value, str):
-            encoded += bytes((key,)) + _encode_string(value)
-        elif isinstance(value, bytes):
-            encoded += bytes((key,)) + struct.pack(">H", len(value)) + value
-        elif key == SUBSCRIPTION_IDENTIFIER:
-            encoded += bytes((key,)) + _encode_varint(value)
-        else:
-            encoded += bytes((key,)) + value.to_bytes(1 if key in _ONE else 2 if key in _TWO else 4, "big")
-    return _encode_varint(len(encoded)) + bytes(encoded)
-
-
-class _Reader:
-    """A packet's body; every read checks its length."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def __len__(self) -> int:
-        return len(self._data) - self._at
-
-    def take(self, count: int) -> bytes:
-        if count > len(self):
-            raise ProtocolError(f"packet ends {count - len(self)} bytes early")
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def number(self, size: int) -> int:
-        return int.from_bytes(self.take(size), "big")
-
-    def varint(self) -> int:
-        value = 0
-        for shift in (0, 7, 14, 21):
-            byte = self.number(1)
-            value |= (byte & 0x7F) << shift
-            if not byte & 0x80:
-                return value
-        raise ProtocolError("variable byte integer of more than four bytes")
-
-    def blob(self) -> bytes:
-        return self.take(self.number(2))
-
-    def string(self) -> str:
-        try:
-            text = self.blob().decode()
-        except UnicodeDecodeError as exc:
-            raise ProtocolError("string is not UTF-8") from exc
-        if "\0" in text:
-            raise ProtocolError("string holds U+0000")
-        return text
-
-    def properties(self) -> Properties:
-        reader = _Reader(self.take(self.varint()))
-        found: Properties = {}
-        pairs: list[tuple[str, str]] = []
-        while len(reader):
-            key = reader.varint()
-            if key == USER_PROPERTY:
-                pairs.append((reader.string(), reader.string()))
-                found[key] = pairs
-            else:
-                found[key] = _property_value(key, reader)
-        return found
-
-
-def _property_value(key: int, reader: _Reader) -> PropertyValue:
-    if key in _FOUR:
-        return reader.number(4)
-    if key in _TWO:
-        return reader.number(2)
-    if key in _ONE:
-        return reader.number(1)
-    if key in _STRINGS:
-        return reader.string()
-    if key in _BYTES:
-        return reader.blob()
-    if key == SUBSCRIPTION_IDENTIFIER:
-        return reader.varint()
-    raise ProtocolError(f"unknown property 0x{key:02X}")
-
-
-def _parse(first: int, reader: _Reader) -> Packet:
+def _parse(first: int, reader: Reader) -> Packet:
     kind = first >> 4
     if kind == CONNECT:
         return _parse_connect(reader)
@@ -303,7 +181,7 @@ def _parse(first: int, reader: _Reader) -> Packet:
     return Subscribe(packet_id, tuple(filters))
 
 
-def _parse_connect(reader: _Reader) -> Connect:
+def _parse_connect(reader: Reader) -> Connect:
     if reader.string() != "MQTT" or reader.number(1) != 5:
         raise ProtocolError("not MQTT 5")
     flags = reader.number(1)
@@ -312,7 +190,7 @@ def _parse_connect(reader: _Reader) -> Connect:
     return Connect(reader.string(), bool(flags & 2), keep_alive_s, properties)
 
 
-def _parse_publish(first: int, reader: _Reader) -> Publish:
+def _parse_publish(first: int, reader: Reader) -> Publish:
     qos = first >> 1 & 3
     if qos > 1:
         raise ProtocolError(f"QoS {qos}: 1 is the most here")

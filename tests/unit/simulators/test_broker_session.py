@@ -5,14 +5,8 @@ from typing import cast
 
 from agent.core.errors import ProtocolError
 from simulators.broker_session import Session
-from simulators.mqtt_codec import (
-    MESSAGE_EXPIRY,
-    RECEIVE_MAXIMUM,
-    SESSION_EXPIRY,
-    Decoder,
-    Properties,
-    Publish,
-)
+from simulators.mqtt_codec import Decoder, Publish
+from simulators.mqtt_fields import MESSAGE_EXPIRY, RECEIVE_MAXIMUM, SESSION_EXPIRY, Properties
 
 
 class Line:

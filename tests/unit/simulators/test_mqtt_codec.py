@@ -6,9 +6,6 @@ from agent.core.errors import ProtocolError
 from simulators.access import RULES, allowed, mosquitto_acl, topic_matches
 from simulators.broker_session import parse_filter
 from simulators.mqtt_codec import (
-    CONTENT_TYPE,
-    MESSAGE_EXPIRY,
-    USER_PROPERTY,
     Connect,
     Decoder,
     Disconnect,
@@ -20,6 +17,7 @@ from simulators.mqtt_codec import (
     encode_puback,
     encode_publish,
 )
+from simulators.mqtt_fields import CONTENT_TYPE, MESSAGE_EXPIRY, USER_PROPERTY
 
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 _publishes = st.builds(
