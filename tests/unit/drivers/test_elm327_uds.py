@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -15,6 +14,7 @@ from simulators.clock import ManualClock
 from simulators.dongle import Dongle
 from simulators.ecu import DidEcu, Ecu
 from simulators.elm327 import Answers, Traits
+from tests.unit.drivers.plugged_dongle import read_many
 
 ENGINE = Ecu(lambda: {vss.SPEED: 30.0})
 HEATER = DidEcu(0x744, 0x74C, {0x2101: bytes(range(1, 31))})
@@ -75,18 +75,6 @@ async def plugged(
     finally:
         await source.close()
         await dongle.close()
-
-
-async def read_many(source: Elm327Source, clock: ManualClock, count: int) -> dict[str, float]:
-    seen: dict[str, float] = {}
-    for _ in range(count):
-        task = asyncio.create_task(source.read_batch())
-        await asyncio.sleep(0)
-        while not task.done():
-            await clock.advance(0.1)
-        batch = await task
-        seen |= {source.specs[n].path: float(v) for n, v in zip(batch.signal, batch.value, strict=True)}
-    return seen
 
 
 async def test_every_cell_of_a_kona_comes_over_the_dongle() -> None:

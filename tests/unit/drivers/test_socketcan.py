@@ -1,98 +1,18 @@
-"""The source on a pair of datagram sockets in the place of the kernel's CAN stack."""
+"""The source on a pair of datagram sockets: frames, windows, time and counts."""
 
 import asyncio
-import ctypes
 import errno
 import os
 import socket
-import struct
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from agent.core.config import Bus
-from agent.core.errors import SourceLost
-from agent.core.frames import FrameBatch
-from drivers import socketcan, socketcan_receive
+from drivers import socketcan_receive
 from drivers.clock import SystemClock
 from drivers.socketcan import SocketCanSource
-from drivers.socketcan_receive import recvmmsg
-from drivers.socketcan_socket import enable_stamps
-from simulators.clock import ManualClock
-
-MS = 1_000_000
-S = 1_000 * MS
-
-
-def frame(can_id: int, data: bytes = b"") -> bytes:
-    return struct.pack("=IB3x8s", can_id, len(data), data)
-
-
-def fd_frame(can_id: int, data: bytes) -> bytes:
-    return struct.pack("=IBB2x64s", can_id, len(data), 0, data)
-
-
-class SocketClock(ManualClock):
-    """Gives the sockets their turn before it moves on, and counts how often it was waited on."""
-
-    sleeps = 0
-
-    async def advance_to(self, t_ns: int) -> None:
-        for _ in range(8):  # a reader that becomes ready is seen by the loop only when it polls again
-            await asyncio.sleep(0)
-        await super().advance_to(t_ns)
-
-    async def sleep(self, seconds: float) -> None:
-        self.sleeps += 1
-        await super().sleep(seconds)
-
-
-class Kernel:
-    """The other end of a pair of UDP sockets, whose queue is long and whose drops the kernel counts."""
-
-    def __init__(self) -> None:
-        self.near = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.far = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.far.bind(("127.0.0.1", 0))
-        self.near.connect(self.far.getsockname())
-        enable_stamps(self.far)
-
-    def connect(self, _: Bus) -> socket.socket:
-        return self.far.dup()
-
-    def send(self, *frames: bytes) -> None:
-        for datagram in frames:
-            self.near.send(datagram)
-
-    def close(self) -> None:
-        self.near.close()
-        self.far.close()
-
-
-@pytest.fixture
-async def kernel() -> AsyncIterator[Kernel]:
-    kernel = Kernel()
-    yield kernel
-    kernel.close()
-
-
-def fail_with(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
-    """Let the next read of the socket fail, once, as a raw CAN socket reports its interface."""
-    codes = [code]
-
-    def fail_first(descriptor: int, headers: ctypes.c_void_p, count: int) -> int:
-        if codes:
-            raise OSError(codes[0], os.strerror(codes.pop()))
-        return recvmmsg(descriptor, headers, count)
-
-    monkeypatch.setattr(socketcan_receive, "recvmmsg", fail_first)
-
-
-async def read(source: SocketCanSource, clock: ManualClock) -> FrameBatch:
-    task = asyncio.create_task(source.read_batch())
-    await clock.advance(0.02)
-    return await asyncio.wait_for(task, 5)
+from tests.unit.drivers.datagram_kernel import MS, Kernel, S, SocketClock, fd_frame, frame, read
 
 
 async def test_the_first_frame_wakes_and_its_window_is_read_at_once(kernel: Kernel) -> None:
@@ -194,106 +114,6 @@ async def test_a_step_of_the_wall_clock_does_not_move_frames(kernel: Kernel, ste
     await source.close()
 
 
-async def test_a_short_down_of_the_interface_is_survived(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SocketClock()
-    up = False
-    monkeypatch.setattr(socketcan, "is_up", lambda *_: up)
-    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
-    await source.open()
-    kernel.send(frame(1))
-    fail_with(monkeypatch, errno.ENETDOWN)
-    assert (await read(source, clock)).can_id.tolist() == [1], "what came before is not lost"
-    task = asyncio.create_task(source.read_batch())
-    await clock.advance(0.9)
-    up = True
-    await clock.advance(60)
-    kernel.send(frame(2))
-    await clock.advance(0.02)
-    assert (await task).can_id.tolist() == [2]
-    assert source.counters()["interface_down"] == 1
-    await source.close()
-
-
-async def test_an_interface_that_stays_down_is_a_lost_source(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SocketClock()
-    monkeypatch.setattr(socketcan, "is_up", lambda *_: False)
-    source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
-    await source.open()
-    kernel.send(frame(1))
-    fail_with(monkeypatch, errno.ENETDOWN)
-    assert len(await read(source, clock)) == 1
-    task = asyncio.create_task(source.read_batch())
-    await clock.advance(0.98)
-    assert not task.done()
-    await clock.advance(0.04)
-    with pytest.raises(SourceLost, match="socketcan:can7: the interface is down"):
-        await task
-    await source.close()
-
-
-async def test_an_interface_that_is_deleted_while_down_is_gone(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SocketClock()
-    source = SocketCanSource(Bus(channel="no-such-can"), clock, connect=kernel.connect)
-    await source.open()
-    kernel.send(frame(1))
-    fail_with(monkeypatch, errno.ENETDOWN)
-    assert len(await read(source, clock)) == 1
-    with pytest.raises(SourceLost, match="socketcan:no-such-can: no such interface"):
-        await read(source, clock)
-    await source.close()
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"), [(errno.ENODEV, "no such interface"), (errno.ENOBUFS, "No buffer space available")]
-)
-async def test_an_interface_that_is_gone_is_a_lost_source(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch, code: int, reason: str
-) -> None:
-    clock = SocketClock()
-    source = SocketCanSource(Bus(channel="can7"), clock, connect=kernel.connect)
-    await source.open()
-    kernel.send(frame(1), frame(2))
-    fail_with(monkeypatch, code)
-    assert (await read(source, clock)).can_id.tolist() == [1, 2], "what came before is not lost"
-    with pytest.raises(SourceLost, match=f"socketcan:can7: {reason}"):
-        await read(source, clock)
-    await source.close()
-    with pytest.raises(SourceLost, match="not open"):
-        await read(source, clock)
-
-
-async def test_a_source_closed_while_it_waits_is_not_open(kernel: Kernel) -> None:
-    clock = SocketClock()
-    source = SocketCanSource(Bus(), clock, connect=kernel.connect)
-    await source.open()
-    task = asyncio.create_task(source.read_batch())
-    await clock.advance(1)
-    await source.close()
-    await clock.advance(0.02)
-    with pytest.raises(SourceLost, match="not open"):
-        await task
-
-
-async def test_a_source_can_be_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SocketClock()
-    kernels = [Kernel(), Kernel()]
-    waiting = iter(kernels)
-    source = SocketCanSource(Bus(), clock, connect=lambda _: next(waiting).far)
-    for n, kernel in enumerate(kernels):
-        await source.open()
-        kernel.send(frame(n))
-        assert (await read(source, clock)).can_id.tolist() == [n]
-        task = asyncio.create_task(source.read_batch())
-        await clock.advance(1)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    await source.close()
-    assert source.counters()["frames"] == 2
-    for kernel in kernels:
-        kernel.close()
-
-
 async def test_every_frame_is_received_or_counted(kernel: Kernel) -> None:
     clock = SocketClock()
     source = SocketCanSource(Bus(), clock, connect=kernel.connect)
@@ -355,28 +175,3 @@ async def test_errors_of_the_bus_are_counted_and_handed_on(kernel: Kernel) -> No
         "dropped": 0,
     }
     await source.close()
-
-
-async def test_an_interface_that_is_not_there_is_told() -> None:
-    source = SocketCanSource(Bus(channel="no-such-can"), SocketClock())
-    with pytest.raises(SourceLost, match=r"socketcan:no-such-can cannot be opened: (this kernel has no|no such)"):
-        await source.open()
-    await source.close()
-
-
-async def test_the_identifiers_asked_for_reach_the_socket(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
-    asked: list[object] = []
-
-    def connect(_bus: Bus, can_ids: object) -> socket.socket:
-        asked.append(can_ids)
-        return kernel.far
-
-    monkeypatch.setattr(socketcan, "open_socket", connect)
-    source = SocketCanSource(Bus(), SocketClock(), can_ids=[0x7E8])
-    await source.open()
-    await source.close()
-    assert asked == [[0x7E8]]
-
-
-def test_the_source_cannot_send() -> None:
-    assert not [name for name in dir(SocketCanSource) if "send" in name or "write" in name]
