@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from agent.core.errors import ProtocolError
 from agent.proto.j1939_extended import ExtendedTransport
+from agent.proto.j1939_sessions import Sessions
 
 GLOBAL: Final = 0xFF
 MESSAGE_MAX: Final = 1785  # 255 packets of 7 bytes
@@ -78,7 +79,7 @@ class _Session:
     expected: int = 1  # of a broadcast, whose packets come in order
 
 
-class Transport:
+class Transport(Sessions[_Session]):
     """Puts messages together as a bystander: broadcasts (BAM), and RTS/CTS dialogues of which both sides are heard.
 
     One session per pair of addresses, as the protocol has it. In a dialogue packets may come again and in any order
@@ -87,16 +88,8 @@ class Transport:
     """
 
     def __init__(self, *, sessions_max: int = 32, timeout_s: float = 1.25) -> None:
-        self.ignored = 0  # packets without their beginning: whoever starts listening in the middle sees them
-        self.aborted = 0  # ended by either side, replaced by a new one, or pushed out
-        self.expired = 0
+        super().__init__(sessions_max, timeout_s)
         self.extended = ExtendedTransport(timeout_s=timeout_s)
-        self._sessions_max = sessions_max
-        self._timeout_ns = round(timeout_s * 1e9)
-        self._sessions: dict[tuple[int, int], _Session] = {}
-
-    def __len__(self) -> int:
-        return len(self._sessions)
 
     def feed(self, can_id: int, data: bytes, t_ns: int) -> Message | None:
         """One frame with a 29-bit identifier; a message where it is whole now. Raises ProtocolError."""
@@ -116,23 +109,14 @@ class Transport:
             return None if whole is None else Message(t_ns, whole[0], source, destination, whole[1])
         return Message(t_ns, pgn, source, destination, bytes(data))
 
-    def expire(self, t_ns: int) -> None:
-        """Drop sessions that have been silent for longer than the timeout."""
-        late = [key for key, session in self._sessions.items() if t_ns - session.last_ns > self._timeout_ns]
-        for key in late:
-            del self._sessions[key]
-        self.expired += len(late)
-
     def _control(self, source: int, destination: int, data: bytes, t_ns: int) -> None:
         if len(data) != 8:
             raise ProtocolError(f"J1939 from {source:02X}: connection frame of {len(data)} bytes")
         kind, pgn = data[0], int.from_bytes(data[5:8], "little")
         if kind in {_BAM, _RTS}:
-            self._begin(source, destination, data, t_ns)
+            self._announce(source, destination, data, t_ns)
         elif kind == _CTS:
-            session = self._sessions.get((destination, source))
-            if session is not None and session.pgn == pgn:
-                session.last_ns = t_ns  # also with a count of 0: "wait"
+            self._hear((destination, source), pgn, t_ns)  # also with a count of 0: "wait"
         elif kind == _END:
             self._abort((destination, source), pgn)  # only where we have missed a packet the receiver has
         elif kind == _ABORT:
@@ -141,7 +125,7 @@ class Transport:
         else:
             raise ProtocolError(f"J1939 from {source:02X}: unknown connection frame {kind}")
 
-    def _begin(self, source: int, destination: int, data: bytes, t_ns: int) -> None:
+    def _announce(self, source: int, destination: int, data: bytes, t_ns: int) -> None:
         size, packets, pgn = int.from_bytes(data[1:3], "little"), data[3], int.from_bytes(data[5:8], "little")
         key = (source, destination)
         self._abort(key, None)
@@ -149,9 +133,7 @@ class Transport:
             raise ProtocolError(f"J1939 from {source:02X}: {'BAM' if data[0] == _BAM else 'RTS'} to {destination:02X}")
         if not 9 <= size <= MESSAGE_MAX or packets != -(-size // _PACKET):
             raise ProtocolError(f"J1939 from {source:02X}: {size} bytes announced in {packets} packets")
-        if len(self._sessions) >= self._sessions_max:
-            self._abort(min(self._sessions, key=lambda k: self._sessions[k].last_ns), None)
-        self._sessions[key] = _Session(pgn, size, packets, t_ns, bytearray(size), set(range(1, packets + 1)))
+        self._begin(key, _Session(pgn, size, packets, t_ns, bytearray(size), set(range(1, packets + 1))))
 
     def _packet(self, source: int, destination: int, data: bytes, t_ns: int) -> Message | None:
         key = (source, destination)
@@ -177,12 +159,6 @@ class Transport:
             return None
         del self._sessions[key]
         return Message(t_ns, session.pgn, source, destination, bytes(session.data))
-
-    def _abort(self, key: tuple[int, int], pgn: int | None) -> None:
-        session = self._sessions.get(key)
-        if session is not None and pgn in {None, session.pgn}:
-            del self._sessions[key]
-            self.aborted += 1
 
 
 def encode_packets(message: bytes) -> list[bytes]:

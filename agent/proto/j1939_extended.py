@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.errors import ProtocolError
+from agent.proto.j1939_sessions import Pair, Sessions
 
 EXTENDED_MIN: Final = 1786
 EXTENDED_MAX: Final = 65_536
@@ -30,7 +31,7 @@ class _Session:
     granted: int = 0  # packets after the offset
 
 
-class ExtendedTransport:
+class ExtendedTransport(Sessions[_Session]):
     """Puts extended messages together, one session per pair of addresses; packets may come again, in any order.
 
     control and packet raise ProtocolError on a frame that breaks the protocol or announces more than is taken, and drop
@@ -38,22 +39,7 @@ class ExtendedTransport:
     """
 
     def __init__(self, *, sessions_max: int = SESSIONS_MAX, timeout_s: float = 1.25) -> None:
-        self.ignored = 0  # packets without their beginning
-        self.aborted = 0
-        self.expired = 0
-        self._sessions_max = sessions_max
-        self._timeout_ns = round(timeout_s * 1e9)
-        self._sessions: dict[tuple[int, int], _Session] = {}
-
-    def __len__(self) -> int:
-        return len(self._sessions)
-
-    def expire(self, t_ns: int) -> None:
-        """Drop sessions that have been silent for longer than the timeout."""
-        late = [key for key, session in self._sessions.items() if t_ns - session.last_ns > self._timeout_ns]
-        for key in late:
-            del self._sessions[key]
-        self.expired += len(late)
+        super().__init__(sessions_max, timeout_s)
 
     def control(self, source: int, destination: int, data: bytes, t_ns: int) -> None:
         """One ETP.CM frame. Raises ProtocolError."""
@@ -62,13 +48,11 @@ class ExtendedTransport:
         kind, pgn = data[0], int.from_bytes(data[5:8], "little")
         ours, theirs = (source, destination), (destination, source)
         if kind == _RTS:
-            self._begin(ours, pgn, int.from_bytes(data[1:5], "little"), t_ns)
+            self._announce(ours, pgn, int.from_bytes(data[1:5], "little"), t_ns)
         elif kind == _OFFSET:
             self._move(ours, pgn, data, t_ns)
         elif kind == _CTS:
-            session = self._sessions.get(theirs)
-            if session is not None and session.pgn == pgn:
-                session.last_ns = t_ns
+            self._hear(theirs, pgn, t_ns)
         elif kind in {_END, _ABORT}:
             for key in (ours, theirs) if kind == _ABORT else (theirs,):
                 self._abort(key, pgn)
@@ -100,16 +84,14 @@ class ExtendedTransport:
         del self._sessions[key]
         return session.pgn, bytes(session.data)
 
-    def _begin(self, key: tuple[int, int], pgn: int, size: int, t_ns: int) -> None:
+    def _announce(self, key: Pair, pgn: int, size: int, t_ns: int) -> None:
         self._abort(key, None)
         if key[1] == 0xFF or not EXTENDED_MIN <= size <= EXTENDED_MAX:
             raise ProtocolError(f"J1939 from {key[0]:02X}: {size} bytes announced to {key[1]:02X}, not taken")
-        if len(self._sessions) >= self._sessions_max:
-            self._abort(min(self._sessions, key=lambda k: self._sessions[k].last_ns), None)
         packets = -(-size // _PACKET)
-        self._sessions[key] = _Session(pgn, t_ns, bytearray(size), bytearray(b"\x01" * packets), packets)
+        self._begin(key, _Session(pgn, t_ns, bytearray(size), bytearray(b"\x01" * packets), packets))
 
-    def _move(self, key: tuple[int, int], pgn: int, data: bytes, t_ns: int) -> None:
+    def _move(self, key: Pair, pgn: int, data: bytes, t_ns: int) -> None:
         session = self._sessions.get(key)
         if session is None or session.pgn != pgn:
             self.ignored += session is None
@@ -119,12 +101,6 @@ class ExtendedTransport:
             del self._sessions[key]
             raise ProtocolError(f"J1939 from {key[0]:02X}: {count} extended packets from {offset} lie beyond the end")
         session.offset, session.granted, session.last_ns = offset, count, t_ns
-
-    def _abort(self, key: tuple[int, int], pgn: int | None) -> None:
-        session = self._sessions.get(key)
-        if session is not None and pgn in {None, session.pgn}:
-            del self._sessions[key]
-            self.aborted += 1
 
 
 def encode_extended_request(pgn: int, message: bytes) -> bytes:
