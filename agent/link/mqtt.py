@@ -12,10 +12,11 @@ import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import aiomqtt
 import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -28,6 +29,7 @@ from agent.link import dial
 from agent.link.acks import Acks
 from agent.link.buffered import BufferedSocket
 from agent.link.dial import Resolve
+from agent.link.incoming import Incoming, parse_publish
 
 _LOG: Final = logging.getLogger(__name__)
 _CONTENT_TYPE: Final = "application/cose"
@@ -101,8 +103,8 @@ class _MqttSession:
         """What has arrived, one to count_max messages; acknowledged when the next ones are asked for."""
         try:
             async for first in self._client.messages:
-                batch = [first, *self._client.arrived(count_max - 1)]
-                yield [Message(str(message.topic), bytes(message.payload)) for message in batch]
+                batch = [cast("Incoming", first), *self._client.arrived(count_max - 1)]
+                yield [Message(message.topic, message.payload) for message in batch]
                 for message in batch:
                     self._client.acknowledge(message)
         except aiomqtt.MqttError as exc:
@@ -177,6 +179,7 @@ class _Client(aiomqtt.Client):
         self._reason = ""
         self._acks = Acks[ReasonCode](timeout_s=link.ack_timeout_s)
         self._client.manual_ack_set(on=True)
+        self._client._handle_publish = self._take_publish  # type: ignore[method-assign]  # noqa: SLF001 - see there
         self._disconnected.add_done_callback(self._end)
 
     async def open(self) -> None:
@@ -235,12 +238,12 @@ class _Client(aiomqtt.Client):
             self._aliased = topic
         return await self._acks.answer(info.mid, size=len(payload))
 
-    def arrived(self, count_max: int) -> list[aiomqtt.Message]:
+    def arrived(self, count_max: int) -> list[Incoming]:
         """Messages that wait already, without a turn of the loop for each."""
         waiting = min(count_max, self._queue.qsize())
-        return [self._queue.get_nowait() for _ in range(waiting)]
+        return [cast("Incoming", self._queue.get_nowait()) for _ in range(waiting)]
 
-    def acknowledge(self, message: aiomqtt.Message) -> None:
+    def acknowledge(self, message: Incoming) -> None:
         """PUBACK an incoming message; one that came over a connection since lost comes again."""
         self._client.ack(message.mid, message.qos)
 
@@ -287,6 +290,12 @@ class _Client(aiomqtt.Client):
     def _on_socket_close(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         self._set_writer(False)  # noqa: FBT003 - as above
         super()._on_socket_close(client, userdata, sock)
+
+    def _take_publish(self) -> MQTTErrorCode:
+        """In the place of paho's own: what it has read of an incoming message goes straight to who waits for it."""
+        packet = self._client._in_packet  # noqa: SLF001 - no public way
+        self._queue.put_nowait(cast("aiomqtt.Message", parse_publish(packet["command"], bytes(packet["packet"]))))
+        return paho.MQTT_ERR_SUCCESS
 
     def _fail(self, exc: Exception) -> None:
         if not self._disconnected.done():
