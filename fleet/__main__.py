@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import json
 import math
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -36,10 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Expected errors are one line on stderr and exit code 2."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+    except BrokenPipeError:  # `events | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except AgentError as exc:
         print(f"fleet: {exc}", file=sys.stderr)
         return 2
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +70,7 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
     def run(args: argparse.Namespace) -> int:
         if args.rotate:
             key = ReceiverKeys.rotate(args.directory).encryption_public
-            print(f"a new key is in use; restart the receivers, then give {key} to the cars")
+            print(f"a new key is made; receivers with this directory find it. Now give {key} to the cars")
             return 0
         args.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         ReceiverKeys.create(args.directory)
@@ -222,7 +229,7 @@ def _add_telemetry(parser: argparse.ArgumentParser) -> None:
 
     def run(args: argparse.Namespace) -> int:
         with closing(open_store(args.database)) as store:
-            for line in telemetry_lines(store, args.device):
+            for line in telemetry_lines(store, args.device, on_bad=partial(print, file=sys.stderr)):
                 print(line)
         return 0
 

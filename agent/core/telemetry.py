@@ -17,6 +17,7 @@ from agent.core.events import Telemetry
 Values = npt.NDArray[np.float64]
 
 _STEPS_MAX: Final = 2**53  # beyond it a float64 has no whole numbers
+_PERIOD_MAX_S: Final = 86_400.0
 
 
 def pack_columns(columns: Iterable[Sequence[int | None]]) -> bytes:
@@ -28,7 +29,11 @@ def unpack_columns(event: Telemetry) -> dict[str, Values]:
     """float64[count] by signal in its unit, NaN where there was no value. Raises ProtocolError."""
     if len(event.steps) != len(event.signals):
         raise ProtocolError(f"telemetry: {len(event.signals)} signals, but {len(event.steps)} steps")
+    if not 0 < event.period_s <= _PERIOD_MAX_S:
+        raise ProtocolError(f"telemetry: a period of {event.period_s} s")
     tokens = list(_tokens(event.columns))
+    if not event.signals and event.count:
+        raise ProtocolError(f"telemetry: {event.count} samples of no signal")
     if len(tokens) != event.count * len(event.signals) or event.count < 0:
         raise ProtocolError(f"telemetry: {len(tokens)} numbers for {len(event.signals)} columns of {event.count}")
     starts = range(0, len(tokens), event.count) if event.count else [0] * len(event.signals)
