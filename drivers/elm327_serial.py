@@ -161,6 +161,7 @@ class Elm327Source:
         )
         if self._adapter.dialogue.is_can:
             polls += [poll for poll in self._polls if poll.did is not None]
+            polls += [poll for poll in self._polls if poll.ecu != FUNCTIONAL and poll.pid in known]
         self._schedule = Schedule(
             polls,
             start_ns=self._clock.monotonic_ns(),

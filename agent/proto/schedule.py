@@ -50,7 +50,7 @@ class Poll(Section, frozen=True, kw_only=True):
         if self.did is not None and is_functional(self.ecu):
             raise ValueError(f"DID {self.did:04X}: needs the ecu to ask, such as 0x7E4")
         if not is_request_id(self.ecu):
-            raise ValueError(f"ecu {self.ecu:X} is no diagnostic identifier: 700-7FF, 18DAxxF1, 18DBxxF1 or 17FC00xx")
+            raise ValueError(f"ecu {self.ecu:X} is no diagnostic identifier: 700-7FF, 18DAxxF1 or 17FC00xx")
         if self.answered_by is None and not is_functional(self.ecu):
             raise ValueError(f"ecu {self.ecu:X}: needs the reply it answers with, such as 0x{self.ecu + 8:X}")
         if self.reply is not None and not is_reply_to(self.reply, self.ecu):

@@ -178,3 +178,11 @@ async def test_a_quiet_restart_in_the_middle_misleads_nobody() -> None:
         counters = source.counters()
         assert counters["guard_refused"] == 0
         assert source._adapter.dialogue.resets > 0
+
+
+async def test_a_pid_that_a_profile_asks_of_one_ecu_is_asked_of_that_one() -> None:
+    others = Ecu(lambda: {vss.SPEED: 31.0, vss.COOLANT_TEMPERATURE: 80.0}, reply_id=0x7E9)
+    polls = [Poll(pid=0x0D, period_s=0.5), Poll(pid=0x05, ecu=0x7E1, period_s=0.5)]
+    async with plugged([ENGINE, others], polls, []) as (_, source, clock):
+        assert await read_many(source, clock, 6) == {vss.SPEED: 30.0, vss.COOLANT_TEMPERATURE: 80.0}
+        assert source.counters()["not_addressed"] == 0
