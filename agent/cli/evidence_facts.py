@@ -81,7 +81,7 @@ class Facts:
 
     def wall_ns(self, told: Told) -> int | None:
         """UTC of an event: its own, or by another record of its boot."""
-        if told.wall_ns is not None or self.wall_offset_ns is None:
+        if told.wall_ns is not None or self.wall_offset_ns is None or told.boot != self.position.boot:
             return told.wall_ns
         return told.event.t_ns + self.wall_offset_ns
 
@@ -105,8 +105,6 @@ def gather_facts(
     if receipts and not any(receipt.covers(position) for receipt in receipts):
         raise SealError(f"{RECEIPTS}: none is for the event's record")
     day, leaf = _read_day(files, event.digest, insurer_key) if DAY_ROOT in files or DAY_PATH in files else (None, 0)
-    opened = [shown.told for shown in records if shown.told is not None]
-    offset_ns = next((told.wall_offset_ns for told in opened if told.wall_offset_ns is not None), None)
     return Facts(
         device=device,
         position=position,
@@ -118,8 +116,15 @@ def gather_facts(
         day=day,
         day_leaf=leaf,
         stamped_ns=stamped_ns,
-        wall_offset_ns=offset_ns,
+        wall_offset_ns=_nearest_offset_ns(records, event.told),
     )
+
+
+def _nearest_offset_ns(records: Sequence[Shown], event: Told) -> int | None:
+    """What the dated record of the event's boot that is nearest to it says of the boot's two clocks."""
+    dated = [s.told for s in records if s.told and s.told.boot == event.boot and s.told.wall_offset_ns is not None]
+    nearest = min(dated, key=lambda told: abs(told.event.t_ns - event.event.t_ns), default=None)
+    return None if nearest is None else nearest.wall_offset_ns
 
 
 def check_certificates(certificates: Sequence[Certificate], roots: Sequence[Certificate]) -> None:

@@ -83,7 +83,7 @@ def _content(event: Any, language: Language) -> Iterator[str]:
             yield f"<tr><th>{escape(word(name, language))}</th><td>{escape(value)}</td></tr>"
     yield "</table>"
     angle = getattr(event, "pdof_deg", None)
-    if angle is not None:
+    if angle is not None and math.isfinite(angle):
         yield _compass(angle, language)
     yield "</div>"
 

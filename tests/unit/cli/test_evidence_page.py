@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.cli.evidence_facts import Facts, Shown
+from agent.cli.evidence_facts import Facts, Shown, _nearest_offset_ns
 from agent.cli.evidence_page import render_page
 from agent.cli.evidence_words import Language, word
-from agent.core.events import AgentStarted, AnyEvent, BatteryAlarm, Collision, Event, Feedback
+from agent.core.events import AgentStarted, AnyEvent, BatteryAlarm, Collision, Event, Feedback, Priority, RoadImpact
 from agent.core.paths import EVIDENCE
 from agent.core.records import Header, Position, Told
 from agent.store.evidence import DayRoot
@@ -145,3 +145,32 @@ def test_both_languages_say_the_same_things() -> None:
     for kind in (Collision, BatteryAlarm, Feedback):
         for field in (str(kind.__struct_config__.tag), *kind.__struct_fields__[1:]):
             assert field in words["zh"] or kind is Feedback
+
+
+def test_an_undated_event_is_dated_by_the_nearest_record_of_its_own_boot() -> None:
+    def shown(boot: int, sequence: int, t_ns: int, offset_ns: int | None) -> Shown:
+        header = Header(device="car-1", boot=boot, sequence=sequence, priority=Priority.CRASH, previous=bytes(32))
+        wall_ns = None if offset_ns is None else t_ns + offset_ns
+        event = RoadImpact(t_ns=t_ns, peak_mps2=1.0, speed_kmh=None)
+        told = Told(
+            v=1,
+            agent="0",
+            boot=boot,
+            sequence=sequence,
+            wall_ns=wall_ns,
+            clock_synced=wall_ns is not None,
+            event=event,
+        )
+        return Shown(header, bytes(32), told)
+
+    event = shown(2, 2, 50, None)
+    records = [shown(1, 1, 50, 1_000), shown(2, 1, 10, 2_000), event, shown(2, 3, 60, 3_000)]
+    assert event.told is not None
+    assert _nearest_offset_ns(records, event.told) == 3_000
+    assert _nearest_offset_ns(records[:3], event.told) == 2_000
+    assert _nearest_offset_ns(records[:1], event.told) is None
+    facts = Facts("car-1", event.header.position, tuple(records), KEYS.device_public, None, wall_offset_ns=3_000)
+    assert facts.wall_ns(event.told) == 3_050
+    undated = shown(1, 2, 50, None).told
+    assert undated is not None
+    assert facts.wall_ns(undated) is None  # the clocks of another boot say nothing of it
