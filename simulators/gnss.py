@@ -1,22 +1,19 @@
 """The simulated car's GNSS receiver as the app sees it: a window's fixes at a time."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 
 from agent.core import vss
 from agent.core.ports import Clock
-from agent.core.signals import Samples, SignalSpec, interleave
-from simulators.windows import WINDOW_NS, Windows
+from agent.core.signals import SignalSpec
+from simulators.windows import WINDOW_NS, WindowedSource
 from simulators.world.types import Drive
 
 
-class SimulatedGnss:
+class SimulatedGnss(WindowedSource):
     """A SampleSource of fixes at 1 to 10 Hz."""
 
     def __init__(self, drive: Drive, clock: Clock, *, start_ns: int = 0, window_ns: int = WINDOW_NS) -> None:
-        self.name = "gnss"
-        self.specs: Sequence[SignalSpec] = (
+        specs = (
             SignalSpec(vss.LATITUDE, "degrees", -90, 90, 5.0),
             SignalSpec(vss.LONGITUDE, "degrees", -180, 180, 5.0),
             SignalSpec(vss.ALTITUDE, "m", -500, 10_000, 5.0),
@@ -25,23 +22,7 @@ class SimulatedGnss:
             SignalSpec(vss.GNSS_SPEED, "km/h", 0, 500, 5.0),
         )
         fixes = drive.gnss
-        self._t_ns = fixes.t_ns + start_ns
-        self._values = np.column_stack(
+        values = np.column_stack(
             [fixes.latitude, fixes.longitude, fixes.altitude_m, fixes.heading_deg, fixes.accuracy_m, fixes.speed_kmh]
         )
-        self._windows = Windows(self._t_ns, clock, window_ns=window_ns)
-
-    async def open(self) -> None:
-        """Nothing to open."""
-
-    async def read_batch(self) -> Samples:
-        """Wait for the next fixes, those of one window. Raises EndOfSource after the last."""
-        rows = await self._windows.next()
-        return interleave(self._t_ns[rows], self._values[rows])
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-    def counters(self) -> Mapping[str, int]:
-        """Fixes given so far."""
-        return {"fixes": self._windows.given}
+        super().__init__("gnss", specs, fixes.t_ns + start_ns, values, clock, window_ns=window_ns)

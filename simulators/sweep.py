@@ -20,7 +20,6 @@ from agent.core.config import Detect
 from agent.core.errors import InputError
 from agent.core.events import Event
 from agent.core.paths import DBC
-from agent.core.signals import interleave
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.arguments import Parser, count
@@ -68,34 +67,16 @@ def watch(drive: Drive, *, window_ns: int = WINDOW_NS) -> list[Report]:
         on_window=lambda _: None,
     )
     frames = encode_drive(drive)
-    fixes = drive.gnss
-    columns = [
-        (imu.name, drive.imu.t_ns, np.column_stack([drive.imu.acceleration, drive.imu.rotation])),
-        (
-            gnss.name,
-            fixes.t_ns,
-            np.column_stack(
-                [
-                    fixes.latitude,
-                    fixes.longitude,
-                    fixes.altitude_m,
-                    fixes.heading_deg,
-                    fixes.accuracy_m,
-                    fixes.speed_kmh,
-                ]
-            ),
-        ),
-    ]
     ends_ns = np.arange(window_ns, drive.duration_ns + 2 * window_ns, window_ns)
-    cuts = [np.searchsorted(t_ns, ends_ns).tolist() for t_ns in (frames.t_ns, *(t_ns for _, t_ns, _ in columns))]
+    cuts = [np.searchsorted(t_ns, ends_ns).tolist() for t_ns in (frames.t_ns, imu.t_ns, gnss.t_ns)]
     last = [0] * len(cuts)
     for turn, end_ns in enumerate(ends_ns.tolist()):
         now_ns = min(end_ns, drive.duration_ns)
         if cuts[0][turn] > last[0]:
             pipeline.on_frames(frames[last[0] : cuts[0][turn]])
-        for (name, t_ns, values), cut, first in zip(columns, cuts[1:], last[1:], strict=True):
+        for source, cut, first in zip((imu, gnss), cuts[1:], last[1:], strict=True):
             if cut[turn] > first:
-                pipeline.on_samples(name, interleave(t_ns[first : cut[turn]], values[first : cut[turn]]))
+                pipeline.on_samples(source.name, source.samples(slice(first, cut[turn])))
         last = [cut[turn] for cut in cuts]
     pipeline.finish()
     return reports

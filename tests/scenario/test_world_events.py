@@ -1,10 +1,9 @@
 """The simulated car through the real decoder and detectors: what is reported is what happened."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from msgspec.structs import replace
 
@@ -13,15 +12,12 @@ from agent.core.errors import EndOfSource
 from agent.core.events import BatteryAlarm, Collision, Event, HarshDriving, RoadImpact, TripEnded, TripStarted
 from agent.core.paths import DBC
 from agent.core.ports import FrameSource, SampleSource
-from agent.core.signals import interleave
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.clock import ManualClock
-from simulators.gnss import SimulatedGnss
 from simulators.hardware import open_car, open_hardware
-from simulators.imu import SimulatedImu
+from simulators.sweep import watch
 from simulators.world import Drive, Truth, load_scenario, simulate, simulate_commute
-from simulators.world.frames import encode_drive
 from simulators.world.happenings_wires import ClockJump
 from simulators.world.scenario import HarshBrake, Leg, Scenario
 
@@ -37,36 +33,9 @@ class NoKey:
         return data
 
 
-def make_pipeline(sources: Sequence[SampleSource], events: list[Event]) -> Pipeline:
-    return Pipeline(
-        load_profile("simcar"),
-        [DBC / "outrider_sim.dbc"],
-        limits=Detect(),
-        sample_sources=sources,
-        on_events=events.extend,
-        on_window=lambda _: None,
-    )
-
-
 def notice(drive: Drive) -> list[Event]:
     """All events of a drive, fed in windows of a quarter second."""
-    clock = ManualClock()
-    imu, gnss = SimulatedImu(drive, clock), SimulatedGnss(drive, clock)
-    events: list[Event] = []
-    pipeline = make_pipeline([imu, gnss], events)
-    frames = encode_drive(drive)
-    fixes = np.column_stack([drive.gnss.latitude, drive.gnss.longitude])
-    motion = np.column_stack([drive.imu.acceleration, drive.imu.rotation])
-    for end_ns in range(WINDOW_NS, drive.duration_ns + 2 * WINDOW_NS, WINDOW_NS):
-
-        def rows(t_ns: npt.NDArray[np.int64], end_ns: int = end_ns) -> slice:
-            return slice(*np.searchsorted(t_ns, (end_ns - WINDOW_NS, end_ns)))
-
-        pipeline.on_frames(frames[rows(frames.t_ns)])
-        for source, t_ns, values in ((imu, drive.imu.t_ns, motion), (gnss, drive.gnss.t_ns, fixes)):
-            pipeline.on_samples(source.name, interleave(t_ns[rows(t_ns)], values[rows(t_ns)]))
-    pipeline.finish()
-    return events
+    return [report.event for report in watch(drive, window_ns=WINDOW_NS)]
 
 
 def told(drive: Drive, kind: str) -> list[Truth]:
@@ -126,7 +95,14 @@ async def drive_through_the_bus(
     car = open_car(scenario, seed, clock or ManualClock(), pace=0, interface="virtual")
     hardware = open_hardware(car, keystore=NoKey())
     events: list[Event] = []
-    pipeline = make_pipeline(hardware.samples, events)
+    pipeline = Pipeline(
+        load_profile("simcar"),
+        [DBC / "outrider_sim.dbc"],
+        limits=Detect(),
+        sample_sources=hardware.samples,
+        on_events=events.extend,
+        on_window=lambda _: None,
+    )
 
     async def read(source: FrameSource | SampleSource, consume: Callable[..., None]) -> None:
         await source.open()
