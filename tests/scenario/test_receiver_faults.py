@@ -15,11 +15,15 @@ from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from fleet.receiver.database import open_store
 from fleet.receiver.keys import ReceiverKeys
 from simulators.access import INSURER, RULES
+from simulators.broker import Broker
+from simulators.broker_faults import AckFault, BrokerFaults
+from simulators.cloud import Cloud
 from simulators.mosquitto import Mosquitto, find_mosquitto
 from simulators.pki import Authority
 from simulators.postgres import Postgres, find_postgres
 from simulators.vehicles import Identity, Plan, drive
 from tests.conftest import REPOSITORY
+from tests.scenario.delivery import open_car, quick_link
 
 _KEYS = ("host", "port", "ca", "certificate", "key", "backoff_longest_s", "receipt_timeout_s")
 _VEHICLES, _DRIVE_S = 8, 12.0
@@ -129,3 +133,18 @@ async def test_killed_workers_and_a_restarted_database_lose_nothing_and_store_no
         assert stored == told.events
         assert counts.verified == counts.received == sum(told.events.values()) > 500
         assert counts.dead == 0
+
+
+async def test_gaps_between_what_is_receipted_are_sent_again_and_nothing_else(tmp_path: Path) -> None:
+    """A broker that acknowledges and forgets: the receipts' ranges leave out what it forgot, and that says enough."""
+    async with Cloud(tmp_path / "cloud", broker="embedded") as cloud:
+        assert isinstance(cloud.broker, Broker)
+        forget = AckFault(reason=0x10, share=0.3, most=15)
+        cloud.broker.misbehave(BrokerFaults(acks=[forget], user="car1"), seed=3)
+        async with open_car(cloud, tmp_path, quick_link(cloud)) as car:
+            await car.record(60)
+            await car.deliver()
+        assert [event["event"]["speed_kmh"] for event in cloud.store.events("car1")] == list(range(60))
+        assert cloud.counts().verified == 60
+        assert car.uplink.counters()["published"] == 60 + 15
+        assert cloud.outcomes == {"accepted": 60}
