@@ -69,7 +69,7 @@ class Car(Section, frozen=True, kw_only=True):
 class Imu(Section, frozen=True, kw_only=True):
     """The box's accelerometer and gyroscope. The mounting is known to the box, the misalignment is not."""
 
-    rate_hz: Literal[100, 200, 400, 800] = 400
+    rate_hz: Literal[100, 200, 400, 800, 1600] = 400
     range_g: Annotated[float, Meta(ge=2, le=400)] = 16.0
     noise_mps2: Annotated[float, Meta(ge=0, le=1)] = 0.03
     bias_mps2: Annotated[float, Meta(ge=0, le=1)] = 0.04

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -64,8 +65,11 @@ def test_what_is_reported_is_what_happened(name: str) -> None:
         assert abs(alarms[alarm] - t_ns) < 3 * NS, alarm  # half a degree of resolution
 
 
-def test_the_collision_is_measured_as_it_was_made() -> None:
-    drive = simulate(load_scenario("commute"), 11)
+@pytest.mark.parametrize("rate_hz", [100, 400, 1600])
+def test_the_collision_is_measured_as_it_was_made(rate_hz: Literal[100, 400, 1600]) -> None:
+    scenario = load_scenario("commute")
+    drive = simulate(replace(scenario, imu=replace(scenario.imu, rate_hz=rate_hz)), 11)
+    assert len(drive.imu.t_ns) == scenario.duration_s * rate_hz + 1
     (collision,) = [event for event in notice(drive) if isinstance(event, Collision)]
     assert collision.delta_v_kmh == pytest.approx(25, abs=1)
     assert collision.pdof_deg is not None
