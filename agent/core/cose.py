@@ -47,6 +47,16 @@ def byte_string(data: bytes) -> bytes:
     return head(2, len(data)) + data
 
 
+def take_bytes(data: bytes, start: int) -> tuple[bytes, int]:
+    """Byte string at start, with a head of the shortest form, and the offset behind it. Raises ProtocolError."""
+    major, size, begin = _head(data, start)
+    end = begin + size
+    if major != 2 or end > len(data) or data[start:begin] != head(2, size):
+        raise ProtocolError(f"no whole byte string at byte {start}")
+    return data[begin:end], end
+
+
+_SIGN1: Final = head(6, SIGN1_TAG) + head(4, 4) + byte_string(PROTECTED_SIGN1) + head(5, 0)
 _SIGNATURE1: Final = head(4, 4) + encode_cbor("Signature1") + byte_string(PROTECTED_SIGN1)
 
 
@@ -97,25 +107,23 @@ def item_end(data: bytes, start: int) -> int:
 
 def sign1(payload: bytes, *, external_aad: bytes, sign: Callable[[bytes], bytes]) -> bytes:
     """COSE_Sign1, tagged, by an Ed25519 key that only its keystore sees."""
-    signature = sign(_sig_structure(payload, external_aad))
-    return encode_cbor(cbor2.CBORTag(SIGN1_TAG, [PROTECTED_SIGN1, {}, payload, signature]))
+    return _SIGN1 + byte_string(payload) + byte_string(sign(_sig_structure(payload, external_aad)))
 
 
 def verify1(blob: bytes, *, external_aad: bytes, public_key: Ed25519PublicKey) -> bytes:
-    """Payload of a COSE_Sign1 made by sign1. Raises SealError."""
+    """Payload of a COSE_Sign1 made by sign1. Raises SealError.
+
+    Deterministic CBOR gives such a message one form only: its bytes are compared, no decoder is asked.
+    """
+    if not blob.startswith(_SIGN1):
+        raise SealError("not a COSE_Sign1 by EdDSA")
     try:
-        message = decode_cbor(blob)
+        payload, end = take_bytes(blob, len(_SIGN1))
+        signature, end = take_bytes(blob, end)
     except ProtocolError as exc:
         raise SealError(f"signature is unreadable: {exc}") from exc
-    if not (isinstance(message, cbor2.CBORTag) and message.tag == SIGN1_TAG and isinstance(message.value, list)):
-        raise SealError("not a COSE_Sign1")
-    match message.value:
-        case [bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]:
-            pass
-        case _:
-            raise SealError("not a COSE_Sign1")
-    if protected != PROTECTED_SIGN1 or unprotected:
-        raise SealError("signed by another algorithm than EdDSA")
+    if end != len(blob):
+        raise SealError(f"signature is unreadable: {len(blob) - end} bytes follow it")
     try:
         public_key.verify(signature, _sig_structure(payload, external_aad))
     except InvalidSignature as exc:

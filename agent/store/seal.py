@@ -9,15 +9,14 @@ The outer one also binds the list of recipients: nobody can quietly cut the owne
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-import cbor2
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
-from agent.core.cose import ENCRYPT_TAG, encode_cbor, sign1
+from agent.core.cose import head, sign1
 from agent.core.errors import SealError
 from agent.core.keys import raw_bytes
 from agent.core.ports import Keystore
@@ -26,20 +25,16 @@ from agent.store.dictionary import ID_CURRENT, load_dictionary
 from agent.store.unseal import (
     CEK_BITS,
     IV_SIZE,
-    PROTECTED_CONTENT,
-    PROTECTED_RECIPIENT,
     RECIPIENTS_MAX,
     derive_kek,
     enc_structure,
     encryption_aad,
+    join_encrypt,
+    join_recipient,
     key_id,
     signature_aad,
 )
 
-_KID: Final = 4  # header labels of RFC 9052, 3.1 and RFC 9053, 6.3.1
-_IV: Final = 5
-_EPHEMERAL_KEY: Final = -1
-_KTY, _OKP, _CRV, _X25519, _X = 1, 1, -1, 4, -2  # a COSE_Key of RFC 9053, 7.2
 _LEVEL: Final = 9  # of zstd; on a few hundred bytes no level costs what a signature does
 
 
@@ -74,14 +69,13 @@ class Sealer:
 def encrypt(plaintext: bytes, header: Header, keys: Sequence[X25519PublicKey]) -> bytes:
     """COSE_Encrypt around a COSE_Sign1."""
     cek = AESGCM.generate_key(CEK_BITS)
-    recipients = [_wrap(cek, key) for key in keys]
+    recipients = head(4, len(keys)) + b"".join(_wrap(cek, key) for key in keys)
     iv = os.urandom(IV_SIZE)
     ciphertext = AESGCM(cek).encrypt(iv, plaintext, enc_structure(encryption_aad(header, recipients)))
-    return encode_cbor(cbor2.CBORTag(ENCRYPT_TAG, [PROTECTED_CONTENT, {_IV: iv}, ciphertext, recipients]))
+    return join_encrypt(iv, ciphertext, recipients)
 
 
-def _wrap(cek: bytes, key: X25519PublicKey) -> list[Any]:
+def _wrap(cek: bytes, key: X25519PublicKey) -> bytes:
     ephemeral = X25519PrivateKey.generate()
-    public = {_KTY: _OKP, _CRV: _X25519, _X: raw_bytes(ephemeral.public_key())}
     wrapped = aes_key_wrap(derive_kek(ephemeral.exchange(key)), cek)
-    return [PROTECTED_RECIPIENT, {_EPHEMERAL_KEY: public, _KID: key_id(key)}, wrapped]
+    return join_recipient(key_id(key), raw_bytes(ephemeral.public_key()), wrapped)

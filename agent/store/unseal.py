@@ -7,9 +7,8 @@ that record and no other.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-import cbor2
 import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from agent.core.cose import ALG, ENCRYPT_TAG, byte_string, decode_cbor, encode_cbor, head, verify1
+from agent.core.cose import ALG, ENCRYPT_TAG, byte_string, encode_cbor, head, take_bytes, verify1
 from agent.core.errors import ProtocolError, SealError
 from agent.core.keys import raw_bytes
 from agent.core.records import (
@@ -44,6 +43,20 @@ PROTECTED_CONTENT: Final = encode_cbor({ALG: A256GCM})
 PROTECTED_RECIPIENT: Final = encode_cbor({ALG: ECDH_ES_A256KW})
 
 _LABEL: Final = encode_cbor("outrider/record") + encode_cbor(ENVELOPE_VERSION)
+_KID_SIZE: Final = 8
+_X_SIZE: Final = 32
+_WRAPPED_SIZE: Final = CEK_BITS // 8 + 8  # RFC 3394
+# What stands between the parts of a COSE_Encrypt. Labels: 5 iv, 4 kid, -1 ephemeral key; of a COSE_Key: 1 type OKP,
+# -1 curve X25519, -2 x.
+_ENCRYPT_BEGIN: Final = (
+    head(6, ENCRYPT_TAG) + head(4, 4) + byte_string(PROTECTED_CONTENT) + head(5, 1) + head(0, 5) + head(2, IV_SIZE)
+)
+_TO_KID: Final = head(4, 3) + byte_string(PROTECTED_RECIPIENT) + head(5, 2) + head(0, 4) + head(2, _KID_SIZE)
+_TO_X: Final = (
+    head(1, 0) + head(5, 3) + head(0, 1) + head(0, 1) + head(1, 0) + head(0, 4) + head(1, 1) + head(2, _X_SIZE)
+)
+_TO_WRAPPED: Final = head(2, _WRAPPED_SIZE)
+_RECIPIENT_SIZE: Final = len(_TO_KID) + _KID_SIZE + len(_TO_X) + _X_SIZE + len(_TO_WRAPPED) + _WRAPPED_SIZE
 _ENCRYPT: Final = head(4, 3) + encode_cbor("Encrypt") + byte_string(PROTECTED_CONTENT)
 _NOBODY: Final = [None, None, None]
 _KDF_CONTEXT: Final = encode_cbor([A256KW, _NOBODY, _NOBODY, [256, PROTECTED_RECIPIENT]])  # RFC 9053, 5.2
@@ -86,9 +99,9 @@ def signature_aad(header: Header) -> bytes:
     return head(4, 7) + _bound(header)
 
 
-def encryption_aad(header: Header, recipients: Any) -> bytes:
+def encryption_aad(header: Header, recipients: bytes) -> bytes:
     """external_aad of the encryption: the same, and the SHA-256 of the CBOR array of COSE_recipients."""
-    return head(4, 8) + _bound(header) + byte_string(digest_of(encode_cbor(recipients)))
+    return head(4, 8) + _bound(header) + byte_string(digest_of(recipients))
 
 
 def enc_structure(external_aad: bytes) -> bytes:
@@ -130,49 +143,60 @@ def _bound(header: Header) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Encrypt:
-    """A COSE_Encrypt of the one shape that is ours."""
+    """A COSE_Encrypt of the one shape that is ours. recipients is their array as it stands there."""
 
     iv: bytes
     ciphertext: bytes
-    recipients: list[Any]
+    recipients: bytes
+
+
+def join_encrypt(iv: bytes, ciphertext: bytes, recipients: bytes) -> bytes:
+    """COSE_Encrypt, tagged. recipients: the CBOR array of what join_recipient gives."""
+    return _ENCRYPT_BEGIN + iv + byte_string(ciphertext) + recipients
+
+
+def join_recipient(kid: bytes, public: bytes, wrapped: bytes) -> bytes:
+    """COSE_recipient of a key id, an ephemeral X25519 key and a wrapped content key."""
+    return _TO_KID + kid + _TO_X + public + _TO_WRAPPED + wrapped
 
 
 def _parse_encrypt(cose: bytes) -> _Encrypt:
+    """Deterministic CBOR gives such a message one form only: its bytes are compared, no decoder is asked."""
+    if not cose.startswith(_ENCRYPT_BEGIN):
+        raise SealError("not a COSE_Encrypt by A256GCM")
+    at = len(_ENCRYPT_BEGIN) + IV_SIZE
     try:
-        message = decode_cbor(cose)
+        ciphertext, end = take_bytes(cose, at)
     except ProtocolError as exc:
         raise SealError(f"not a COSE_Encrypt: {exc}") from exc
-    if not (isinstance(message, cbor2.CBORTag) and message.tag == ENCRYPT_TAG):
-        raise SealError("not a COSE_Encrypt")
-    match message.value:
-        case [bytes(protected), {5: bytes(iv), **rest}, bytes(ciphertext), list(recipients)]:
-            pass
-        case _:
-            raise SealError("not a COSE_Encrypt")
-    if protected != PROTECTED_CONTENT or rest or len(iv) != IV_SIZE or len(recipients) > RECIPIENTS_MAX:
-        raise SealError("encrypted by another algorithm than A256GCM, or with other headers")
-    return _Encrypt(iv, ciphertext, recipients)
+    return _Encrypt(cose[at - IV_SIZE : at], ciphertext, cose[end:])
 
 
-def _unwrap(recipients: list[Any], keys: PrivateKeys) -> bytes:
+def _unwrap(recipients: bytes, keys: PrivateKeys) -> bytes:
     """Content key, by the first recipient whose key this is."""
+    count, rest = divmod(len(recipients) - 1, _RECIPIENT_SIZE)
+    if rest or not 1 <= count <= RECIPIENTS_MAX or recipients[:1] != head(4, count):
+        raise SealError(f"not 1 to {RECIPIENTS_MAX} recipients by ECDH-ES + A256KW over X25519")
     own = {_own_id(key): key for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
-    for recipient in recipients:
-        match recipient:
-            case [bytes(protected), {4: bytes(kid), -1: {1: 1, -1: 4, -2: bytes(x)}}, bytes(wrapped)]:
-                if kid not in own or protected != PROTECTED_RECIPIENT or len(x) != 32:
-                    continue
-            case _:
-                raise SealError("a recipient is not ECDH-ES + A256KW over X25519")
+    for start in range(1, len(recipients), _RECIPIENT_SIZE):
+        kid, x, wrapped = _parse_recipient(recipients[start : start + _RECIPIENT_SIZE])
+        if kid not in own:
+            continue
         try:
             secret = own[kid].exchange(X25519PublicKey.from_public_bytes(x))
-            cek = aes_key_unwrap(derive_kek(secret), wrapped)
+            return aes_key_unwrap(derive_kek(secret), wrapped)
         except (InvalidUnwrap, ValueError) as exc:  # ValueError: a point of low order
             raise SealError("the wrapped key was altered") from exc
-        if len(cek) * 8 != CEK_BITS:
-            raise SealError("the wrapped key has the wrong size")
-        return cek
     raise SealError("not sealed for this key")
+
+
+def _parse_recipient(part: bytes) -> tuple[bytes, bytes, bytes]:
+    kid_end = len(_TO_KID) + _KID_SIZE
+    x_end = kid_end + len(_TO_X) + _X_SIZE
+    kid, x, wrapped = part[len(_TO_KID) : kid_end], part[x_end - _X_SIZE : x_end], part[-_WRAPPED_SIZE:]
+    if part != join_recipient(kid, x, wrapped):
+        raise SealError("a recipient is not ECDH-ES + A256KW over X25519")
+    return kid, x, wrapped
 
 
 def _read(message: _Encrypt, cek: bytes, header: Header, device_public_key: Ed25519PublicKey) -> Told:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cwt import COSE, COSEKey
 
 from agent.core.config import Link
+from agent.core.cose import encode_cbor
 from agent.core.errors import AgentError
 from agent.core.records import SealedRecord, parse_envelope
 from agent.link import mqtt
@@ -222,5 +223,5 @@ def _open_with_cwt(cose: COSE, envelope: bytes, private: COSEKey, kid: bytes, de
     wrapped = [[b"", {1: -5, 4: kid}, recipient[2]]]
     simpler = cbor2.dumps(cbor2.CBORTag(96, [*message.value[:3], wrapped]))
     key = COSEKey.from_symmetric_key(kek, alg="A256KW", kid=kid)
-    signed = cose.decode(simpler, key, external_aad=encryption_aad(header, message.value[3]))
+    signed = cose.decode(simpler, key, external_aad=encryption_aad(header, encode_cbor(message.value[3])))
     cose.decode(signed, device_keys[header.device], external_aad=signature_aad(header))

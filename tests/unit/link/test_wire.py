@@ -26,8 +26,8 @@ def test_pem_and_raw_keys_are_taken() -> None:
 @pytest.mark.parametrize(
     ("blob", "reason"),
     [
-        (b"", "unreadable"),
-        (b"\xff", "unreadable"),
+        (b"", "not a COSE_Sign1"),
+        (b"\xff", "not a COSE_Sign1"),
         (encode_cbor([1, 2]), "not a COSE_Sign1"),
         (signed(GOOD, key=Ed25519PrivateKey.from_private_bytes(b"\6" * 32)), "signature is wrong"),
         (signed(GOOD, context=b"outrider/config"), "signature is wrong"),

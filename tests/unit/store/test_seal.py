@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 from cwt import COSE, COSEKey, Recipient
 
-from agent.core.cose import sign1
+from agent.core.cose import encode_cbor, head, sign1
 from agent.core.errors import SealError
 from agent.core.events import AnyEvent, Collision, Priority
 from agent.core.paths import DICTIONARIES
@@ -148,7 +148,9 @@ def test_an_independent_cose_library_decrypts_and_verifies() -> None:
     recipients = [[b"", {1: -5, 4: recipient[1][4]}, recipient[2]]]
     simpler = cbor2.CBORTag(96, [*message.value[:3], recipients])
     key = COSEKey.from_symmetric_key(kek, alg="A256KW", kid=key_id(KEYS.insurer.public_key()))
-    signed = COSE.new().decode(cbor2.dumps(simpler), key, external_aad=encryption_aad(header, message.value[3]))
+    signed = COSE.new().decode(
+        cbor2.dumps(simpler), key, external_aad=encryption_aad(header, encode_cbor(message.value[3]))
+    )
     public = COSEKey.new({1: 1, -1: 6, 3: -8, -2: KEYS.device.public_key})
     compressed = COSE.new().decode(signed, public, external_aad=signature_aad(header))
     dictionary = zstandard.ZstdCompressionDict((DICTIONARIES / "events-32769.dict").read_bytes())
@@ -162,12 +164,12 @@ def test_we_open_what_the_independent_library_signs_and_encrypts() -> None:
         zstandard.compress(content_of()), device, external_aad=signature_aad(header)
     )
     cek = COSEKey.generate_symmetric_key(alg="A256GCM")
-    recipients = [seal._wrap(cek.key, KEYS.owner.public_key())]
+    recipients = head(4, 1) + seal._wrap(cek.key, KEYS.owner.public_key())
     wrapper = Recipient.new(unprotected={1: -5}, sender_key=COSEKey.from_symmetric_key(bytes(32), alg="A256KW"))
     message = COSE.new(alg_auto_inclusion=True).encode_and_encrypt(
         signed, cek, recipients=[wrapper], external_aad=encryption_aad(header, recipients), out="cbor2/CBORTag"
     )
-    message.value[3] = recipients
+    message.value[3] = cbor2.loads(recipients)
     envelope = build_envelope(header, cbor2.dumps(message, canonical=True))
     assert open_record(envelope, KEYS.owner, KEYS.device_public)[1].event == EVENT
 
@@ -184,5 +186,5 @@ def test_a_wrapped_key_of_another_size_is_refused() -> None:
     kek = derive_kek(x.exchange(KEYS.insurer.public_key()))
     message.value[3][0][1][-1][-2] = x.public_key().public_bytes_raw()
     message.value[3][0][2] = aes_key_wrap(kek, bytes(16))
-    with pytest.raises(SealError, match="size"):
+    with pytest.raises(SealError, match="not 1 to 4 recipients"):
         open_record(build_envelope(header, cbor2.dumps(message, canonical=True)), KEYS.insurer, KEYS.device_public)
