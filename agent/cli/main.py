@@ -141,7 +141,8 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="FILE|DIR")
     _device_option(parser)
-    parser.add_argument("--key", type=Path, help="a recipient's private key: also opens and checks signatures")
+    text = "a recipient's private keys, the retired ones too: also opens and checks signatures"
+    parser.add_argument("--key", type=Path, nargs="+", action="extend", default=[], metavar="KEY", help=text)
     parser.add_argument("--receipts", type=Path, help="the insurer's receipts: show what was cut off at the end")
     parser.add_argument("--receipt-key", type=Path, help="the insurer's public key that signed them, PEM")
 
@@ -151,7 +152,7 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
         return verify(
             args.paths,
             device_key=args.device_key,
-            key=args.key,
+            keys=args.key,
             receipts=args.receipts,
             receipt_key=args.receipt_key,
         )

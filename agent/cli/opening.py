@@ -37,10 +37,12 @@ class Verdict:
         return self.date
 
 
-def open_all(envelopes: Sequence[bytes], key: X25519PrivateKey, device_key: Ed25519PublicKey) -> Iterator[Verdict]:
+def open_all(
+    envelopes: Sequence[bytes], keys: Sequence[X25519PrivateKey], device_key: Ed25519PublicKey
+) -> Iterator[Verdict]:
     """One verdict for each envelope, in order. Long logs are spread over processes."""
     chunks = [envelopes[start : start + _CHUNK] for start in range(0, len(envelopes), _CHUNK)]
-    work = partial(_open_chunk, key.private_bytes_raw(), raw_bytes(device_key))
+    work = partial(_open_chunk, [key.private_bytes_raw() for key in keys], raw_bytes(device_key))
     if len(chunks) <= 2:
         return chain.from_iterable(map(work, chunks))
     return _spread(work, chunks)
@@ -67,14 +69,15 @@ def _spread(work: "partial[list[Verdict]]", chunks: Sequence[Sequence[bytes]]) -
             yield from verdicts
 
 
-def _open_chunk(key: bytes, device_key: bytes, envelopes: Sequence[bytes]) -> list[Verdict]:
-    private, public = X25519PrivateKey.from_private_bytes(key), Ed25519PublicKey.from_public_bytes(device_key)
+def _open_chunk(keys: Sequence[bytes], device_key: bytes, envelopes: Sequence[bytes]) -> list[Verdict]:
+    private = [X25519PrivateKey.from_private_bytes(key) for key in keys]
+    public = Ed25519PublicKey.from_public_bytes(device_key)
     return [_open(envelope, private, public) for envelope in envelopes]
 
 
-def _open(envelope: bytes, key: X25519PrivateKey, device_key: Ed25519PublicKey) -> Verdict:
+def _open(envelope: bytes, keys: Sequence[X25519PrivateKey], device_key: Ed25519PublicKey) -> Verdict:
     try:
-        _, told = open_record(envelope, key, device_key)
+        _, told = open_record(envelope, keys, device_key)
     except SealError as exc:
         return Verdict(refusal=str(exc))
     return Verdict(date_of(told))

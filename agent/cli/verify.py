@@ -22,30 +22,30 @@ def verify(
     paths: Sequence[Path],
     *,
     device_key: Path,
-    key: Path | None = None,
+    keys: Sequence[Path] = (),
     receipts: Path | None = None,
     receipt_key: Path | None = None,
 ) -> int:
     """Check all records of the files, in the order given, as one chain. Returns 0 where it is sound, 1 where not.
 
     device_key is the device's public key. Its signatures and dates lie below the encryption: they are checked only with
-    key, the private key of a recipient. receipts is a CBOR sequence of the insurer's receipts, receipt_key the public
-    key that signed them: only they show that records are missing at the end. Raises InputError where a file or key
-    cannot be used.
+    keys, the private keys of a recipient, who may have had several one after another. receipts is a CBOR sequence of
+    the insurer's receipts, receipt_key the public key that signed them: only they show that records are missing at the
+    end. Raises InputError where a file or key cannot be used.
     """
     public = read_key(device_key, parse_ed25519)
-    private = None if key is None else open_x25519(key)
+    private = [open_x25519(key) for key in keys]
     files = [(path, _read(path)) for path in _list_files(paths)]
     envelopes = [envelope for _, part in files for envelope in part]
     if not envelopes:
         raise InputError(f"no records in {', '.join(map(str, paths))}")
     receipted = read_receipts(receipts, receipt_key, device=_device_of(envelopes[0])) if receipts else []
-    if private is None:
+    if not private:
         report = verify_chain(envelopes, receipted=receipted)
     else:
         verdicts = open_all(envelopes, private, public)
         report = verify_chain(envelopes, check=lambda _: next(verdicts).told(), receipted=receipted)
-    signatures = "signatures verified" if key else "signatures not checked: they need a recipient's key (--key)"
+    signatures = "signatures verified" if keys else "signatures not checked: they need a recipient's key (--key)"
     print(f"{report.records} of {len(envelopes)} records fit together, {report.boots} boots; {signatures}")
     _print_start(envelopes[0], report)
     if receipts:

@@ -118,7 +118,7 @@ def _verify(folder: Path, envelopes: Sequence[bytes]) -> tuple[float, float, str
         verify(
             [log],
             device_key=folder / "device.pem",
-            key=folder / "key.pem",
+            keys=[folder / "key.pem"],
             receipts=folder / "receipts",
             receipt_key=folder / "insurer.pem",
         )

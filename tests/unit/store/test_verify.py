@@ -5,13 +5,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from agent.cli.main import main
 from agent.cli.verify import verify
 from agent.core.errors import InputError
 from agent.core.records import Position, SealedRecord, build_envelope, parse_envelope
 from agent.store.look import look, look_around
 from agent.store.outbox import Outbox
+from agent.store.seal import Sealer
 from drivers.keystore import write_private
 from tests.unit.store.kit import KEYS, braking, certify, make_chain, seal_chain
 
@@ -44,8 +47,27 @@ def test_a_sound_chain_over_several_files(
     second = seal_chain([braking(t_ns) for t_ns in range(3)], boot=2, after=first[-1].digest)
     save(tmp_path / "export" / "1.cborseq", first[:2])
     save(tmp_path / "export" / "2.cborseq", first[2:] + second)
-    assert verify([tmp_path / "export"], device_key=device_key, key=owner_key) == 0
+    assert verify([tmp_path / "export"], device_key=device_key, keys=[owner_key]) == 0
     assert capsys.readouterr().out == "8 of 8 records fit together, 2 boots; signatures verified\n"
+
+
+def test_records_for_a_retired_key_open_with_it_beside_the_present_one(
+    tmp_path: Path, device_key: Path, owner_key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    present = X25519PrivateKey.generate()
+    new_key = owner_key.with_name("new.pem")
+    write_private(new_key, present.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    first = seal_chain([braking(1)])
+    second = seal_chain(
+        [braking(2)], boot=2, after=first[-1].digest, sealer=Sealer(KEYS.device, [present.public_key()])
+    )
+    path = str(save(tmp_path / "export.cborseq", first + second))
+    options = ["verify", path, "--device-cert", str(device_key), "--key"]
+    assert main([*options, str(new_key), str(owner_key)]) == 0
+    assert main([*options, str(new_key), "--key", str(owner_key)]) == 0
+    assert capsys.readouterr().out == "2 of 2 records fit together, 2 boots; signatures verified\n" * 2
+    assert main([*options, str(new_key)]) == 1
+    assert "not sealed for this key" in capsys.readouterr().out
 
 
 def test_a_deleted_record_is_named_with_its_file(
@@ -70,7 +92,7 @@ def test_an_altered_last_record_is_seen_with_a_key_only(
     path = tmp_path / "altered.cborseq"
     path.write_bytes(altered)
     assert verify([path], device_key=device_key) == 0
-    assert verify([path], device_key=device_key, key=owner_key) == 1
+    assert verify([path], device_key=device_key, keys=[owner_key]) == 1
     assert "record 3 altered" in capsys.readouterr().out
 
 
@@ -121,7 +143,7 @@ def test_a_certificate_tells_the_devices_key(tmp_path: Path, device_key: Path, o
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
     chain = tmp_path / "device.crt"
     chain.write_bytes(certify(key, "car-1"))
-    assert verify([log], device_key=chain, key=owner_key) == 0
+    assert verify([log], device_key=chain, keys=[owner_key]) == 0
     chain.write_bytes(certify(ec.generate_private_key(ec.SECP256R1()), "car-1"))
     with pytest.raises(InputError, match=r"device\.crt: not an Ed25519 key"):
         verify([log], device_key=chain)

@@ -38,7 +38,7 @@ def check(tmp_path: Path) -> Check:
         return verify(
             [log],
             device_key=folder / "device.pem",
-            key=folder / "owner.pem" if key else None,
+            keys=[folder / "owner.pem"] if key else [],
             receipts=None if ranges is None else receipts,
             receipt_key=folder / "insurer.pem",
         )
