@@ -6,7 +6,7 @@ to answer is left alone for as long again, and one that refuses is backed off fr
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -139,10 +139,6 @@ class Schedule:
     def pack_max(self, ecu: int = FUNCTIONAL) -> int:
         """PIDs in one request, as far as is known."""
         return self._ecu(ecu).pack_max
-
-    def round_trips_ms(self) -> Mapping[int, float]:
-        """Measured round trip for each ECU, smoothed."""
-        return {number: round(ecu.round_trip_ns / 1e6, 1) for number, ecu in self._ecus.items()}
 
     def next_ns(self) -> int | None:
         """When take has something again; None where nothing is wished for."""

@@ -3,7 +3,6 @@ from itertools import pairwise
 
 import pytest
 
-from agent.proto.ecus import FUNCTIONAL
 from agent.proto.generic_polls import generic_polls
 from agent.proto.schedule import Poll, Schedule
 
@@ -62,7 +61,6 @@ def test_a_slow_ecu_is_left_alone_half_of_the_time() -> None:
     asked = drive(schedule, lambda idents: idents, 30, round_trip_s=0.4)
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(asked)]
     assert min(gaps) >= 0.8 - 1e-6
-    assert schedule.round_trips_ms() == {FUNCTIONAL: 400.0}
 
 
 def test_a_car_that_answers_only_the_first_pid_gets_single_requests_and_loses_none() -> None:
