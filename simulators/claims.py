@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from agent.core.events import AnyEvent, BatteryAlarm, Collision, Feedback
+from agent.core.events import AnyEvent, BatteryAlarm, Collision, Feedback, Rollover
 
 Kind = Literal["collision", "battery", "brake_noise"]
 
@@ -60,7 +60,10 @@ class ClaimsDesk:
     def take(self, device: str, boot: int, event: AnyEvent) -> Ticket | None:
         """Return the ticket that an accepted event has opened or changed, None where it concerns none."""
         if isinstance(event, Collision):
-            return self._take_collision(device, boot, event)
+            severity = 3 if event.delta_v_kmh >= _SEVERE_KMH else 1 if event.stationary else 2
+            return self._take_crash(device, boot, event.t_ns, severity, f"delta-v {event.delta_v_kmh:.0f} km/h")
+        if isinstance(event, Rollover):
+            return self._take_crash(device, boot, event.t_ns, 3, f"rollover, {event.quarter_turns} quarter turns")
         if isinstance(event, BatteryAlarm):
             return self._take_battery(device, boot, event)
         if isinstance(event, Feedback):
@@ -73,13 +76,11 @@ class ClaimsDesk:
             raise ValueError("a ticket is closed with an outcome")
         return self._keep(replace(self._tickets[number], outcome=outcome))
 
-    def _take_collision(self, device: str, boot: int, event: Collision) -> Ticket:
-        severity = 3 if event.delta_v_kmh >= _SEVERE_KMH else 1 if event.stationary else 2
+    def _take_crash(self, device: str, boot: int, t_ns: int, severity: int, note: str) -> Ticket:
         open_one = self._find(device, boot, "collision")
-        note = f"delta-v {event.delta_v_kmh:.0f} km/h"
-        if open_one is not None and event.t_ns - open_one.opened_ns <= _SAME_CRASH_NS:
+        if open_one is not None and t_ns - open_one.opened_ns <= _SAME_CRASH_NS:
             return self._raise(open_one, severity, f"another impact, {note}")
-        return self._open(device, boot, "collision", severity, event.t_ns, note)
+        return self._open(device, boot, "collision", severity, t_ns, note)
 
     def _take_battery(self, device: str, boot: int, event: BatteryAlarm) -> Ticket | None:
         """One ticket for a pack, as severe as its worst alarm; closed by hand: a cleared alarm proves no repair."""
@@ -95,7 +96,7 @@ class ClaimsDesk:
         note = f"driver: {event.intent}"
         if event.question == "brake_noise":
             return self._open(device, boot, "brake_noise", 1, event.t_ns, note) if event.intent == "yes" else None
-        open_one = self._find(device, boot, "collision" if event.about == "collision" else "battery")
+        open_one = self._find(device, boot, "collision" if event.about in {"collision", "rollover"} else "battery")
         if open_one is None:
             return None
         if event.intent in {"help", "yes"}:

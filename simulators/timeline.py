@@ -24,6 +24,7 @@ from agent.core.events import (
     ModelChanged,
     Priority,
     RoadImpact,
+    Rollover,
     SourceChanged,
     TripEnded,
     TripStarted,
@@ -140,6 +141,8 @@ def describe(event: Event) -> str:
         case Collision():
             where = "standing" if event.stationary else f"at {_number(event.speed_before_kmh)} km/h"
             return f"COLLISION {where}: delta-v {event.delta_v_kmh:.0f} km/h in {event.duration_ms:.0f} ms"
+        case Rollover():
+            return f"ROLLOVER at {_number(event.speed_before_kmh)} km/h: {event.quarter_turns} quarter turns"
         case HarshDriving():
             return f"harsh {event.maneuver}: {event.peak_mps2:.1f} m/s² at {_number(event.speed_kmh)} km/h"
         case RoadImpact():

@@ -113,6 +113,13 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     events_max: Annotated[int, Meta(ge=1, le=20)] = 5
 
 
+class RolloverLimits(Section, frozen=True, kw_only=True):
+    """Rollover: roll from which a car has turned over, as Digital Matter publishes it; slower cars are not believed."""
+
+    angle_deg: Annotated[float, Meta(ge=45, le=180)] = 60.0
+    speed_min_kmh: Annotated[float, Meta(ge=0, le=100)] = 10.0
+
+
 class RoadLimits(Section, frozen=True, kw_only=True):
     """Potholes and kerbs: nothing is published, so the defaults are ours."""
 
@@ -148,6 +155,7 @@ class Detect(Section, frozen=True, kw_only=True):
     driving: Driving = Driving()
     trip: Trip = Trip()
     collision: CollisionLimits = CollisionLimits()
+    rollover: RolloverLimits = RolloverLimits()
     road: RoadLimits = RoadLimits()
     battery: BatteryLimits = BatteryLimits()
     anomaly: Anomalies = Anomalies()

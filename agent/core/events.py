@@ -136,6 +136,24 @@ class Collision(Event, frozen=True, kw_only=True, tag="collision"):
     since_first_s: float | None = None
 
 
+class Rollover(Event, frozen=True, kw_only=True, tag="rollover"):
+    """The car turned over. t_ns is the onset of the roll; with basis attitude, when it was known to lie so.
+
+    roll_deg is the largest roll since the onset and resting_deg how the car lay then, both right side down +; None
+    where it is not known. quarter_turns is at least that many of 90 degrees.
+    """
+
+    priority: ClassVar[Priority] = Priority.CRASH
+    purpose: ClassVar[Purpose] = "claims"
+
+    roll_deg: float | None = None
+    quarter_turns: int = 1
+    duration_s: float | None = None
+    resting_deg: float | None = None
+    basis: Literal["rotation", "attitude"] = "rotation"
+    speed_before_kmh: float | None = None
+
+
 class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):
     """A limit of the traction battery is broken, or holds again (`cleared`). Names follow GB/T 32960.3 alarms.
 
@@ -268,6 +286,7 @@ AnyEvent = (
     | HarshDriving
     | RoadImpact
     | Collision
+    | Rollover
     | BatteryAlarm
     | Anomaly
     | Feedback

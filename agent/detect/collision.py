@@ -1,4 +1,4 @@
-"""Collision, parked impact and road shock from the IMU."""
+"""Collision, parked impact, rollover and road shock from the IMU."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from agent.core import vss
 from agent.core.config import Detect
@@ -25,14 +24,16 @@ from agent.detect.pulse import (
     crash_mode_of,
     horizontal,
     pdof_deg,
+    reach,
 )
 from agent.detect.road import SHOCK_NS, RoadShocks
+from agent.detect.rollover import Rollovers
 from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
 
 _BUCKET_NS: Final = 50 * MS
 _REST_SECONDS: Final = 10
 _RANGE_SHARE: Final = 0.99
-_CRASHES_KEPT_NS: Final = 10 * NS
+_CRASHES_KEPT_NS: Final = 30 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
@@ -59,6 +60,7 @@ class CollisionDetector:
         vss.ACCELERATION_LATERAL,
         vss.ACCELERATION_VERTICAL,
         vss.SPEED,
+        vss.ROLL_RATE,
         vss.IMU_HEADING_ERROR,
         vss.IMU_CLIPPED,
     )
@@ -81,6 +83,7 @@ class CollisionDetector:
         self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
         self._crashes: list[int] = []  # T0 of recent crashes
         self._shocks = RoadShocks(limits.road)
+        self._rolls = Rollovers(limits.rollover)
         self._headings: deque[tuple[int, bool]] = deque(maxlen=64)  # (since, forward is known), as the IMU tells it
         self._clips = EMPTY_SERIES.t_ns
         self.configure(limits)
@@ -90,6 +93,7 @@ class CollisionDetector:
         collision = limits.collision
         self._limits = collision
         self._shocks.limits = limits.road
+        self._rolls.limits = limits.rollover
         self._span_ns = collision.span_ms * MS
         self._lowest_kmh = min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
         # Below this on every axis no span adds up to a trigger, and there is no shock: the common case ends here.
@@ -101,23 +105,30 @@ class CollisionDetector:
         self._speeds.feed(window.new(vss.SPEED))
         self._listen(window)
         t_ns, values = self._axes.merge([window.new(path) for path in self.inputs[:3]])
+        self._rolls.feed(window.new(vss.ROLL_RATE), t_ns, values, window.t_ns)
         events: list[Event] = []
         if len(t_ns):
             for rows in self._stretches(t_ns, values):
                 events += self._judge(t_ns[rows], values[rows])
             self._history.trim()
-            self._crashes = [t for t in self._crashes if window.t_ns - t < _CRASHES_KEPT_NS]
             self._heard_ns = int(t_ns[-1])
         elif window.t_ns - self._heard_ns > _SILENT_NS:
-            events = self.finish(window.t_ns)  # the IMU fell silent in the crash
+            events = self._finish_blows()  # the IMU fell silent in the crash
+        events += self._rolls.judge(self._speeds, self._crashes)
+        self._crashes = [t for t in self._crashes if window.t_ns - t < _CRASHES_KEPT_NS]
+        self._rolls.forget(window.t_ns)
         self._speeds.forget(window.t_ns)
         return events
 
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Report what was under way."""
-        events: list[Event] = []
-        if self._pulse is not None:
-            events += self._close(self._pulse, self._history.trace(), None, calm=True)
+        events = self._finish_blows()
+        self._rolls.finish()
+        return events + self._rolls.judge(self._speeds, self._crashes)
+
+    def _finish_blows(self) -> list[Event]:
+        pulse = self._pulse
+        events = [] if pulse is None else self._close(pulse, self._history.trace(), None, calm=True)
         return events + self._road_events(self._shocks.finish())
 
     def _listen(self, window: SignalWindow) -> None:
@@ -154,22 +165,28 @@ class CollisionDetector:
         """Take over what the resting level has become."""
         self._level = None if self._rest.level is None else np.array(self._rest.level)
         self._mounting = Mounting() if self._rest.level is None else Mounting.from_rest(self._rest.level)
-        self._rests.append((ready_ns, self._rest.spread < _REST_SPREAD_MPS2))
+        at_rest = self._rest.spread < _REST_SPREAD_MPS2
+        self._rests.append((ready_ns, at_rest))
+        trusted = self._mounting_at(ready_ns).trusted
+        self._rolls.learn(ready_ns, self._rest.newest, trusted=trusted, at_rest=at_rest)
 
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
         deviation = np.zeros_like(values) if self._level is None else values - self._level
-        self._history.add(t_ns, deviation, _reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
-        loud = _reach(deviation, self._gate_mps2).nonzero()[0]
+        self._history.add(t_ns, deviation, reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
+        loud = reach(deviation, self._gate_mps2).nonzero()[0]
         recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
         if len(loud):
             self._loud_ns = int(t_ns[loud[-1]])
         if not len(loud) and not recent and self._pulse is None and not self._shocks.open:
+            self._shocks.calm()
             return []
         trace = self._history.trace()
         events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
         vertical = np.abs(deviation @ np.array(self._mounting.down))
         if self._shocks.open or float(vertical.max()) >= self._shocks.limits.peak_mps2:
             events += self._road_events(self._shocks.feed(t_ns, vertical, horizontal(deviation, self._mounting)))
+        else:
+            self._shocks.calm()
         return events
 
     def _road_events(self, shocks: list[tuple[int, float]]) -> list[Event]:
@@ -177,7 +194,9 @@ class CollisionDetector:
         events: list[Event] = []
         for onset_ns, peak in shocks:
             in_crash = any(onset_ns - SAME_CRASH_NS <= t0_ns <= onset_ns + SHOCK_NS for t0_ns in self._crashes)
-            event = None if in_crash else self._shocks.event(onset_ns, peak, self._speeds)
+            event = (
+                None if in_crash or self._rolls.covers(onset_ns) else self._shocks.event(onset_ns, peak, self._speeds)
+            )
             if event is not None:
                 events.append(event)
         return events
@@ -216,11 +235,16 @@ class CollisionDetector:
 
     def _open(self, trace: PulseTrace, index: int, delta_kmh: float) -> Pulse | None:
         now_ns = int(trace.t_ns[index])
+        if self._rolls.covers(now_ns):
+            return None  # the blows of a rollover are its own
         since_ns = max(now_ns - self._span_ns, self._over_ns)
         # A car that was just hit does not stand any more.
         standing = not self._sequence.covers(since_ns) and self._stood(now_ns - self._span_ns)
         if delta_kmh < (self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh):
             return None
+        before = trace.acceleration(slice(first := trace.first_after(since_ns), first + 1))
+        if standing and float(horizontal(before, self._mounting)[0]) >= _STATIONARY_PEAK_MPS2 / 2:
+            return None  # a blow comes out of rest: this is a box, or a car, that was tilted and lies so
         t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, self._mounting_at(now_ns))])
         return Pulse(t0_ns, now_ns, standing)
 
@@ -276,11 +300,3 @@ class CollisionDetector:
                 since_first_s=since_first_s,
             )
         ]
-
-
-def _reach(values: Floats, limit: float) -> npt.NDArray[np.bool_]:
-    """Which rows of float64[n, 3] have an axis at the limit or beyond, either way."""
-    size = np.abs(values)
-    if size.max() < limit:
-        return np.zeros(len(values), np.bool_)
-    return np.asarray(size.max(axis=1) >= limit, np.bool_)

@@ -161,3 +161,11 @@ def crash_mode_of(pdof: float, frontal_deg: float) -> CrashMode:
     if abs(pdof % 360 - 180) <= frontal_deg:
         return "rear"
     return "side_right" if pdof % 360 < 180 else "side_left"
+
+
+def reach(values: Floats, limit: float) -> npt.NDArray[np.bool_]:
+    """Which rows of float64[n, 3] have an axis at the limit or beyond, either way."""
+    size = np.abs(values)
+    if size.max() < limit:
+        return np.zeros(len(values), np.bool_)
+    return np.asarray(size.max(axis=1) >= limit, np.bool_)

@@ -27,6 +27,7 @@ class RoadShocks:
         self.limits = limits
         self._samples: list[tuple[int, float, float]] = []
         self._rearm_ns = -(1 << 62)
+        self._high = False  # the last sample was beyond the limit already
 
     @property
     def open(self) -> bool:
@@ -42,11 +43,16 @@ class RoadShocks:
             since_ns = t - self._samples[0][0] if self._samples else 0
             if since_ns > _VERDICT_NS:
                 found += self.finish()
-            if not self._samples and (v < self.limits.peak_mps2 or t < self._rearm_ns):
+            rises, self._high = v >= self.limits.peak_mps2 and not self._high, v >= self.limits.peak_mps2
+            if not self._samples and (not rises or t < self._rearm_ns):
                 continue
             if since_ns <= SHOCK_NS or since_ns > _VERDICT_NS:
                 self._samples.append((t, v, a))
         return found
+
+    def calm(self) -> None:
+        """Hear that samples were left out which were all below the limit."""
+        self._high = False
 
     def finish(self) -> list[tuple[int, float]]:
         """Judge the shock under way."""

@@ -84,6 +84,7 @@ class RestLevel:
         self._means: list[list[float]] = []
         self._medians: deque[list[float]] = deque(maxlen=seconds)
         self.level: list[float] | None = None
+        self.newest: list[float] | None = None  # of the last whole second alone
         self.spread: float = np.inf  # widest range of any axis's 50 ms means within the last whole second
 
     def feed(self, number: int, mean: list[float]) -> bool:
@@ -102,11 +103,12 @@ class RestLevel:
         self._means = []
         if after_gap:
             self._medians.clear()
-            self.level, self.spread = None, np.inf
+            self.level, self.newest, self.spread = None, None, np.inf
             return True
         if not whole:
             return False
-        self._medians.append([median(column) for column in columns])
+        self.newest = [median(column) for column in columns]
+        self._medians.append(self.newest)
         self.level = [median(m[axis] for m in self._medians) for axis in range(self._axes)]
         self.spread = max(max(column) - min(column) for column in columns)
         return True

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.core.config import Voice
 from agent.core.errors import SourceLost
-from agent.core.events import BatteryAlarm, Collision, Event, Priority
+from agent.core.events import BatteryAlarm, Collision, Event, Priority, Rollover
 from agent.core.ports import Clock, Microphone, Notice, Notify, Speaker, Utterance
 from agent.core.signals import SignalWindow
 from agent.voice.dialog import Dialog
@@ -81,7 +81,9 @@ class Conversation:
         """Queue what the event calls for, if anything. Never waits."""
         if isinstance(event, Collision):
             self._gate.on_collision(event)
-        elif isinstance(event, BatteryAlarm) and event.level >= _EMERGENCY_LEVEL and not event.cleared:
+        elif isinstance(event, Rollover) or (
+            isinstance(event, BatteryAlarm) and event.level >= _EMERGENCY_LEVEL and not event.cleared
+        ):
             self._gate.on_emergency(event.t_ns)
         if not self._config.enabled or self._closed:
             return

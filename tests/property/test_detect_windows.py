@@ -57,6 +57,12 @@ def _drive(
     }
     if seed % 3 == 0:
         recording[vss.YAW_RATE] = series(t_s, rng.normal(0, 20, len(t_s)))
+    if seed % 2 == 0:
+        rate = rng.normal(0, float(rng.choice([0.5, 20.0])), len(t_s))
+        for at_s, span_s, size, axis in bumps:
+            rate[(t_s >= at_s) & (t_s < at_s + span_s)] += 4 * size * (axis != 2)
+        alive = t_s < (rng.uniform(0, DURATION_S) if seed % 11 == 0 else np.inf)
+        recording[vss.ROLL_RATE] = series(t_s[alive] + (2e-4 if seed % 4 == 0 else 0.0), rate[alive])
     if seed % 5 == 0:
         del recording[vss.SPEED]
     if seed % 7 == 0:
