@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from drivers.keystore import write_private
 
-_VALID: Final = timedelta(days=30)
+VALID: Final = timedelta(days=90)  # longer than a box warns ahead
 _SLACK: Final = timedelta(days=1)
 
 
@@ -29,7 +29,7 @@ class Identity:
 class Authority:
     """A CA with an ECDSA P-256 key; everything it issues lies in one directory."""
 
-    def __init__(self, directory: Path, *, valid: timedelta = _VALID) -> None:
+    def __init__(self, directory: Path, *, valid: timedelta = VALID) -> None:
         self.directory = directory
         self._valid = valid
         directory.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(end - 2 * _VALID - _SLACK)  # the slack is for boxes whose clock runs late
+        .not_valid_before(end - 2 * VALID - _SLACK)  # the slack is for boxes whose clock runs late
         .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)

@@ -10,7 +10,7 @@ import pytest
 from agent.core.best_time import EARLIEST_NS, Now
 from agent.core.errors import InputError
 from agent.link.renewal import DAY_NS, RENEW_WITHIN_NS, Renewal, judge_end, read_end_ns
-from simulators.pki import Authority
+from simulators.pki import VALID, Authority
 
 REAL_NS = int(datetime.now(UTC).timestamp()) * 10**9
 
@@ -22,7 +22,7 @@ def authority(tmp_path: Path) -> Authority:
 
 def test_the_end_of_a_certificate_is_read(authority: Authority, tmp_path: Path) -> None:
     end_ns = read_end_ns(authority.issue_client("car1").certificate)
-    assert 29 * DAY_NS < end_ns - REAL_NS <= 31 * DAY_NS
+    assert abs(end_ns - REAL_NS - VALID.days * DAY_NS) < DAY_NS
     (tmp_path / "junk").write_bytes(b"junk")
     with pytest.raises(InputError, match="junk: not a certificate in PEM"):
         read_end_ns(tmp_path / "junk")

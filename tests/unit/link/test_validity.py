@@ -16,7 +16,7 @@ from agent.link.renewal import DAY_NS
 from agent.link.validity import choose_check, date_text
 from simulators.access import RULES
 from simulators.broker import Broker
-from simulators.pki import Authority, Identity
+from simulators.pki import VALID, Authority, Identity
 
 UNKNOWN = Now(floor_ns=EARLIEST_NS)
 REAL_NS = int(datetime.now(UTC).timestamp()) * 10**9
@@ -77,11 +77,11 @@ async def test_what_openssl_holds_for_ended_is_taken_where_nobody_can_tell(autho
 
 async def test_what_ended_before_a_signed_time_is_refused(authority: Authority) -> None:
     server = authority.issue_server()
-    later = Now(floor_ns=REAL_NS + 31 * DAY_NS)
+    later = Now(floor_ns=REAL_NS + (VALID.days + 1) * DAY_NS)
     why = r"127\.0\.0\.1:\d+: the broker's certificate has expired: CN=broker ended 20\d\d-\d\d-\d\d, and it is 20"
     with pytest.raises(LinkDown, match=why):
         await try_to_connect(authority, server, later)
-    await try_to_connect(authority, server, Now(floor_ns=REAL_NS + 28 * DAY_NS))
+    await try_to_connect(authority, server, Now(floor_ns=REAL_NS + (VALID.days - 2) * DAY_NS))
 
 
 async def test_an_authority_that_ended_is_refused_too(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ async def test_an_authority_that_ended_is_refused_too(authority: Authority, monk
     assert [len(chain) for chain in chains] == [2]
     assert chains[0][1] == authority_der
     with pytest.raises(OSError, match="CN=Outrider simulator CA ended"):
-        validity.check_ends([authority_der], Now(floor_ns=REAL_NS + 31 * DAY_NS))
+        validity.check_ends([authority_der], Now(floor_ns=REAL_NS + (VALID.days + 1) * DAY_NS))
 
 
 async def test_strangers_and_other_names_are_refused_without_a_clock(authority: Authority, tmp_path: Path) -> None:
