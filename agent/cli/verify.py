@@ -3,16 +3,16 @@
 Files are CBOR sequences (RFC 8742) of envelopes, as published. Imports nothing that writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from agent.cli.opening import open_all, read_receipts
+from agent.cli.opening import Verdict, open_all, read_receipts
 from agent.core.errors import InputError, SealError
 from agent.core.keys import parse_ed25519, read_key
-from agent.core.records import GENESIS, parse_envelope
-from agent.store.chain import ChainReport, split_envelopes, verify_chain
+from agent.core.records import GENESIS, Range, parse_envelope
+from agent.store.chain import Admission, ChainReport, Date, split_envelopes, verify_chain
 from drivers.keystore import open_x25519
 
 _ZIP: Final = b"PK\x03\x04"
@@ -43,17 +43,30 @@ def verify(
     if not private:
         report = verify_chain(envelopes, receipted=receipted)
     else:
-        verdicts = open_all(envelopes, private, public)
-        report = verify_chain(envelopes, check=lambda _: next(verdicts).told(), receipted=receipted)
+        report = _verify_opened(envelopes, open_all(envelopes, private, public), receipted)
     signatures = "signatures verified" if keys else "signatures not checked: they need a recipient's key (--key)"
     print(f"{report.records} of {len(envelopes)} records fit together, {report.boots} boots; {signatures}")
     _print_start(envelopes[0], report)
+    if report.admitted:
+        print(f"{report.admitted} more were let go by a full disk, as the device itself has signed")
     if receipts:
         print(f"compared with {len(receipted)} ranges that the insurer has signed for")
     if report.finding is None:
         return 0
     print(f"{_file_of(files, report.finding.index)}: {report.finding}")
     return 1
+
+
+def _verify_opened(envelopes: Sequence[bytes], verdicts: Iterator[Verdict], receipted: Sequence[Range]) -> ChainReport:
+    admissions: list[Admission] = []
+
+    def check(_: bytes) -> Date | None:
+        verdict = next(verdicts)
+        if verdict.admission is not None:
+            admissions.append(verdict.admission)
+        return verdict.told()
+
+    return verify_chain(envelopes, check=check, receipted=receipted, admissions=admissions)
 
 
 def _device_of(envelope: bytes) -> str:

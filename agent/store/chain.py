@@ -5,11 +5,12 @@ Without keys this shows that envelopes fit each other; that the device made them
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from agent.core.cose import item_end
 from agent.core.errors import InputError, ProtocolError, SealError
+from agent.core.events import RecordsShed
 from agent.core.records import GENESIS, Header, Position, Range, Told, digest_of, parse_envelope
 
 Fault = Literal["deleted", "inserted", "reordered", "altered", "back-dated", "truncated"]
@@ -33,12 +34,25 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class ChainReport:
-    """records that were checked before the first finding; restarts are boots that begin a new chain."""
+    """records that were checked before the first finding; restarts are boots that begin a new chain.
+
+    admitted are records that are not there, and of which the device says itself that a full disk let them go.
+    """
 
     records: int
     boots: int
     restarts: int
     finding: Finding | None
+    admitted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the device says that a full disk let go: so many records, not before first and not after last."""
+
+    records: int
+    first: Position
+    last: Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +70,27 @@ def date_of(told: Told) -> Date | None:
     return Date(told.wall_ns, told.wall_offset_ns)
 
 
+def admission_of(told: Told) -> Admission | None:
+    """What an opened record says of records that were let go, None where it is about something else."""
+    event = told.event
+    if not isinstance(event, RecordsShed):
+        return None
+    first = Position(event.first_boot, event.first_sequence)
+    return Admission(event.records, first, Position(event.last_boot, event.last_sequence))
+
+
 def verify_chain(
     envelopes: Sequence[bytes],
     *,
     check: Callable[[bytes], object] = lambda _: None,
     receipted: Sequence[Range] = (),
+    admissions: Sequence[Admission] = (),
 ) -> ChainReport:
     """Walk envelopes in their order. check may open and verify each one, raising SealError, and return its Date.
 
     The first envelope may be any record: what came before it is not judged. The end can be judged by receipted only,
-    the ranges that the insurer has signed for.
+    the ranges that the insurer has signed for. admissions may grow while check is called: what the device says of
+    records that a full disk let go, signed in later ones; as many as it says may be missing there.
     """
     links: list[_Link] = []
     for index, envelope in enumerate(envelopes):
@@ -73,17 +98,18 @@ def verify_chain(
             header, _ = parse_envelope(envelope)
             date = check(envelope)
         except SealError as exc:
-            opened = _judge_all(links, receipted)
+            opened = _judge_all(links, receipted, admissions)
             return opened if opened.finding else _report(links, Finding("altered", index, None, str(exc)))
         links.append(_Link(header, digest_of(envelope), date if isinstance(date, Date) else None))
-    report = _judge_all(links, receipted)
+    report = _judge_all(links, receipted, admissions)
     if report.finding is None and (finding := _truncated(links, receipted)) is not None:
-        return _report(links, finding)
+        return replace(report, finding=finding)
     return report
 
 
-def _judge_all(links: "Sequence[_Link]", receipted: Sequence[Range]) -> ChainReport:
+def _judge_all(links: "Sequence[_Link]", receipted: Sequence[Range], admissions: Sequence[Admission]) -> ChainReport:
     """Up to the first finding."""
+    gone = _Gone(admissions)
     seen: set[Position] = set()
     places = {link.position: index for index, link in enumerate(links)}
     signed = {Position(part.boot, part.last): part.digest for part in receipted}
@@ -92,12 +118,46 @@ def _judge_all(links: "Sequence[_Link]", receipted: Sequence[Range]) -> ChainRep
         if index:
             seen.add(links[index - 1].position)
         finding = _judge(links, index, seen, places) if index else None
+        if finding is not None and finding.fault == "deleted":
+            finding = gone.explain(finding, links[index - 1].position, link.position)
         if finding is None and signed.get(link.position, link.digest) != link.digest:
             finding = Finding("altered", index, link.position, "the insurer has signed for another record here")
         finding = finding or calendar.judge(index, link)
         if finding is not None:
-            return _report(links[:index], finding)
-    return _report(links, None)
+            return replace(_report(links[:index], finding), admitted=gone.records)
+    return replace(_report(links, None), admitted=gone.records)
+
+
+class _Gone:
+    """Counts what is missing against what the device has admitted."""
+
+    def __init__(self, admissions: Sequence[Admission]) -> None:
+        self.records = 0
+        self._admissions = sorted(admissions, key=lambda each: each.first)
+        self._left = sum(each.records for each in admissions)
+
+    def explain(self, finding: Finding, before: Position, here: Position) -> Finding | None:
+        """None where all that is missing between two records of a boot was let go.
+
+        How many are missing where a boot ended, nobody can tell: that stays a finding, with a hint.
+        """
+        missing = here.sequence - before.sequence - 1
+        if here.boot == before.boot and missing <= self._left and self._cover(before, here):
+            self._left -= missing
+            self.records += missing
+            return None
+        if any(before < each.last and each.first < here for each in self._admissions):
+            hint = "the device says that a full disk let records go around here, but not that these went"
+            return replace(finding, detail=f"{finding.detail}; {hint}")
+        return finding
+
+    def _cover(self, before: Position, here: Position) -> bool:
+        """Whether every place between two of a boot lies in what is admitted."""
+        reached = before
+        for each in self._admissions:
+            if each.first <= Position(reached.boot, reached.sequence + 1):
+                reached = max(reached, each.last)
+        return Position(reached.boot, reached.sequence + 1) >= here
 
 
 class _Calendar:

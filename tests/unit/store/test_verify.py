@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from agent.cli.main import main
 from agent.cli.verify import verify
 from agent.core.errors import InputError
+from agent.core.events import RecordsShed
 from agent.core.records import Position, SealedRecord, build_envelope, parse_envelope
 from agent.store.look import look, look_around
 from agent.store.outbox import Outbox
@@ -68,6 +69,25 @@ def test_records_for_a_retired_key_open_with_it_beside_the_present_one(
     assert capsys.readouterr().out == "2 of 2 records fit together, 2 boots; signatures verified\n" * 2
     assert main([*options, str(new_key)]) == 1
     assert "not sealed for this key" in capsys.readouterr().out
+
+
+def test_what_a_full_disk_let_go_is_told_apart_from_what_was_deleted(
+    tmp_path: Path, device_key: Path, owner_key: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    span = {"first_boot": 1, "first_sequence": 2, "first_ns": 2, "last_boot": 1, "last_sequence": 3, "last_ns": 3}
+    shed = RecordsShed(t_ns=9, of_priority=3, records=2, size_bytes=900, **span)
+    records = seal_chain([*map(braking, range(6)), shed, braking(9)])
+    path = save(tmp_path / "export.cborseq", records[:1] + records[3:])
+    assert verify([path], device_key=device_key, keys=[owner_key]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "6 of 6 records fit together, 1 boots; signatures verified",
+        "2 more were let go by a full disk, as the device itself has signed",
+    ]
+    save(path, records[:1] + records[3:4] + records[5:])
+    assert verify([path], device_key=device_key, keys=[owner_key]) == 1
+    assert "record 3 (boot 1, sequence 5) deleted" in capsys.readouterr().out
+    assert verify([path], device_key=device_key) == 1  # what the device says lies below the encryption
+    assert "record 2 (boot 1, sequence 2) deleted" in capsys.readouterr().out
 
 
 def test_a_deleted_record_is_named_with_its_file(

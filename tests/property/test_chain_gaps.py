@@ -1,0 +1,72 @@
+"""Records that a full disk let go, as the device admits, are no deletion; one more than that is."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.core.events import RecordsShed
+from agent.core.records import GENESIS, Position, SealedRecord
+from agent.store.chain import Admission, admission_of, verify_chain
+from agent.store.unseal import open_record
+from tests.unit.store.kit import KEYS, braking, make_chain, seal_chain
+
+
+def check(records: Sequence[SealedRecord], admissions: Sequence[Admission]) -> tuple[str | None, int]:
+    report = verify_chain([record.payload for record in records], admissions=admissions)
+    return None if report.finding is None else report.finding.fault, report.admitted
+
+
+@given(data=st.data())
+def test_what_was_let_go_is_no_deletion_and_one_more_is(data: st.DataObject) -> None:
+    chain = make_chain(20)
+    gone = data.draw(st.sets(st.integers(2, 18), min_size=1, max_size=12))
+    first, last = min(gone), max(gone)
+    kept = [record for record in chain if record.sequence not in gone]
+    cut = data.draw(st.integers(first, last))
+    parts = [{n for n in gone if n < cut}, {n for n in gone if n >= cut}]
+    admissions = [Admission(len(part), Position(1, min(part)), Position(1, max(part))) for part in parts if part]
+    admissions = data.draw(st.permutations(admissions))
+    assert check(kept, admissions) == (None, len(gone))
+    other = data.draw(st.integers(2, 19).filter(lambda n: n not in gone))
+    less = [record for record in kept if record.sequence != other]
+    assert check(less, admissions)[0] == "deleted"
+    assert check(kept, [])[0] == "deleted"
+
+
+def test_what_is_missing_elsewhere_is_not_explained() -> None:
+    chain = make_chain(10)
+    admissions = [Admission(5, Position(1, 5), Position(1, 6))]
+    assert check(chain[:1] + chain[2:], admissions) == ("deleted", 0)
+    assert check(chain[:3] + chain[4:], admissions) == ("deleted", 0)
+    assert check(chain[:4] + chain[7:], admissions) == ("deleted", 0)
+
+
+def test_where_a_boot_ended_the_finding_stays_and_hints_at_the_full_disk() -> None:
+    first = make_chain(6)
+    second = make_chain(4, boot=2, after=first[-1].digest)
+    left = [record.payload for record in first[:4] + second[2:]]
+    report = verify_chain(left, admissions=[Admission(4, Position(1, 5), Position(2, 2))])
+    assert report.finding is not None
+    assert "the device says that a full disk let records go around here" in report.finding.detail
+    far = verify_chain(left, admissions=[Admission(4, Position(7, 5), Position(7, 9))])
+    assert far.finding is not None
+    assert "full disk" not in far.finding.detail
+
+
+def test_the_admission_is_what_the_device_has_signed() -> None:
+    shed = RecordsShed(
+        t_ns=5,
+        of_priority=3,
+        records=2,
+        size_bytes=900,
+        first_boot=1,
+        first_sequence=2,
+        first_ns=1,
+        last_boot=1,
+        last_sequence=3,
+        last_ns=2,
+    )
+    records = seal_chain([braking(1), braking(2), braking(3), braking(4), shed], after=GENESIS)
+    told = [open_record(record.payload, KEYS.owner, KEYS.device_public)[1] for record in records]
+    assert [admission_of(each) for each in told] == [None] * 4 + [Admission(2, Position(1, 2), Position(1, 3))]
