@@ -1,6 +1,7 @@
 """One client's connection to the embedded broker: its packets, answered as the broker's faults have it."""
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from agent.core.errors import ProtocolError
@@ -26,6 +27,8 @@ from simulators.mqtt_fields import (
     RECEIVE_MAXIMUM,
     SERVER_KEEP_ALIVE,
     SESSION_EXPIRY,
+    TOPIC_ALIAS,
+    TOPIC_ALIAS_MAXIMUM,
     Properties,
 )
 from simulators.mqtt_reasons import Reason
@@ -49,6 +52,7 @@ class Connection:
         self._faults = broker.mischief.for_user(self._user)
         self._taken = 0
         self._unacknowledged = 0
+        self._aliases: dict[int, str] = {}
 
     def take(self, packet: Packet) -> None:
         """Answer one packet. Raises ProtocolError."""
@@ -101,6 +105,7 @@ class Connection:
             MAXIMUM_QOS: 1,
             MAXIMUM_PACKET_SIZE: self._broker.packet_size_max,
             SESSION_EXPIRY: session.expiry_s,
+            TOPIC_ALIAS_MAXIMUM: self._faults.topic_alias_maximum,
         }
         if self._faults.keep_alive_s is not None:
             offered[SERVER_KEEP_ALIVE] = self._faults.keep_alive_s
@@ -116,8 +121,12 @@ class Connection:
                 self._broker.counts["receive_maximum_exceeded"] += 1
                 self._end(Reason.RECEIVE_MAXIMUM_EXCEEDED)
                 return
+        named = self._named(packet)
+        if named is None:
+            self._end(Reason.TOPIC_ALIAS_INVALID)
+            return
         verdict = self._broker.mischief.judge(self._user)
-        reason = self._broker.publish(packet, self._user, copies=verdict.copies)
+        reason = self._broker.publish(named, self._user, copies=verdict.copies)
         if packet.packet_id is not None and not verdict.missing:
             ack = PubAck(packet.packet_id, reason if verdict.reason is None else verdict.reason)
             if verdict.late_s:
@@ -126,6 +135,20 @@ class Connection:
                 self._acknowledge(ack)
         if self._taken == self._faults.disconnect_after:
             self._end(self._faults.disconnect_reason)
+
+    def _named(self, packet: Publish) -> Publish | None:
+        """With its topic written out (3.3.2.3.4); None where its alias is too high, or stands for nothing yet."""
+        alias = packet.properties.get(TOPIC_ALIAS)
+        if not isinstance(alias, int):
+            return packet
+        if not 1 <= alias <= self._faults.topic_alias_maximum:
+            return None
+        if packet.topic:
+            self._aliases[alias] = packet.topic
+        else:
+            self._broker.counts["aliased"] += 1
+        topic = self._aliases.get(alias)
+        return None if topic is None else replace(packet, topic=topic)
 
     def _acknowledge(self, ack: PubAck) -> None:
         if not self.ended and not self._writer.is_closing():

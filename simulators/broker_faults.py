@@ -34,8 +34,8 @@ class BrokerFaults(Section, frozen=True, kw_only=True):
 
     connack: reason code with which a CONNECT is refused, 0 is none. duplicated: share of messages delivered twice.
     reordered: so many deliveries are held back and handed on in another order. disconnect_after: a connection is ended
-    with disconnect_reason after so many messages. receive_maximum and keep_alive_s are announced in CONNACK, and held
-    the client to. Faults of messages are those of its sender.
+    with disconnect_reason after so many messages. receive_maximum, keep_alive_s and topic_alias_maximum are announced
+    in CONNACK, and held the client to. Faults of messages are those of its sender.
     """
 
     user: str | None = None
@@ -47,6 +47,7 @@ class BrokerFaults(Section, frozen=True, kw_only=True):
     disconnect_reason: Code = 0x8B
     receive_maximum: Annotated[int, Meta(ge=1, le=65_535)] = 20
     keep_alive_s: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    topic_alias_maximum: Annotated[int, Meta(ge=0, le=65_535)] = 10
 
 
 HONEST = BrokerFaults()

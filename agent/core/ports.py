@@ -208,6 +208,11 @@ class Message:
 class Session(Protocol):
     """One live connection to the broker."""
 
+    @property
+    def in_flight_max(self) -> int:
+        """Publishes that do not wait for each other."""
+        ...
+
     async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
         """Return at the broker's success; raises PublishRefused on a failure code, LinkDown when cut or timed out."""
         ...

@@ -1,12 +1,15 @@
 """What of the outbox goes next: the head first, and what lies behind it where the whole head has had its turn."""
 
+from collections import deque
 from collections.abc import Sequence
+from math import inf
 from typing import Final, Protocol
 
 from agent.core.records import Position, Range, SealedRecord
 from agent.link.turns import Turns
 
 _REST_S: Final = 5.0  # between looks through a backlog that has had its turn
+_LOOK_S: Final = 1.0  # between looks at the head while there is other work
 
 
 class Outbox(Protocol):
@@ -26,49 +29,94 @@ class Outbox(Protocol):
 
 
 class Backlog:
-    """The outbox with the turns of its records. At most window of them are out without an answer, crashes aside."""
+    """The outbox with the turns of its records. At most window of them are out without an answer, crashes aside.
+
+    It is read page by page, forward: the head again where something may have come before, or once a second.
+    """
 
     def __init__(self, outbox: Outbox, *, window: int, answer_s: float) -> None:
         """answer_s is how long the insurer may take for a receipt."""
-        self.turns = Turns(answer_s=answer_s)
+        self._turns = Turns(answer_s=answer_s)
         self._outbox = outbox
         self._window = window
         self._rest_s = min(answer_s, _REST_S)
-        self._head_is_full = False
-        self._reached: Position | None = None  # how far back the look behind the head has come
-        self._rested_s = 0.0  # until when there is nothing behind it
+        self._page: deque[SealedRecord] = deque()
+        self._page_is_head = True
+        self._head_changed = True
+        self._look_by_s = 0.0  # when to look at the head again
+        self._head_end: Position | None = None  # the last of a head that is full, so that there may be more behind it
+        self._reached: Position | None = None  # how far the look behind the head has come
+        self._at_end = False
+        self._restart_s = inf  # when to look behind the head from its beginning
 
     def reconnected(self, now_s: float) -> None:
         """Begin anew on another connection."""
-        self.turns.reconnected(now_s)
-        self._reached, self._rested_s = None, 0.0
+        self._turns.reconnected(now_s)
+        self._reached, self._at_end, self._restart_s = None, False, inf
+        self._head_changed = True
 
-    async def due(self, now_s: float) -> list[SealedRecord]:
-        """What may go now. Raises StoreError."""
-        page = await self._outbox.peek(None, self._window)
-        due = self._due(page, now_s)
-        self._head_is_full = len(page) >= self._window
-        if due or not self.has_more(now_s):
-            return due
-        self._reached = self._reached or page[-1].position
-        while not due:
-            page = await self._outbox.peek(self._reached, self._window - self.turns.waiting(now_s))
-            if not page:
-                self._reached, self._rested_s = None, now_s + self._rest_s
-                break
-            due = self._due(page, now_s)
-            if not due:
-                self._reached = page[-1].position
-        return due
+    def changed(self) -> None:
+        """There are new records, or a turn has come: look again."""
+        self._head_changed = True
+        self._at_end = False
 
-    def has_more(self, now_s: float) -> bool:
-        """Whether there is something behind the head, and room for it."""
-        return self._head_is_full and now_s >= self._rested_s and self.turns.waiting(now_s) < self._window
+    async def next(self, now_s: float) -> SealedRecord | None:
+        """The record whose turn it is; the same one until it was sent. None: there is none. Raises StoreError."""
+        if self._head_changed or now_s >= self._look_by_s:
+            await self._look_at_head(now_s)
+        while True:
+            while self._page:
+                if self._turns.is_due(self._page[0].position, now_s):
+                    return self._page[0]
+                self._step()
+            if not self._has_more(now_s):
+                return None
+            await self._look_behind(now_s)
+
+    def sent(self, now_s: float) -> None:
+        """What next gave goes now."""
+        self._turns.sent(self._page[0].position, now_s)
+        self._step()
+
+    def refused(self, position: Position, now_s: float) -> None:
+        """The broker did not take it."""
+        self._turns.refused(position, now_s)
+
+    def received(self, ranges: Sequence[Range]) -> None:
+        """The insurer has signed for them."""
+        self._turns.received(ranges)
 
     def next_s(self, now_s: float) -> float | None:
         """When to look again by itself."""
-        instants = (self.turns.next_s(now_s), self._rested_s if self._rested_s > now_s else None)
+        restart_s = self._restart_s if now_s < self._restart_s < inf else None
+        instants = (self._turns.next_s(now_s), restart_s)
         return min((instant for instant in instants if instant is not None), default=None)
 
-    def _due(self, page: Sequence[SealedRecord], now_s: float) -> list[SealedRecord]:
-        return [record for record in page if self.turns.is_due(record.position, now_s)]
+    def _step(self) -> None:
+        record = self._page.popleft()
+        if not self._page_is_head:
+            self._reached = record.position
+
+    async def _look_at_head(self, now_s: float) -> None:
+        self._head_changed = False
+        self._look_by_s = now_s + _LOOK_S
+        self._page_is_head = True
+        head = await self._outbox.peek(None, self._window)
+        self._page = deque(record for record in head if self._turns.is_due(record.position, now_s))
+        self._head_end = head[-1].position if len(head) >= self._window else None
+
+    def _has_more(self, now_s: float) -> bool:
+        """Whether there is something behind the head, and room for it."""
+        if self._head_end is None or (self._at_end and now_s < self._restart_s):
+            return False
+        return self._turns.waiting(now_s) < self._window
+
+    async def _look_behind(self, now_s: float) -> None:
+        if now_s >= self._restart_s:
+            self._reached, self._restart_s = None, inf
+        self._page_is_head = False
+        room = self._window - self._turns.waiting(now_s)
+        self._page = deque(await self._outbox.peek(self._reached or self._head_end, room))
+        self._at_end = not self._page
+        if self._at_end and self._restart_s == inf:
+            self._restart_s = now_s + self._rest_s

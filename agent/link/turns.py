@@ -65,9 +65,13 @@ class Turns:
 
     def received(self, ranges: Sequence[Range]) -> None:
         """The insurer has signed for them."""
-        for position in list(self._turns):
-            if any(r.boot == position.boot and r.first <= position.sequence <= r.last for r in ranges):
-                del self._turns[position]
+        for part in ranges:
+            if part.last - part.first < len(self._turns):
+                gone = [Position(part.boot, sequence) for sequence in range(part.first, part.last + 1)]
+            else:
+                gone = [p for p in self._turns if p.boot == part.boot and part.first <= p.sequence <= part.last]
+            for position in gone:
+                self._turns.pop(position, None)
 
     def reconnected(self, now_s: float) -> None:
         """What was on its way may be lost: all but the hopeless go again.
@@ -96,7 +100,7 @@ class Patience:
         """Something was accepted, or the connection is a new one."""
         self._refusals = 0
         self._again_s = 0.0
-        self._waits = self._fresh_waits()
+        self._waits: Iterator[float] | None = None
 
     def refused(self, code: int | None, now_s: float) -> None:
         """A record was refused, with this reason code where there was one."""
@@ -104,6 +108,7 @@ class Patience:
             return
         self._refusals += 1
         if self.one_by_one and now_s >= self._again_s:
+            self._waits = self._waits or self._fresh_waits()
             self._again_s = now_s + next(self._waits)
 
     @property

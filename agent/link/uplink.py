@@ -12,27 +12,20 @@ from typing import Final
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
-from agent.core.errors import LinkDown, ProtocolError, PublishRefused, SealError, StoreError, first_failure
-from agent.core.events import Priority
+from agent.core.errors import LinkDown, ProtocolError, SealError, StoreError, first_failure
 from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
-from agent.core.records import SealedRecord
+from agent.core.records import Range
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox
+from agent.link.budget import MESSAGE_OVERHEAD, Budget
 from agent.link.downlink import Bundle, Receipt, parse_message
-from agent.link.turns import Patience
+from agent.link.sender import Sender
 
 _LOG: Final = logging.getLogger(__name__)
 _WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
 _FIRST_WAIT_S: Final = 0.5
 _HURRIED_WAIT_S: Final = 0.2
-_DAY_S: Final = 86_400
-_EXPIRY_S: Final[Mapping[Priority, int | None]] = {
-    Priority.CRASH: None,
-    Priority.SAFETY: 30 * _DAY_S,
-    Priority.SERVICE: 7 * _DAY_S,
-    Priority.TELEMETRY: _DAY_S,
-}
-"""How long the broker may keep a record for the insurer. Nothing is lost by it: the outbox still has the record."""
+_MESSAGES_MAX: Final = 16  # dealt with together: their receipts are one change on the disk
 
 
 class Uplink:
@@ -72,9 +65,16 @@ class Uplink:
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
         self._backlog = Backlog(outbox, window=link.in_flight_max * _WINDOWS, answer_s=link.receipt_timeout_s)
-        self._patience = Patience(self._fresh_waits)
-        self._refused_before = False
-        self._work = asyncio.Event()
+        self._budget = Budget(link.budget_kb_per_hour)
+        self._sender = Sender(
+            link,
+            self._backlog,
+            self._budget,
+            device=device,
+            counts=self._counts,
+            fresh_waits=self._fresh_waits,
+            say=self._say,
+        )
         self._progress = asyncio.Event()
         self._hurry = asyncio.Event()
         self._connected = False
@@ -93,12 +93,15 @@ class Uplink:
         return self._trouble
 
     def counters(self) -> Mapping[str, int]:
-        """published, refused, receipts, received, rejected, bundles, connections, cuts, failed_tries."""
-        return dict(self._counts)
+        """published, refused, held, receipts, received, rejected, bundles, connections, cuts, failed_tries, bytes.
+
+        held counts records that the budget made wait; bytes what counts against it, both ways, overhead included.
+        """
+        return {**self._counts, "bytes": self._budget.spent_bytes}
 
     def wake(self) -> None:
         """Tell that there are new records; one of a higher priority overtakes the backlog."""
-        self._work.set()
+        self._sender.wake(changed=True)
 
     async def run(self) -> None:
         """Connect, drain, listen; again after every cut. Returns only where no host is configured."""
@@ -155,14 +158,11 @@ class Uplink:
 
     async def _work_with(self, session: Session) -> None:
         """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
-        self._backlog.reconnected(asyncio.get_running_loop().time())
-        self._patience.restore()
-        self._refused_before = False
         down: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(session), name="downlink")
-                tasks.create_task(self._send(session, tasks), name="uplink")
+                tasks.create_task(self._sender.run(session), name="uplink")
         except* (LinkDown, StoreError) as group:
             down = first_failure(group)
         finally:
@@ -170,90 +170,43 @@ class Uplink:
         if down is not None:
             raise down
 
-    async def _send(self, session: Session, tasks: asyncio.TaskGroup) -> None:
-        """Publish whatever has no receipt, once per connection, and again where its turn has come."""
-        loop = asyncio.get_running_loop()
-        places = asyncio.Semaphore(self._link.in_flight_max)
-        while True:
-            self._work.clear()
-            due = await self._backlog.due(loop.time())
-            await self._send_due(session, due, places, tasks)
-            if due and self._backlog.has_more(loop.time()):
-                continue
-            try:
-                async with asyncio.timeout_at(self._backlog.next_s(loop.time())):
-                    await self._work.wait()
-            except TimeoutError:
-                continue
-
-    async def _send_due(
-        self,
-        session: Session,
-        records: Sequence[SealedRecord],
-        places: asyncio.Semaphore,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        for record in records:
-            await places.acquire()
-            if (wait_s := self._patience.wait_s(loop.time())) > 0:
-                await asyncio.sleep(wait_s)
-            if self._work.is_set():
-                places.release()
-                return  # look again: what came may go first
-            self._backlog.turns.sent(record.position, loop.time())
-            publishing = tasks.create_task(self._publish(session, record, places), name=f"publish {record.position}")
-            if self._patience.one_by_one:
-                await asyncio.wait([publishing])
-
-    async def _publish(self, session: Session, record: SealedRecord, places: asyncio.Semaphore) -> None:
-        """Publish one record; a refusal leaves it in the outbox until its next turn. Raises LinkDown."""
-        try:
-            await session.publish(wire.record_topic(self._device), record.payload, expiry_s=_EXPIRY_S[record.priority])
-        except PublishRefused as exc:
-            now_s = asyncio.get_running_loop().time()
-            self._counts["refused"] += 1
-            self._backlog.turns.refused(record.position, now_s)
-            self._patience.refused(exc.code, now_s)
-            if not self._refused_before:
-                self._refused_before = True
-                self._say(f"record refused: {exc}")
-        else:
-            self._counts["published"] += 1
-            self._patience.restore()
-        finally:
-            places.release()
-
     async def _listen(self, session: Session) -> None:
         """Take receipts and bundles. Raises LinkDown."""
-        async for message in session.messages():
-            await self._take(message)
+        async for messages in session.batches(_MESSAGES_MAX):
+            ranges: list[Range] = []
+            for message in messages:
+                ranges += await self._take(message)
+            if ranges:
+                await self._forget(ranges)
 
-    async def _take(self, message: Message) -> None:
+    async def _take(self, message: Message) -> Sequence[Range]:
+        """Return what the insurer signed for by it."""
+        self._budget.spend(len(message.payload) + MESSAGE_OVERHEAD, asyncio.get_running_loop().time())
         try:
             said = parse_message(message, device=self._device, groups=self._groups, receipt_key=self._receipt_key)
         except (SealError, ProtocolError) as exc:
             self._counts["rejected"] += 1
             _LOG.warning("message on %s rejected: %s", message.topic, exc)
-            return
+            return ()
         if isinstance(said, Receipt):
             if self._on_signed_time is not None:
                 await self._on_signed_time(said.payload, said.received_ns)
-            await self._take_receipt(said)
-        elif isinstance(said, Bundle):
+            self._counts["receipts"] += 1
+            return said.ranges
+        if isinstance(said, Bundle):
             self._counts["bundles"] += 1
             self._on_bundle(said.payload)
+        return ()
 
-    async def _take_receipt(self, receipt: Receipt) -> None:
+    async def _forget(self, ranges: Sequence[Range]) -> None:
         try:
-            gone = await self._outbox.forget(receipt.ranges)
+            gone = await self._outbox.forget(ranges)
         finally:
             self._progress.set()  # a connection that ends meanwhile does not undo it
-        self._counts["receipts"] += 1
         self._counts["received"] += gone
         if gone:  # a receipt the outbox did not take frees nothing
-            self._backlog.turns.received(receipt.ranges)
-        self._work.set()
+            self._backlog.received(ranges)
+        self._sender.wake(changed=False)
         if gone:
             self._on_receipt(gone)
         if self._behind and not await self._outbox.pending():

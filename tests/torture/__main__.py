@@ -1,7 +1,8 @@
 """`python -m tests.torture store --trials N`: kill the store's writer, break its disk, count what is lost.
 
-`network --events N --hours H`: so long without a network, then deliver it all. Each prints a table. The exit code is 1
-where anything was lost, invented or out of order.
+`network --events N --hours H`: so long without a network, then deliver it all. `backlog --records N`: a crash behind so
+many records, which is to be first on the wire of a new connection within a second. Each prints a table. The exit code
+is 1 where anything was lost, invented or out of order.
 """
 
 import argparse
@@ -17,24 +18,28 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from tests.torture import offline
+from tests.torture import backlog, offline
 from tests.torture.trial import KINDS, Kind, Result, run_trial
 
+_DISK: Final = "/var/tmp"  # a million records are too much for memory
 _MEMORY: Final = Path("/dev/shm")  # the faults are ours; the machine's own disk only slows them
 
 
 def main() -> int:
     """Spread the trials evenly over the kinds of faults."""
     parser = argparse.ArgumentParser(prog="torture", description="Nothing committed may be lost.")
-    parser.add_argument("what", choices=["store", "network"])
+    parser.add_argument("what", choices=["store", "network", "backlog"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", type=int, default=100_000, help="of network")
+    parser.add_argument("--records", type=int, default=1_000_000, help="of backlog")
     parser.add_argument("--hours", type=float, default=72.0, help="of network")
     arguments = parser.parse_args()
     logging.disable()  # a refusing disk is news to the agent, not here
     if arguments.what == "network":
         return _torture_network(arguments.events, arguments.hours)
+    if arguments.what == "backlog":
+        return _torture_backlog(arguments.records)
     totals: dict[Kind, list[Result]] = defaultdict(list)
     for number in range(arguments.trials):
         kind = KINDS[number % len(KINDS)]
@@ -59,6 +64,20 @@ def _torture_network(events: int, hours: float) -> int:
     sys.stdout.write(
         f"{hours:g} h offline, {events} events: {result.lost} lost, {result.invented} invented, "
         f"{result.out_of_order} out of order\n"
+    )
+    return int(not result.is_sound)
+
+
+def _torture_backlog(records: int) -> int:
+    with tempfile.TemporaryDirectory(prefix="torture-", dir=_DISK) as folder:
+        result = asyncio.run(backlog.run(Path(folder), records=records))
+    table = Table("what", "figure")
+    for name, value in dataclasses.asdict(result).items():
+        table.add_row(name, f"{value:.3f}" if isinstance(value, float) else f"{value}")
+    Console().print(table)
+    sys.stdout.write(
+        f"{records} records waiting: the crash went as number {result.place}, {result.crash_s * 1e3:.0f} ms after "
+        f"CONNACK; memory {result.memory_before_mb:.0f} MB before, {result.memory_after_mb:.0f} MB after\n"
     )
     return int(not result.is_sound)
 

@@ -42,6 +42,8 @@ class Taken:
 class Wire:
     """A broker; what is published is noted."""
 
+    in_flight_max = 1000
+
     def __init__(self) -> None:
         self.published: list[tuple[str, bytes]] = []
         self.subscribed: list[Sequence[str]] = []

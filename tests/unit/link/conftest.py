@@ -31,6 +31,15 @@ class Site:
         return Link(**values | settings)  # type: ignore[arg-type]  # checked by the tests' own use
 
 
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Site]:
+    authority = Authority(tmp_path / "pki")
+    broker = Broker(authority=authority.certificate, identity=authority.issue_server(), rules=RULES)
+    await broker.start()
+    yield Site(authority, broker)
+    await broker.stop()
+
+
 @pytest.fixture(params=["mosquitto", "embedded"])
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
     authority = Authority(tmp_path / "pki")

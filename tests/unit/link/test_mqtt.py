@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from agent.core.errors import ConfigError, LinkDown, PublishRefused
 from agent.core.ports import Message, Session
 from agent.link.dial import check_link
 from agent.link.mqtt import connect
+from simulators.broker import Broker
+from simulators.broker_faults import BrokerFaults
 from simulators.mqtt_codec import encode_connack
 from simulators.network import Network
 from simulators.network_conditions import Conditions
@@ -39,6 +42,35 @@ async def test_a_message_arrives(site: "Site") -> None:
     ):
         await car.publish(_RECORD, b"hello", expiry_s=100)
         assert await _take(insurer, 1) == [Message(_RECORD, b"hello")]
+
+
+@pytest.mark.parametrize("maximum", [0, 1, 10])
+async def test_a_topic_is_sent_once_where_the_broker_takes_an_alias(embedded: "Site", maximum: int) -> None:
+    broker = embedded.broker
+    assert isinstance(broker, Broker)
+    broker.misbehave(BrokerFaults(topic_alias_maximum=maximum))
+    topics = [_RECORD, _RECORD, "outrider/v1/car1/status", _RECORD]
+    async with connect(embedded.link("insurer"), client_id="insurer", subscriptions=["outrider/v1/+/+"]) as insurer:
+        for aliased in (2, 4):  # on every connection anew
+            async with connect(embedded.link("car1"), client_id="car1", subscriptions=[]) as car:
+                for topic in topics:
+                    with suppress(PublishRefused):  # the status, which nobody may write
+                        await car.publish(topic, b"hello")
+            assert broker.counts["aliased"] == (aliased if maximum else 0)
+        assert [message.topic for message in await _take(insurer, 6)] == [_RECORD] * 6
+
+
+async def test_an_alias_that_was_refused_once_still_stands(site: "Site") -> None:
+    async with (
+        connect(site.link("insurer"), client_id="insurer", subscriptions=[_RECORDS]) as insurer,
+        connect(site.link("car1"), client_id="car1", subscriptions=[]) as car,
+    ):
+        for _ in range(3):
+            with pytest.raises(PublishRefused, match="0x87"):
+                await car.publish("outrider/v1/car2/record", b"not mine")
+        for number in range(3):
+            await car.publish(_RECORD, b"%d" % number)
+        assert [message.topic for message in await _take(insurer, 3)] == [_RECORD] * 3
 
 
 async def test_a_puback_with_a_failure_code_is_refused(site: "Site") -> None:

@@ -57,6 +57,8 @@ class Records:
 class Wire:
     """A broker and an insurer: publishes wait until let through; what arrives is noted."""
 
+    in_flight_max = 1000
+
     def __init__(self) -> None:
         self.arrived: list[int] = []
         self.connections = 0
@@ -296,6 +298,22 @@ async def test_a_broker_that_refuses_everything_is_asked_rarely_and_forgiven_at_
         rig.wire.refuse = lambda _: False
         rig.wire.cut()
         await rig.until(lambda: len(rig.wire.arrived) == 100)
+
+
+async def test_a_budget_holds_back_what_can_wait() -> None:
+    link = Link(host="insurer", budget_kb_per_hour=5)  # 500 bytes at once: two small records
+    async with _running(link) as rig:
+        for sequence in range(1, 5):
+            rig.records.add(sequence)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.uplink.counters().get("held") == 1)
+        assert rig.wire.arrived == [1, 2]
+        for sequence, priority in ((5, Priority.CRASH), (6, Priority.SAFETY), (7, Priority.SERVICE)):
+            rig.records.add(sequence, priority)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.uplink.counters().get("held") == 2)  # the service record, which is first now
+        assert rig.wire.arrived == [1, 2, 5, 6]
+        assert rig.uplink.counters()["bytes"] > 4 * 200
 
 
 async def test_a_forged_receipt_deletes_nothing() -> None:
