@@ -49,8 +49,8 @@ class CollisionDetector:
     Input: acceleration in m/s^2 (longitudinal forward +, lateral right + as in SAE J670, vertical either way), with or
     without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes when the
     pulse has ended; what begins within 5 s of a crash's first impact is another impact of it. A resting level that
-    absorbs gravity on whichever axis it lies is learnt in the first whole second; before that nothing is judged. Hard
-    braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
+    absorbs gravity on whichever axis it lies is learnt every second, at first in 150 ms; before that nothing is judged.
+    Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
     Standing means speed 0 or unknown, and an IMU at rest in the second before. An IMU that tells of itself is asked
     whether it knows forward (else there is no direction in the event) and which samples were clipped.
     """
@@ -68,7 +68,7 @@ class CollisionDetector:
     def __init__(self, limits: Detect) -> None:
         self._axes = AxisMerge(3)
         self._buckets = BucketMeans(_BUCKET_NS)
-        self._rest = RestLevel(3, seconds=_REST_SECONDS)
+        self._rest = RestLevel(3, seconds=_REST_SECONDS, hasty=True)
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
         self._mounting = Mounting()

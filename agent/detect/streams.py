@@ -72,13 +72,17 @@ class RestLevel:
     """What an accelerometer shows when nothing happens: gravity's share, mounting tilt and bias, per axis.
 
     The median over recent seconds of each second's median of 50 ms means: seconds of hard braking or a crash pulse
-    do not move it. None until one whole second was seen, and again after a gap of more than 10 s.
+    do not move it. None until one whole second was seen, and again after a gap of more than 10 s. A hasty one is there
+    sooner, from the first 150 ms in which no axis moves by more than 3 m/s^2 from one mean to another.
     """
 
     _GAP_S: Final = 10
+    _HASTY_BUCKETS: Final = 3
+    _HASTY_SPREAD: Final = 3.0
 
-    def __init__(self, axes: int, *, seconds: int, buckets_per_second: int = 20) -> None:
+    def __init__(self, axes: int, *, seconds: int, buckets_per_second: int = 20, hasty: bool = False) -> None:
         self._axes = axes
+        self._hasty = hasty
         self._per_second = buckets_per_second
         self._second: int | None = None
         self._means: list[list[float]] = []
@@ -95,6 +99,11 @@ class RestLevel:
             changed = self._finish_second(second - self._second > self._GAP_S)
         self._second = second
         self._means.append(mean)
+        if self._hasty and self.level is None and len(self._means) >= self._HASTY_BUCKETS:
+            columns = list(zip(*self._means[-self._HASTY_BUCKETS :], strict=True))
+            if max(max(column) - min(column) for column in columns) <= self._HASTY_SPREAD:
+                self.level = [median(column) for column in columns]
+                changed = True
         return changed
 
     def _finish_second(self, after_gap: bool) -> bool:  # noqa: FBT001  # private, one caller

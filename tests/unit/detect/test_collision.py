@@ -252,8 +252,22 @@ def test_a_crash_is_no_road_impact_and_neither_is_a_door() -> None:
     assert _detect(door) == []
 
 
-def test_nothing_is_judged_before_the_first_whole_second() -> None:
-    assert _detect(_ride(force=[(0.4, 0.1, (-40.0, 0, 0))], end_s=6)) == []
+@pytest.mark.parametrize("rate_hz", [100, 400, 1600])
+def test_a_crash_in_the_first_second_is_judged_by_what_is_there(rate_hz: float) -> None:
+    event = _one(_ride(force=[(0.4, 0.1, (-40.0, 0, 0))], end_s=6, rate_hz=rate_hz, range_mps2=400))
+    assert event.delta_v_kmh == pytest.approx(40, rel=0.1)
+    assert event.crash_mode == "frontal"
+
+
+def test_nothing_is_judged_before_anything_calm_was_seen() -> None:
+    assert _detect(_ride(force=[(0.05, 0.1, (-40.0, 0, 0))], end_s=6)) == []
+
+
+def test_a_box_that_starts_while_the_car_brakes_hard_calls_nothing() -> None:
+    recording = dict(_ride(shake=1.0))
+    forward = recording[vss.ACCELERATION_LONGITUDINAL]
+    recording[vss.ACCELERATION_LONGITUDINAL] = series(forward.t_ns / 1e9, forward.value - G * (forward.t_ns < 0.5e9))
+    assert _detect(recording) == []
 
 
 def test_no_samples_no_events() -> None:

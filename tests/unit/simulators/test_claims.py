@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from agent.core.events import BatteryAlarm, Collision, Feedback, TripStarted
+from agent.core.events import BatteryAlarm, Collision, Feedback, Rollover, TripStarted
 from simulators.claims import ClaimsDesk, Ticket
 
 _S = 1_000_000_000
@@ -31,7 +31,7 @@ def _alarm(alarm: Literal["over_temperature", "thermal_runaway"], level: int, *,
     return BatteryAlarm(t_ns=0, alarm=alarm, level=level, value=1.0, limit=0.0, unit="", cleared=cleared)
 
 
-def _opened(desk: ClaimsDesk, event: Collision | BatteryAlarm | Feedback, boot: int = 1) -> Ticket:
+def _opened(desk: ClaimsDesk, event: Collision | Rollover | BatteryAlarm | Feedback, boot: int = 1) -> Ticket:
     ticket = desk.take("car1", boot, event)
     assert ticket is not None
     return ticket
@@ -52,6 +52,14 @@ def test_a_second_impact_belongs_to_the_first_and_a_later_one_does_not() -> None
     assert _opened(desk, _crash(12, 30.0)).severity == 3
     assert _opened(desk, _crash(100, 12.0)).number == 2
     assert _opened(desk, _crash(11, 12.0), boot=2).number == 3  # times of another boot say nothing
+
+
+def test_a_rollover_is_severe_belongs_to_the_crash_before_it_and_is_answered_like_one() -> None:
+    desk = ClaimsDesk()
+    _opened(desk, _crash(10, 12.0))
+    ticket = _opened(desk, Rollover(t_ns=11 * _S, roll_deg=181.0, quarter_turns=2))
+    assert (ticket.number, ticket.kind, ticket.severity) == (1, "collision", 3)
+    assert _opened(desk, _said("help", about="rollover")).number == 1
 
 
 def test_the_driver_closes_a_light_crash_and_not_a_severe_one() -> None:

@@ -15,6 +15,7 @@ from agent.core.events import (
     Feedback,
     HarshDriving,
     RoadImpact,
+    Rollover,
     SourceChanged,
     TripEnded,
     TripStarted,
@@ -87,6 +88,7 @@ def test_numbers_and_units_are_read_as_people_say_them(phrases: Phrases, event: 
     [
         (collision(), "collision", 0, "all_right"),
         (collision(stationary=True), "collision.stationary", 0, "all_right"),
+        (Rollover(t_ns=0, roll_deg=180.0), "rollover", 0, "all_right"),
         (overheated(), "battery_alarm.over_temperature", 1, "rescue"),
         (overheated(level=3), "battery_alarm.over_temperature.stop", 1, "rescue"),
         (HarshDriving(t_ns=0, maneuver="braking", peak_mps2=6, duration_s=1), "harsh_driving.braking", 2, None),
