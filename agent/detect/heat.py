@@ -48,7 +48,10 @@ def _rises(before: tuple[int, float], after: tuple[int, float]) -> bool:
 
 
 class DropWatch:
-    """Whether a cell's voltage has lost more than a quarter of what it had within the last minute."""
+    """Whether a cell's voltage has lost more than a quarter of what it had within the last minute.
+
+    Of two samples in a row the one that says less counts: a single wrong one is no collapse, nor a height to fall from.
+    """
 
     _SHARE: Final = 0.75
     _BUCKET_NS: Final = 10 * NS
@@ -56,16 +59,18 @@ class DropWatch:
     def __init__(self) -> None:
         self._highest: deque[tuple[int, float]] = deque(maxlen=6)
         self._ceiling = 0.0  # no kept value is higher
+        self._before = inf
         self.dropped_ns = -(1 << 62)
 
     def feed(self, t_ns: int, volt: float) -> None:
         """Take a sample."""
         number = t_ns // self._BUCKET_NS
+        volt, highest, self._before = min(volt, self._before), max(volt, self._before), volt
         while self._highest and number - self._highest[0][0] > 6:
             self._highest.popleft()
-        if volt < self._SHARE * self._ceiling:
+        if highest < self._SHARE * self._ceiling:
             self._ceiling = max((v for _, v in self._highest), default=0.0)
-        if volt < self._SHARE * self._ceiling:
+        if highest < self._SHARE * self._ceiling:
             self.dropped_ns = t_ns
         self._ceiling = max(self._ceiling, volt)
         if self._highest and self._highest[-1][0] == number:

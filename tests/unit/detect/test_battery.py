@@ -162,4 +162,14 @@ def test_drop_watch_compares_with_the_last_minute() -> None:
         watch.feed(second * NS, 4.0 - second * 0.01)
     assert watch.dropped_ns < 0
     watch.feed(201 * NS, 1.4)
-    assert watch.dropped_ns == 201 * NS
+    assert watch.dropped_ns < 0
+    watch.feed(202 * NS, 1.4)
+    assert watch.dropped_ns == 202 * NS
+
+
+@pytest.mark.parametrize("wrong", [0.5, 5.9])
+def test_one_wrong_voltage_is_no_collapse(wrong: float) -> None:
+    watch = DropWatch()
+    for second in range(100):
+        watch.feed(second * NS, wrong if second % 20 == 5 else 3.9)
+    assert watch.dropped_ns < 0

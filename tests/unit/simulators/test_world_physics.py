@@ -33,7 +33,7 @@ def speed_at(drive: Drive, t_s: float) -> float:
 
 
 def crash(**changes: float) -> Scenario:
-    event = Collision(**{"at_s": 12, "delta_v_kmh": 25, **changes})
+    event = msgspec.convert({"kind": "collision", "at_s": 12, "delta_v_kmh": 25, **changes}, Collision)
     legs = [Leg(at_s=1, speed_kmh=50, acceleration_mps2=3)]
     return Scenario(name="crash", description="", duration_s=20, legs=legs, events=[event])
 
