@@ -1,7 +1,10 @@
 """What is particular to one of the stores, and how they fail."""
 
+import random
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,37 @@ def test_a_server_that_takes_nothing_is_waited_for(postgres: Postgres) -> None:
     store.put([], letters, received_ns=1)
     assert store.dead_letters() == [("car-1", "poison", 2)]
     store.close()
+
+
+def test_workers_that_store_the_same_at_once_neither_block_each_other_nor_store_twice(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    keys = ReceiverKeys.create(tmp_path / "keys")
+    keys.register("car-1", KEYS.device.public_key)
+    sealer = Sealer(KEYS.device, [keys.encryption_key.public_key()])
+    records = [record.payload for record in seal_chain([braking(n) for n in range(200)], sealer=sealer)]
+    poison = [b"noise %d" % number for number in range(40)]
+    address = new_database()
+    stores = [open_store(address, create=True) for _ in range(3)]
+    start = threading.Barrier(len(stores))
+
+    def work(number: int) -> list[str]:
+        chance = random.Random(number)  # noqa: S311  # the order is no secret
+        intake = Intake(keys, stores[number])
+        said: list[str] = []
+        mine = chance.sample([*records, *poison], 240)
+        start.wait()
+        for first in range(0, len(mine), 60):
+            said += [outcome.status for outcome in intake.take(mine[first : first + 60])]
+        return said
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        said = [status for part in threads.map(work, range(len(stores))) for status in part]
+    assert (said.count("accepted"), said.count("duplicate"), said.count("dead")) == (200, 400, 120)
+    assert stores[0].counts() == Counts(received=200, verified=200, broken=0, dead=40)
+    assert {times for _, _, times in stores[0].dead_letters()} == {3}
+    for store in stores:
+        store.close()
 
 
 def test_the_oldest_dead_letters_go(new_database: Callable[[], str]) -> None:
