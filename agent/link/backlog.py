@@ -9,6 +9,7 @@ from agent.core.records import Position, Range, SealedRecord
 from agent.link.turns import Turns
 
 _REST_S: Final = 5.0  # between looks through a backlog that has had its turn
+_PAGE_MAX: Final = 256
 _LOOK_S: Final = 1.0  # between looks at the head while there is other work
 
 
@@ -39,9 +40,11 @@ class Backlog:
         self._turns = Turns(answer_s=answer_s)
         self._outbox = outbox
         self._window = window
+        self._page_max = min(window, _PAGE_MAX)
         self._rest_s = min(answer_s, _REST_S)
         self._page: deque[SealedRecord] = deque()
         self._page_is_head = True
+        self._room = 0  # for records behind the head, as last counted
         self._head_changed = True
         self._look_by_s = 0.0  # when to look at the head again
         self._head_end: Position | None = None  # the last of a head that is full, so that there may be more behind it
@@ -67,7 +70,7 @@ class Backlog:
         while True:
             while self._page:
                 if self._turns.is_due(self._page[0].position, now_s):
-                    return self._page[0]
+                    return self._page[0] if self._has_room(now_s) else None
                 self._step()
             if not self._has_more(now_s):
                 return None
@@ -76,6 +79,7 @@ class Backlog:
     def sent(self, now_s: float) -> None:
         """What next gave goes now."""
         self._turns.sent(self._page[0].position, now_s)
+        self._room -= 1
         self._step()
 
     def refused(self, position: Position, now_s: float) -> None:
@@ -101,22 +105,29 @@ class Backlog:
         self._head_changed = False
         self._look_by_s = now_s + _LOOK_S
         self._page_is_head = True
-        head = await self._outbox.peek(None, self._window)
+        head = await self._outbox.peek(None, self._page_max)
         self._page = deque(record for record in head if self._turns.is_due(record.position, now_s))
-        self._head_end = head[-1].position if len(head) >= self._window else None
+        self._head_end = head[-1].position if len(head) >= self._page_max else None
 
     def _has_more(self, now_s: float) -> bool:
         """Whether there is something behind the head, and room for it."""
         if self._head_end is None or (self._at_end and now_s < self._restart_s):
             return False
-        return self._turns.waiting(now_s) < self._window
+        self._room = self._window - self._turns.waiting(now_s)
+        return self._room > 0
+
+    def _has_room(self, now_s: float) -> bool:
+        """Whether a record may go: of the head always, since what came there is graver than what fills the window."""
+        if self._page_is_head or self._room > 0:
+            return True
+        self._room = self._window - self._turns.waiting(now_s)
+        return self._room > 0
 
     async def _look_behind(self, now_s: float) -> None:
         if now_s >= self._restart_s:
             self._reached, self._restart_s = None, inf
         self._page_is_head = False
-        room = self._window - self._turns.waiting(now_s)
-        self._page = deque(await self._outbox.peek(self._reached or self._head_end, room))
+        self._page = deque(await self._outbox.peek(self._reached or self._head_end, self._page_max))
         self._at_end = not self._page
         if self._at_end and self._restart_s == inf:
             self._restart_s = now_s + self._rest_s

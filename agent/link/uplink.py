@@ -22,7 +22,8 @@ from agent.link.downlink import Bundle, Receipt, parse_message
 from agent.link.sender import Sender
 
 _LOG: Final = logging.getLogger(__name__)
-_WINDOWS: Final = 16  # records without a receipt, in multiples of those without a PUBACK
+_WINDOWS: Final = 64  # records without a receipt, in multiples of those without a PUBACK
+_WINDOW_MAX: Final = 2048
 _FIRST_WAIT_S: Final = 0.5
 _HURRIED_WAIT_S: Final = 0.2
 _MESSAGES_MAX: Final = 16  # dealt with together: their receipts are one change on the disk
@@ -64,7 +65,8 @@ class Uplink:
         self._on_signed_time = on_signed_time
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
-        self._backlog = Backlog(outbox, window=link.in_flight_max * _WINDOWS, answer_s=link.receipt_timeout_s)
+        window = min(link.in_flight_max * _WINDOWS, _WINDOW_MAX)
+        self._backlog = Backlog(outbox, window=window, answer_s=link.receipt_timeout_s)
         self._budget = Budget(link.budget_kb_per_hour)
         self._sender = Sender(
             link,

@@ -44,7 +44,7 @@ from tests.unit.store.kit import braking, seal_chain
 _DEVICE: Final = "car-1"
 _BARE: Final = "car-2"
 _EVENTS: Final = 4000
-_TURNS: Final = 3
+_TURNS: Final = 5
 _WINDOW: Final = 16
 _LIMIT_S: Final = 120.0
 _FOLDER: Final = "/var/tmp"  # a real disk, where /tmp may be memory

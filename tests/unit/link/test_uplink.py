@@ -260,19 +260,19 @@ async def test_a_refused_record_stays_and_does_not_block_the_rest() -> None:
 
 
 async def test_a_head_full_of_records_that_nobody_answers_does_not_block_the_rest() -> None:
-    link = Link(host="insurer", in_flight_max=2, receipt_timeout_s=0.05)
+    link = Link(host="insurer", in_flight_max=1, receipt_timeout_s=0.05)
     async with _running(link) as rig:
-        for sequence in range(1, 101):  # three windows
+        for sequence in range(1, 201):  # three windows
             rig.records.add(sequence, Priority.SERVICE)
-        for sequence in range(101, 111):
+        for sequence in range(201, 211):
             rig.records.add(sequence)
         rig.uplink.wake()
-        await rig.until(lambda: set(range(101, 111)) <= set(rig.wire.arrived))
-        assert len(rig.records.kept) == 110
+        await rig.until(lambda: set(range(201, 211)) <= set(rig.wire.arrived))
+        assert len(rig.records.kept) == 210
 
 
 async def test_a_head_full_of_refused_records_does_not_block_the_rest() -> None:
-    async with _running(Link(host="insurer", in_flight_max=2)) as rig:
+    async with _running(Link(host="insurer", in_flight_max=1)) as rig:
         rig.wire.refusal = PublishRefused("payload", code=0x99)
         rig.wire.refuse = lambda number: number <= 100
         for sequence in range(1, 111):
@@ -282,7 +282,7 @@ async def test_a_head_full_of_refused_records_does_not_block_the_rest() -> None:
         assert rig.uplink.counters()["refused"] == 100  # each once: no tight loop
         rig.wire.refuse = lambda _: False
         rig.wire.cut()
-        await rig.until(lambda: rig.wire.arrived[10:] == list(range(1, 33)))  # a window, until receipts come
+        await rig.until(lambda: rig.wire.arrived[10:] == list(range(1, 65)))  # a window, until receipts come
 
 
 async def test_a_broker_that_refuses_everything_is_asked_rarely_and_forgiven_at_once() -> None:
