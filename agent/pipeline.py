@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.config import Detect, Telemetry, load_toml
+from agent.core.config import Detect, Telemetry
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.paths import QUALITY
 from agent.core.ports import Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
+from agent.core.toml import load_toml
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
 from agent.decode.profile import Profile

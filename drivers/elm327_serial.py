@@ -5,11 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from agent.core.config import Dongle, load_toml
+from agent.core.config import Dongle
 from agent.core.errors import SourceLost, SourceSilenced
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock, VehicleCache
 from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
+from agent.core.toml import load_toml
 from agent.proto import obd
 from agent.proto.did import DidDecoder, DidSpec, samples_of
 from agent.proto.ecus import FUNCTIONAL

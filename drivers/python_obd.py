@@ -15,11 +15,12 @@ from threading import Thread
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
-from agent.core.config import Dongle, load_toml
+from agent.core.config import Dongle
 from agent.core.errors import InputError, SourceLost
 from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock
 from agent.core.signals import Samples, SignalSpec, SignalWindow
+from agent.core.toml import load_toml
 from agent.proto import obd as j1979
 from agent.proto.guard import Guard, SilentNow
 from drivers.obd_samples import hear_samples, hear_window, pid_samples, signal_specs

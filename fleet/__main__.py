@@ -16,9 +16,10 @@ from typing import Final
 
 import msgspec
 
-from agent.core.config import Link, Name, load_toml
+from agent.core.config import Link, Name
 from agent.core.errors import AgentError, InputError
 from agent.core.keys import public_pem
+from agent.core.toml import load_toml
 from drivers.keystore import create_ed25519, open_ed25519
 from fleet.bundle import make_manifest
 from fleet.push import push

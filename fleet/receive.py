@@ -11,8 +11,9 @@ from typing import Final
 
 import msgspec
 
-from agent.core.config import Link, load_toml
+from agent.core.config import Link
 from agent.core.errors import AgentError
+from agent.core.toml import load_toml
 from fleet.receiver.database import open_store
 from fleet.receiver.intake import Intake, Outcome
 from fleet.receiver.keys import ReceiverKeys

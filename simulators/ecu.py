@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.config import load_toml
 from agent.core.errors import ProtocolError
 from agent.core.frames import Frame
 from agent.core.paths import OBD_PIDS
+from agent.core.toml import load_toml
 from agent.proto import obd, uds
 from agent.proto.isotp import Reassembler, Segmenter
 

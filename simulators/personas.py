@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.core.config import Section, load_toml
+from agent.core.config import Section
 from agent.core.errors import InputError
+from agent.core.toml import load_toml
 from simulators.elm327 import Answers, Traits
 from simulators.elm327_line import Adapter, LineFaults
 from simulators.guess import guess

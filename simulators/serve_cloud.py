@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core.config import Link, Trust, load_toml
+from agent.core.config import Link, Trust
 from agent.core.errors import InputError
 from agent.core.keys import parse_ed25519, raw_bytes
+from agent.core.toml import load_toml
 from fleet.receiver.intake import Outcome
 from simulators.claims import ClaimsDesk
 from simulators.cloud import Cloud

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from agent.core.config import Name, Section, load_toml
+from agent.core.config import Name, Section
+from agent.core.toml import load_toml
 
 
 class ModelInput(Section, frozen=True, kw_only=True):

@@ -8,9 +8,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from agent.core.config import Name, Section, load_toml
+from agent.core.config import Name, Section
 from agent.core.errors import ConfigError
 from agent.core.paths import VEHICLES
+from agent.core.toml import load_toml
 from agent.decode.quality import QualityRules
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll

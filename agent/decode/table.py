@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.core.config import load_toml
 from agent.core.errors import InputError
 from agent.core.frames import EXTENDED, EXTENDED_KEY, FrameBatch
 from agent.core.paths import DBC, OBD_PIDS
 from agent.core.signals import SignalCatalog
+from agent.core.toml import load_toml
 from agent.decode.checks import FrameChecker
 from agent.decode.columns import SignalTable
 from agent.decode.compiler import compile_graph

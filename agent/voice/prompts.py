@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta
 
-from agent.core.config import Section, load_toml
+from agent.core.config import Section
 from agent.core.errors import ConfigError
 from agent.core.events import Event
 from agent.core.ports import Language
+from agent.core.toml import load_toml
 from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
 from agent.voice.reading import Words, read_fact
 from agent.voice.understanding import Answer, Grammar, Lexicon, compile_lexicon

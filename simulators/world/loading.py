@@ -6,8 +6,8 @@ from typing import Any, Final
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from agent.core.config import load_toml
 from agent.core.errors import ConfigError, InputError
+from agent.core.toml import load_toml
 from simulators.guess import guess
 from simulators.world.scenario import Scenario
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.config import load_toml
 from agent.core.errors import ProtocolError
 from agent.core.paths import OBD_PIDS
+from agent.core.toml import load_toml
 from agent.proto import obd, uds
 from agent.proto.elm327_lines import parse_with_headers
 from tests.interop.figures import Figures

@@ -8,8 +8,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.config import Config, parse_toml
+from agent.core.config import Config
 from agent.core.errors import ConfigError
+from agent.core.toml import parse_toml
 from agent.decode.profile import Profile
 from agent.proto.ecus import is_request_id
 from agent.proto.guard import Guard, RequestRefused, SilentNow

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.config import load_toml
 from agent.core.errors import ProtocolError
 from agent.core.paths import OBD_PIDS
+from agent.core.toml import load_toml
 from agent.proto import obd
 
 TABLE = load_toml(OBD_PIDS, obd.PidTable).pids

@@ -86,5 +86,5 @@ def test_a_mounting_that_is_no_rotation_is_named_with_its_line() -> None:
 
 @pytest.mark.parametrize("line", ["range_g = 1", "rate_hz = 50", "window_ms = 1", "range = 16"])
 def test_an_imu_out_of_bounds_is_refused(line: str) -> None:
-    with pytest.raises(ConfigError, match=line.split()[0]):
+    with pytest.raises(ConfigError, match=line.split(maxsplit=1)[0]):
         parse_config(f"[imu]\n{line}")

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.core import vss
-from agent.core.config import load_toml
 from agent.core.paths import QUALITY
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalSpec
+from agent.core.toml import load_toml
 from agent.decode.quality import Cross, Ledger, Plausibility, QualityRules, Rule
 
 S = 1_000_000_000

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from agent.core import vss
-from agent.core.config import load_toml, parse_toml
 from agent.core.errors import ConfigError, ProtocolError
 from agent.core.paths import OBD_PIDS
+from agent.core.toml import load_toml, parse_toml
 from agent.proto import obd
 
 TABLE = load_toml(OBD_PIDS, obd.PidTable).pids
