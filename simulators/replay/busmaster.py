@@ -14,7 +14,9 @@ _FRAME: Final = re.compile(
     r"(\d{1,2})((?:\s+[0-9A-Fa-f]{1,3})*)",
     re.ASCII | re.IGNORECASE,
 )
-_START: Final = re.compile(r"START DATE AND TIME\s+(\d+):(\d+):(\d+)\s+(\d+):(\d+):(\d+):(\d+)", re.ASCII)
+_START: Final = re.compile(
+    r"START DATE AND TIME\s+(\d{1,2}):(\d{1,2}):(\d{4})\s+(\d{1,2}):(\d{1,2}):(\d{1,2}):(\d{1,9})", re.ASCII
+)
 
 
 class Busmaster:

@@ -6,7 +6,7 @@ from pathlib import Path
 import can
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.core.errors import InputError
@@ -81,6 +81,8 @@ def test_any_bytes_given_to_a_parser_are_frames_or_counted(kind: str, data: st.D
     ),
     extension=st.sampled_from(["", ".asc", ".log", ".csv", ".blf", ".txt"]),
 )
+@example(content=b"***START DATE AND TIME 2147500000:0:0 0:0:0:0***", extension="")
+@example(content=b"***START DATE AND TIME 1:1:2147500000 0:0:0:0***", extension="")
 def test_any_file_is_read_or_refused_by_name(content: bytes, extension: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"a{extension}"
