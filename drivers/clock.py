@@ -4,8 +4,9 @@ import asyncio
 import ctypes
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from contextvars import Context
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ _SYNCED_MARKER: Final = Path("/run/systemd/timesync/synchronized")
 _STA_UNSYNC: Final = 0x40  # linux/timex.h
 _FIXES: Final = 5  # so many in a row must agree before the time of a GNSS receiver is believed
 _SPREAD_NS: Final = 1_500_000_000  # how long sentences may take to arrive, now more and now less
+
+
 _LIBC: Final = ctypes.CDLL(None)
 
 
@@ -72,7 +75,8 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         """Really wait."""
-        await asyncio.sleep(seconds)
+        loop = asyncio.get_running_loop()
+        await _Alarm(loop, loop.time() + seconds)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -116,3 +120,44 @@ class RadioClock(SystemClock):
     def synced(self) -> bool:
         """Whether either is known."""
         return self._offset_ns is not None or super().synced
+
+
+class _Alarm:
+    """What asyncio.sleep waits for, less one turn of the loop: here the timer itself wakes the task.
+
+    Of a Future it has what a task uses (see asyncio.isfuture). A reader sleeps fifty times a second, and on a small
+    board a turn of the loop is a good part of what a look at the bus costs.
+    """
+
+    _asyncio_future_blocking = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, when_s: float) -> None:
+        self._loop = loop
+        self._when_s = when_s
+        self._cancelled = False
+        self._reason: tuple[object, ...] = ()
+
+    def __await__(self) -> Generator["_Alarm", None, None]:
+        self._asyncio_future_blocking = True
+        yield self
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(self, wake: Callable[["_Alarm"], object], *, context: Context | None = None) -> None:
+        self._wake, self._context = wake, context
+        self._timer = self._loop.call_at(self._when_s, wake, self, context=context)
+
+    def cancel(self, msg: object = None) -> bool:
+        if self._cancelled:
+            return False
+        self._cancelled = True
+        self._reason = () if msg is None else (msg,)
+        self._timer.cancel()
+        self._loop.call_soon(self._wake, self, context=self._context)
+        return True
+
+    def result(self) -> None:
+        self._timer.cancel()  # it holds this and the task: without it only the collector would free them
+        if self._cancelled:
+            raise asyncio.CancelledError(*self._reason)

@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -78,3 +80,41 @@ async def test_a_sleeper_that_refuses_to_be_cancelled_can_sleep_on() -> None:
     await asyncio.sleep(0)
     task.cancel()
     assert await task == "done"
+
+
+class Big:
+    """Something a task holds."""
+
+
+async def test_a_task_that_slept_is_freed_without_the_collector() -> None:
+    async def work() -> Big:
+        big = Big()
+        kept.append(weakref.ref(big))
+        await SystemClock().sleep(0.001)
+        return big
+
+    kept: list[weakref.ref[Big]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        task = asyncio.create_task(work())
+        await asyncio.wait([task])
+        del task
+        await asyncio.sleep(0)
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+
+
+async def test_why_a_sleep_was_cancelled_reaches_the_sleeper() -> None:
+    async def sleep() -> tuple[object, ...]:
+        try:
+            await SystemClock().sleep(3600)
+        except asyncio.CancelledError as exc:
+            return exc.args
+        return ()
+
+    task = asyncio.create_task(sleep())
+    await asyncio.sleep(0)
+    task.cancel("why")
+    assert await task == ("why",)
