@@ -8,7 +8,7 @@ pytest.importorskip("apsw", reason="the disk that lies is an SQLite VFS of apsw"
 
 from tests.torture.trial import KINDS, Kind, run_trial
 
-TRIALS = 8
+TRIALS = 17  # of each kind: a hundred and two together
 
 
 @pytest.mark.parametrize("kind", KINDS)
