@@ -194,22 +194,7 @@ def _insert(cursor: "psycopg.Cursor[Any]", rows: Sequence[Row], received_ns: int
     with cursor.copy("COPY incoming FROM STDIN (FORMAT BINARY)") as copy:
         copy.set_types(_TYPES)
         for row in rows:
-            header, told = row.header, row.told
-            copy.write_row(
-                (
-                    *row.place,
-                    int(header.priority),
-                    told.event.kind,
-                    told.agent,
-                    row.event,
-                    told.event.t_ns,
-                    told.wall_ns,
-                    header.previous,
-                    row.digest,
-                    row.envelope,
-                    received_ns,
-                )
-            )
+            copy.write_row(row.columns(received_ns))
     # In one order everywhere: workers that insert the same places must not wait for each other in a circle.
     cursor.execute(
         "INSERT INTO events SELECT * FROM incoming ORDER BY device, boot, sequence ON CONFLICT DO NOTHING"

@@ -136,20 +136,7 @@ class SqliteStore:
             self._db.close()
 
     def _insert(self, row: Row, received_ns: int) -> bool:
-        header, told = row.header, row.told
-        values = (
-            *row.place,
-            int(header.priority),
-            told.event.kind,
-            told.agent,
-            row.event,
-            told.event.t_ns,
-            told.wall_ns,
-            header.previous,
-            row.digest,
-            row.envelope,
-            received_ns,
-        )
+        values = row.columns(received_ns)
         marks = ",".join("?" * len(values))
         done = self._db.execute(f"INSERT INTO events VALUES ({marks}) ON CONFLICT DO NOTHING", values)  # noqa: S608  # marks only
         return bool(done.rowcount)

@@ -61,10 +61,22 @@ class Row:
         """Where it belongs."""
         return Place(self.header.device, self.header.boot, self.header.sequence)
 
-    @property
-    def event(self) -> str:
-        """The event as JSON."""
-        return msgspec.json.encode(self.told.event).decode()
+    def columns(self, received_ns: int) -> tuple[Any, ...]:
+        """What stands in the table events (see fleet/receiver/schema.py), in its order; the event as JSON."""
+        header, told = self.header, self.told
+        return (
+            *self.place,
+            int(header.priority),
+            told.event.kind,
+            told.agent,
+            msgspec.json.encode(told.event).decode(),
+            told.event.t_ns,
+            told.wall_ns,
+            header.previous,
+            self.digest,
+            self.envelope,
+            received_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
