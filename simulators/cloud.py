@@ -9,7 +9,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -227,16 +226,7 @@ class Cloud:
         )
 
     def _link(self, name: str, port: int, **settings: float) -> Link:
-        identity = self.authority.issue_client(name)
-        values = {
-            "host": "127.0.0.1",
-            "port": port,
-            "ca": str(self.authority.certificate),
-            "certificate": str(identity.certificate),
-            "key": str(identity.key),
-            "backoff_longest_s": 1.0,
-        }
-        return msgspec.convert(values | settings, Link)
+        return self.authority.link(name, port, **({"backoff_longest_s": 1.0} | settings))
 
     def _write_trust(self) -> Trust:
         folder = self.directory / "trust"

@@ -134,15 +134,7 @@ def _register(device: str, port: int, authority: Authority, keys: ReceiverKeys) 
 
 
 def _link(name: str, port: int, authority: Authority) -> Link:
-    identity = authority.issue_client(name)
-    return Link(
-        host="127.0.0.1",
-        port=port,
-        ca=str(authority.certificate),
-        certificate=str(identity.certificate),
-        key=str(identity.key),
-        backoff_longest_s=10.0,
-    )
+    return authority.link(name, port, backoff_longest_s=10.0)
 
 
 def _plan(identities: Sequence[Identity], keys: ReceiverKeys, options: argparse.Namespace) -> Plan:

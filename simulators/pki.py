@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from agent.core.config import Link
 from drivers.keystore import write_private
 
 VALID: Final = timedelta(days=90)  # longer than a box warns ahead
@@ -57,6 +59,18 @@ class Authority:
         """Certificate of a device, the insurer or an operator; the broker knows it by this common name. Made once."""
         file = _file_name(name, expired=expired)
         return self._issued.get(file) or self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH, None, expired=expired)
+
+    def link(self, name: str, port: int, **settings: float) -> Link:
+        """Link of a client of this name to a broker on this machine; settings are further keys of [link]."""
+        identity = self.issue_client(name)
+        values = {
+            "host": "127.0.0.1",
+            "port": port,
+            "ca": str(self.certificate),
+            "certificate": str(identity.certificate),
+            "key": str(identity.key),
+        }
+        return msgspec.convert(values | settings, Link)
 
     def _issue(
         self,

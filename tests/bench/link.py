@@ -220,15 +220,7 @@ def _listen(link: Link, ready: Flag, over: Flag, taken: "Synchronized[int]") -> 
 
 
 def _link(authority: Authority, name: str, port: int) -> Link:
-    identity = authority.issue_client(name)
-    return Link(
-        host="127.0.0.1",
-        port=port,
-        ca=str(authority.certificate),
-        certificate=str(identity.certificate),
-        key=str(identity.key),
-        in_flight_max=_WINDOW if name == _DEVICE else 500,
-    )
+    return authority.link(name, port, in_flight_max=_WINDOW if name == _DEVICE else 500)
 
 
 def _rss_mb() -> int:

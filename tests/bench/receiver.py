@@ -169,15 +169,7 @@ class _Scene:
             process.wait(_LIMIT_S)
 
     def _link(self, name: str, port: int) -> Link:
-        identity = self._authority.issue_client(name)
-        return Link(
-            host="127.0.0.1",
-            port=port,
-            ca=str(self._authority.certificate),
-            certificate=str(identity.certificate),
-            key=str(identity.key),
-            in_flight_max=500,
-        )
+        return self._authority.link(name, port, in_flight_max=500)
 
 
 async def _watch(address: str, process: subprocess.Popen[bytes], wanted: int) -> float:

@@ -138,15 +138,7 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 def _link(authority: Authority, port: int) -> Link:
-    identity = authority.issue_client(_DEVICE)
-    return Link(
-        host="127.0.0.1",
-        port=port,
-        ca=str(authority.certificate),
-        certificate=str(identity.certificate),
-        key=str(identity.key),
-        backoff_longest_s=0.2,
-    )
+    return authority.link(_DEVICE, port, backoff_longest_s=0.2)
 
 
 def _memory_mb() -> float:
