@@ -99,6 +99,8 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
 
     frontal_deg: frontal and rear reach so far to either side; common knowledge in the field (11 to 1 o'clock).
     events_max: impacts told of one crash; UN R160 wants room for three (second-hand).
+    lock_delta_v_kmh: longitudinal delta-v from which a record is locked, and a crash is severe: 25 km/h in UN R160
+    (second-hand); one source has 24 for GB 39732. records_per_hour: crash records begun, those withdrawn included.
     """
 
     delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 8.0
@@ -107,6 +109,8 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     sensor_range_mps2: Annotated[float, Meta(ge=19, le=5000)] = 156.9
     frontal_deg: Annotated[float, Meta(ge=15, le=75)] = 45.0
     events_max: Annotated[int, Meta(ge=1, le=20)] = 5
+    lock_delta_v_kmh: Annotated[float, Meta(ge=8, le=50)] = 25.0
+    records_per_hour: Annotated[int, Meta(ge=1, le=1000)] = 20
 
 
 class RolloverLimits(Section, frozen=True, kw_only=True):
@@ -242,9 +246,23 @@ class Trust(Section, frozen=True, kw_only=True):
 
 
 class Consent(Section, frozen=True, kw_only=True):
-    """What the driver agreed to: events of other purposes are never sealed, sent or kept. Off by default."""
+    """What the driver agreed to: events of other purposes are never sealed, sent or kept. Off by default.
+
+    crash_position: how precisely a crash may say where it was, under the purpose claims; area is about a kilometre.
+    """
 
     purposes: list[Purpose] = msgspec.field(default_factory=list)
+    crash_position: Literal["none", "area", "exact"] = "none"
+
+
+class Vehicle(Section, frozen=True, kw_only=True):
+    """The car as its papers have it, for the data an emergency desk wants. An empty vin: not told."""
+
+    vin: Annotated[str, Meta(pattern=r"^([A-HJ-NPR-Z0-9]{17})?$")] = ""
+    category: Literal["M1", "M2", "M3", "N1", "N2", "N3"] = "M1"
+    propulsion: list[Literal["gasoline", "diesel", "cng", "lpg", "electric", "hydrogen", "other"]] = msgspec.field(
+        default_factory=list
+    )
 
 
 class Device(Section, frozen=True, kw_only=True):
@@ -262,6 +280,7 @@ class Config(Section, frozen=True, kw_only=True):
     profile: str = "generic"
     dbc: list[str] = msgspec.field(default_factory=list)
     device: Device = Device()
+    vehicle: Vehicle = Vehicle()
     buses: list[Bus] = msgspec.field(default_factory=list)
     dongle: Dongle | None = None
     gnss: Gnss | None = None

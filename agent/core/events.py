@@ -5,36 +5,38 @@ Every event has t_ns, the monotonic time at which it became true; wall time join
 `purpose` is what the driver consents to.
 """
 
-from enum import IntEnum
 from typing import ClassVar, Literal
 
-import msgspec
+from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
+from agent.core.event_base import Event, Priority, Purpose
 
-Purpose = Literal["claims", "safety", "service", "ubi_score", "feedback", "diagnostics"]
-
-
-class Priority(IntEnum):
-    """Lower goes first; the highest number is shed first."""
-
-    CRASH = 0
-    SAFETY = 1
-    SERVICE = 2
-    TELEMETRY = 3
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """Base of all events."""
-
-    version: ClassVar[int] = 1
-    priority: ClassVar[Priority] = Priority.TELEMETRY
-    purpose: ClassVar[Purpose] = "diagnostics"
-
-    t_ns: int
-
-    @property
-    def kind(self) -> str:
-        """The tag on the wire."""
-        return str(self.__struct_config__.tag)
+__all__ = [
+    "AgentStarted",
+    "AgentStopped",
+    "Anomaly",
+    "AnyEvent",
+    "BatteryAlarm",
+    "Collision",
+    "ConfigApplied",
+    "ConfigRejected",
+    "CrashRecord",
+    "DeviceShock",
+    "EmergencyData",
+    "Event",
+    "Feedback",
+    "HarshDriving",
+    "ModelChanged",
+    "Priority",
+    "Purpose",
+    "RecordsDamaged",
+    "RecordsShed",
+    "RoadImpact",
+    "Rollover",
+    "SourceChanged",
+    "Telemetry",
+    "TripEnded",
+    "TripStarted",
+]
 
 
 class AgentStarted(Event, frozen=True, kw_only=True, tag="agent_started"):
@@ -101,59 +103,6 @@ class HarshDriving(Event, frozen=True, kw_only=True, tag="harsh_driving"):
     basis: Literal["imu", "speed"] = "imu"
 
 
-class RoadImpact(Event, frozen=True, kw_only=True, tag="road_impact"):
-    """A pothole, kerb or bump: a short shock without the delta-v of a collision."""
-
-    purpose: ClassVar[Purpose] = "claims"
-
-    peak_mps2: float
-    speed_kmh: float | None = None
-
-
-class Collision(Event, frozen=True, kw_only=True, tag="collision"):
-    """Delta-v of at least the trigger within 150 ms (EDR-like; 49 CFR 563 semantics, no conformity claimed).
-
-    t_ns is T0; delta-v in km/h with x forward and y right; pdof_deg is the principal direction of force,
-    0 from ahead, 90 from the right, None where the mounting is not known; crash_mode is the side that it names.
-    multi_event counts the impacts of one crash, which begin within 5 s of the first; since_first_s is the time from
-    the first one's T0 to this one's, None for the first.
-    """
-
-    priority: ClassVar[Priority] = Priority.CRASH
-    purpose: ClassVar[Purpose] = "claims"
-
-    delta_v_kmh: float
-    duration_ms: float
-    peak_mps2: float
-    stationary: bool
-    pdof_deg: float | None = None
-    delta_v_longitudinal_kmh: float | None = None
-    delta_v_lateral_kmh: float | None = None
-    speed_before_kmh: float | None = None
-    clipped: bool = False
-    crash_mode: Literal["frontal", "side_right", "rear", "side_left"] | None = None
-    multi_event: int = 1
-    since_first_s: float | None = None
-
-
-class Rollover(Event, frozen=True, kw_only=True, tag="rollover"):
-    """The car turned over. t_ns is the onset of the roll; with basis attitude, when it was known to lie so.
-
-    roll_deg is the largest roll since the onset and resting_deg how the car lay then, both right side down +; None
-    where it is not known. quarter_turns is at least that many of 90 degrees.
-    """
-
-    priority: ClassVar[Priority] = Priority.CRASH
-    purpose: ClassVar[Purpose] = "claims"
-
-    roll_deg: float | None = None
-    quarter_turns: int = 1
-    duration_s: float | None = None
-    resting_deg: float | None = None
-    basis: Literal["rotation", "attitude"] = "rotation"
-    speed_before_kmh: float | None = None
-
-
 class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):
     """A limit of the traction battery is broken, or holds again (`cleared`). Names follow GB/T 32960.3 alarms.
 
@@ -194,7 +143,8 @@ class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
 class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     """What the driver answered to a question about an event of kind `about`.
 
-    intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them.
+    intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them. about_ns is
+    the t_ns of that event, so that an answer belongs to one crash record; None in records of older software.
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
@@ -207,6 +157,7 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     confidence: float
     language: Literal["zh", "en"]
     asked_ns: int
+    about_ns: int | None = None
 
 
 class RecordsShed(Event, frozen=True, kw_only=True, tag="records_shed"):
@@ -287,6 +238,9 @@ AnyEvent = (
     | RoadImpact
     | Collision
     | Rollover
+    | DeviceShock
+    | CrashRecord
+    | EmergencyData
     | BatteryAlarm
     | Anomaly
     | Feedback

@@ -43,6 +43,29 @@ HORIZONTAL_ACCURACY: Final = "Vehicle.CurrentLocation.HorizontalAccuracy"  # m
 GNSS_SPEED: Final = "Vehicle.Private.GNSS.Speed"  # km/h
 IMU_HEADING_ERROR: Final = "Vehicle.Private.IMU.HeadingError"  # degrees; 180: which way is forward is not known
 IMU_CLIPPED: Final = "Vehicle.Private.IMU.Clipped"  # accelerometer axes at the end of their range; told where any is
+
+ABS_ENGAGED: Final = "Vehicle.ADAS.ABS.IsEngaged"  # 0 or 1
+AIRBAG_LAMP: Final = "Vehicle.Private.Cabin.Airbag.IsWarningOn"  # 0 or 1
+DOORS_OPEN: Final = tuple(
+    f"Vehicle.Cabin.Door.Row{row}.{side}.IsOpen" for row in (1, 2) for side in ("DriverSide", "PassengerSide")
+)  # 0 or 1
+SEATS: Final = tuple(
+    f"Vehicle.Cabin.Seat.Row{row}.{side}"
+    for row, sides in ((1, ("DriverSide", "PassengerSide")), (2, ("DriverSide", "Middle", "PassengerSide")))
+    for side in sides
+)
+
+
+def seat_belted(seat: str) -> str:
+    """Path of a seat's belt: 1 where it is fastened."""
+    return f"{seat}.IsBelted"
+
+
+def airbag_deployed(seat: str) -> str:
+    """Path of a seat's air bag: 1 once it has fired."""
+    return f"{seat}.Airbag.IsDeployed"
+
+
 INSULATION_RESISTANCE: Final = f"{_PACK.replace('Vehicle', 'Vehicle.Private')}.InsulationResistance"  # kOhm
 
 
