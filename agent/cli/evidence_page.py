@@ -22,6 +22,14 @@ _BEIJING: Final = timezone(timedelta(hours=8))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _G: Final = 9.80665  # m/s2
 _YEARS: Final = 200  # a clock beyond this is shown as a number
+_DIGITS: Final = {  # after the point, where it is not one; a degree's fifth is a metre
+    "latitude": 5,
+    "longitude": 5,
+    "asi": 2,
+    "confidence": 2,
+    "confidence_rules": 2,
+    "confidence_model": 2,
+}
 _PRINCIPAL: Final = {"collision": ("delta_v_kmh", "speed_before_kmh", "peak_mps2")}
 
 
@@ -226,7 +234,8 @@ def _value(name: str, value: Any, language: Language) -> str:
     if isinstance(value, bytes):
         return f"{len(value)} B"
     if isinstance(value, float):
-        text = f"{value:.1f}".replace("-", "−") if math.isfinite(value) else str(value)
+        digits = _DIGITS.get(name, 1)
+        text = f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else str(value)
     elif isinstance(value, str):
         text = word(value, language)
     else:

@@ -29,7 +29,8 @@ _TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh"})
 
 
 def _known_keys() -> dict[str, frozenset[str]]:
-    keys: dict[str, frozenset[str]] = {str(kind.__struct_config__.tag): frozenset() for kind in get_args(AnyEvent)}
+    told = [kind for kind in get_args(AnyEvent) if not kind.bulk]  # of fragments there is nothing to say
+    keys: dict[str, frozenset[str]] = {str(kind.__struct_config__.tag): frozenset() for kind in told}
     del keys["battery_alarm"]  # says nothing without naming the alarm
     variants = ("harsh_driving.acceleration", "harsh_driving.braking", "harsh_driving.cornering")
     states = ["source_changed.lost", "source_changed.silenced", "source_changed.restored"]

@@ -14,7 +14,20 @@ from hypothesis import strategies as st
 from agent.cli.evidence_facts import Facts, Shown, _nearest_offset_ns
 from agent.cli.evidence_page import render_page
 from agent.cli.evidence_words import Language, word
-from agent.core.events import AgentStarted, AnyEvent, BatteryAlarm, Collision, Event, Feedback, Priority, RoadImpact
+from agent.core.events import (
+    AgentStarted,
+    AnyEvent,
+    BatteryAlarm,
+    Collision,
+    CrashRecord,
+    DeviceShock,
+    EmergencyData,
+    Event,
+    Feedback,
+    Priority,
+    RoadImpact,
+    Rollover,
+)
 from agent.core.paths import EVIDENCE
 from agent.core.records import Header, Position, Told
 from agent.store.evidence import DayRoot
@@ -102,9 +115,16 @@ def test_a_collision_says_what_a_claims_handler_asks_first() -> None:
         stationary=False,
         pdof_deg=322.0,
         speed_before_kmh=47.2,
+        severity="severe",
+        confidence=0.87,
+        latitude=31.23042,
+        longitude=-0.5,
+        position_accuracy_m=5.0,
     )
     text = read(render_page(facts_of(crash), "en", by="insurer", exported_ns=1))
     for said in ("31.5 km/h", "47.2 km/h", "182.3 m/s²", "18.6 g", "from the front left, 322°", "not recorded"):
+        assert said in text
+    for said in ("severe", "0.87", "31.23042", "−0.50000", "5.0 m"):
         assert said in text
     text = read(render_page(facts_of(crash), "zh", by="insurer", exported_ns=1))
     assert "北京时间 2026-09-21 22:13:20" in text
@@ -142,7 +162,7 @@ def test_both_languages_say_the_same_things() -> None:
         fields = [{name for _, name, _, _ in string.Formatter().parse(t) if name} for t in (text, words["en"][key])]
         assert fields[0] == fields[1], key
     assert not [key for key, text in words["en"].items() if re.search(r"[^\x00-\x7f²°]", text)]
-    for kind in (Collision, BatteryAlarm, Feedback):
+    for kind in (Collision, CrashRecord, DeviceShock, EmergencyData, Rollover, BatteryAlarm, Feedback):
         for field in (str(kind.__struct_config__.tag), *kind.__struct_fields__[1:]):
             assert field in words["zh"] or kind is Feedback
 

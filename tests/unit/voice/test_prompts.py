@@ -11,6 +11,9 @@ from agent.core.events import (
     BatteryAlarm,
     Collision,
     ConfigApplied,
+    CrashRecord,
+    DeviceShock,
+    EmergencyData,
     Event,
     Feedback,
     HarshDriving,
@@ -124,6 +127,9 @@ def test_a_burning_battery_speaks_like_a_crash_and_is_never_declared_safe(phrase
         SourceChanged(t_ns=0, source="can0", state="lost"),
         RoadImpact(t_ns=0, peak_mps2=20),
         TripStarted(t_ns=0),
+        DeviceShock(t_ns=0, what="drop", peak_mps2=60),
+        CrashRecord(t_ns=0, record=1, fragment=0, part="trigger", from_ns=0, until_ns=0),
+        EmergencyData(t_ns=0, msd=bytes(140)),
         Feedback(
             t_ns=0, question="q", about="a", intent="none", transcript="", confidence=1, language="zh", asked_ns=0
         ),
