@@ -1,0 +1,169 @@
+"""The shape of a pulse in numbers: what the collision model is trained on and asked about, and what rules look at.
+
+Every number comes from means over 10 ms of the integral, which are the same at 100, 400 and 1,600 Hz up to what a
+slow sensor does not see, and from the parts across and along gravity, which need no mounting but gravity's.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+
+from agent.detect.impacts import Pulse
+from agent.detect.pulse import MS, Floats, Mounting, PulseTrace, horizontal
+
+FEATURES: Final[tuple[str, ...]] = (
+    "delta_v_kmh",  # largest across gravity since T0, until the pulse's end
+    "longitudinal_kmh",  # of it forward, signed; 0 where the axes are not known
+    "lateral_kmh",  # of it to the right, signed; 0 where the axes are not known
+    "vertical_kmh",  # largest along gravity, until the pulse's end, without sign
+    "kmh_in_20ms",  # largest change across gravity within 20 ms, from 100 ms before T0 to the pulse's end
+    "kmh_in_50ms",
+    "kmh_in_100ms",
+    "kmh_in_150ms",
+    "duration_ms",  # T0 to the pulse's end
+    "peak_mps2",  # largest mean over 10 ms across gravity
+    "peak_after_ms",  # T0 to the middle of that
+    "vertical_share",  # peak along gravity over the sum of both peaks: 0 a push, 1 a drop
+    "jerk_mps2",  # largest step across gravity from one mean over 10 ms to the next
+    "sign_changes",  # turns of the force along the pulse's direction beyond 15 % of the peak, to 100 ms after the end
+    "ringing",  # share of the energy that a moving mean over 30 ms takes away: 0 smooth, 1 all ringing
+    "crest",  # largest single sample over the largest mean over 10 ms
+    "fill",  # delta-v over peak times duration: 1 a plateau, 0.5 a haversine, small a spike
+    "rebound",  # share of delta-v that is lost again by 100 ms after the end: 1 it swung back
+    "offset_after_mps2",  # what is left of the deviation, mean of the last 50 ms until 100 ms after the end
+    "rest_before_mps2",  # root mean square of the deviation from 400 to 20 ms before T0
+    "echo_before",  # largest mean from 400 to 50 ms before T0, over the peak: an axle, or an impact, before
+    "free_fall_ms",  # longest time before T0 in which nothing holds the box up
+    "turn_dps",  # fastest turning from 100 ms before T0 to 100 ms after the end, -1 without a gyroscope
+    "speed_before_kmh",  # -1 where the car does not tell
+    "standing",  # 1 where the car stood
+)
+
+AFTER_NS: Final = 100 * MS  # what of the time after a pulse's end is looked at
+
+_BIN_NS: Final = 10 * MS
+_BEFORE_BINS: Final = 40
+_AFTER_BINS: Final = AFTER_NS // _BIN_NS
+_GRAVITY_MPS2: Final = 9.81
+_FALLING_MPS2: Final = 3.0
+_TURN_SHARE: Final = 0.15
+_LARGEST: Final = 2000.0
+_TINY: Final = 1e-6
+
+
+def crash_features(
+    trace: PulseTrace,
+    pulse: Pulse,
+    end: int,
+    *,
+    mounting: Mounting,
+    speed_kmh: float | None = None,
+    turn_dps: float | None = None,
+) -> list[int]:
+    """FEATURES of the pulse whose last sample is trace.t_ns[end], in thousandths, each within +-2,000,000.
+
+    The trace should reach from 400 ms before T0 to 100 ms after the end; what is missing counts as rest. They depend on
+    no sample outside of that.
+    """
+    end_bin = max(1, -(-int(trace.t_ns[end] - pulse.t0_ns) // _BIN_NS))
+    velocity_kmh = _velocity(trace, pulse.t0_ns, end_bin + _AFTER_BINS)
+    told = (
+        _changes(velocity_kmh, end_bin, mounting)
+        | _shape(velocity_kmh, end_bin, mounting)
+        | _surroundings(velocity_kmh, end_bin, mounting)
+        | {
+            "duration_ms": float(trace.t_ns[end] - pulse.t0_ns) / MS,
+            "turn_dps": -1.0 if turn_dps is None else turn_dps,
+            "speed_before_kmh": -1.0 if speed_kmh is None else speed_kmh,
+            "standing": float(pulse.standing),
+        }
+    )
+    rows = slice(trace.first_after(pulse.t0_ns), end + 1)
+    told["crest"] = float(horizontal(trace.acceleration(rows), mounting).max()) / max(told["peak_mps2"], _TINY)
+    told["fill"] = told["delta_v_kmh"] / 3.6 / max(told["peak_mps2"] * told["duration_ms"] / 1000, _TINY)
+    return [round(1000 * min(max(told[name], -_LARGEST), _LARGEST)) for name in FEATURES]
+
+
+def named(features: list[int]) -> Mapping[str, float]:
+    """Features by name, in their units; empty where there are none."""
+    return dict(zip(FEATURES, (value / 1000 for value in features), strict=True)) if features else {}
+
+
+def _velocity(trace: PulseTrace, t0_ns: int, last_bin: int) -> Floats:
+    """Change of velocity since T0 in km/h every 10 ms from 400 ms before it, float64[k, 3]; held where data ends."""
+    first, stop = np.searchsorted(trace.t_ns, [t0_ns - _BEFORE_BINS * _BIN_NS, t0_ns + last_bin * _BIN_NS + 1])
+    rows = slice(int(first), max(int(stop), int(first) + 1))
+    known = trace.delta_v(min(trace.first_after(t0_ns), len(trace.t_ns) - 1), rows)
+    at = np.arange(-_BEFORE_BINS, last_bin + 1) * float(_BIN_NS)
+    since_ns = (trace.t_ns[rows] - t0_ns).astype(np.float64)
+    return np.column_stack([np.interp(at, since_ns, known[:, axis]) for axis in range(3)])
+
+
+def _changes(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, float]:
+    """Delta-v: as a whole, by its parts, and within spans."""
+    inside = velocity_kmh[_BEFORE_BINS : _BEFORE_BINS + end_bin + 1] - velocity_kmh[_BEFORE_BINS]
+    across = horizontal(inside, mounting)
+    most = int(np.argmax(across))
+    later = velocity_kmh[_BEFORE_BINS + most :] - velocity_kmh[_BEFORE_BINS]
+    told = {
+        "delta_v_kmh": float(across[most]),
+        "longitudinal_kmh": float(inside[most, 0]) if mounting.trusted else 0.0,
+        "lateral_kmh": float(inside[most, 1]) if mounting.trusted else 0.0,
+        "vertical_kmh": float(np.abs(inside @ np.array(mounting.down)).max()),
+        "rebound": float(horizontal(later - inside[most], mounting)[-1]) / max(float(across[most]), _TINY),
+    }
+    near = velocity_kmh[_BEFORE_BINS - 10 : _BEFORE_BINS + end_bin + 1]
+    for bins in (2, 5, 10, 15):
+        ahead = near[bins:] if len(near) > bins else near[-1:]
+        told[f"kmh_in_{10 * bins}ms"] = float(horizontal(ahead - near[: len(ahead)], mounting).max())
+    return told
+
+
+def _shape(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, float]:
+    """How the force rises, turns and rings."""
+    force = np.diff(velocity_kmh[_BEFORE_BINS - 1 :], axis=0) / 3.6 / (_BIN_NS / 1e9)
+    pulse = force[1 : end_bin + 1]
+    across = horizontal(pulse, mounting)
+    peak, along_peak = float(across.max()), float(np.abs(pulse @ np.array(mounting.down)).max())
+    flat = velocity_kmh - np.outer(velocity_kmh @ np.array(mounting.down), mounting.down)
+    inside = flat[_BEFORE_BINS : _BEFORE_BINS + end_bin + 1] - flat[_BEFORE_BINS]
+    direction = inside[int(np.argmax((inside * inside).sum(axis=1)))]
+    size = float(np.sqrt((direction * direction).sum()))
+    push = force[1:] @ (direction / max(size, _TINY))
+    signs = np.sign(push[np.abs(push) >= _TURN_SHARE * peak])
+    smooth = (force[:-2] + force[1:-1] + force[2:]) / 3
+    shaken, whole = force[1:-1] - smooth, float((force[1:-1] ** 2).sum())
+    return {
+        "peak_mps2": peak,
+        "peak_after_ms": (int(np.argmax(across)) + 0.5) * _BIN_NS / MS,
+        "vertical_share": along_peak / max(peak + along_peak, _TINY),
+        "jerk_mps2": float(horizontal(np.diff(force[: end_bin + 2], axis=0), mounting).max()),
+        "sign_changes": float(np.count_nonzero(signs[1:] != signs[:-1])),
+        "ringing": float((shaken**2).sum()) / max(whole, _TINY),
+    }
+
+
+def _surroundings(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, float]:
+    """What the box felt before the pulse, and how it came to rest after it."""
+    force = np.diff(velocity_kmh, axis=0) / 3.6 / (_BIN_NS / 1e9)
+    before = force[: _BEFORE_BINS - 2]
+    size = np.sqrt((force * force).sum(axis=1))
+    earlier = size[: _BEFORE_BINS - 5]
+    pulse = size[_BEFORE_BINS : _BEFORE_BINS + end_bin]
+    held = force[:_BEFORE_BINS] + _GRAVITY_MPS2 * np.array(mounting.down)
+    falling = np.sqrt((held * held).sum(axis=1)) < _FALLING_MPS2
+    return {
+        "rest_before_mps2": float(np.sqrt((before * before).sum(axis=1).mean())),
+        "echo_before": float(earlier.max()) / max(float(pulse.max()), _TINY),
+        "free_fall_ms": _longest_run(falling.tolist()) * _BIN_NS / MS,
+        "offset_after_mps2": float(np.sqrt((force[-5:].mean(axis=0) ** 2).sum())),
+    }
+
+
+def _longest_run(flags: list[bool]) -> int:
+    longest = run = 0
+    for flag in flags:
+        run = run + 1 if flag else 0
+        longest = max(longest, run)
+    return longest
