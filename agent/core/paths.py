@@ -11,6 +11,7 @@ DBC: Final = FIRMWARE_CONFIG / "dbc"
 OBD_PIDS: Final = FIRMWARE_CONFIG / "obd_pids.toml"
 QUALITY: Final = FIRMWARE_CONFIG / "quality.toml"
 EVIDENCE: Final = FIRMWARE_CONFIG / "evidence"
+COVERAGE: Final = FIRMWARE_CONFIG / "coverage.toml"
 DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
 MODELS: Final = ROOT / "models"
 
