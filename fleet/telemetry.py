@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from agent.core.columns import Values
 from agent.core.errors import ProtocolError
 from agent.core.events import Telemetry
-from agent.core.telemetry import Values, unpack_columns
+from agent.core.telemetry import unpack_columns
 from fleet.receiver.store import Store
 
 
