@@ -5,6 +5,7 @@ slow sensor does not see, and from the parts across and along gravity, which nee
 """
 
 from collections.abc import Mapping
+from math import acos, degrees
 from typing import Final
 
 import numpy as np
@@ -32,7 +33,9 @@ FEATURES: Final[tuple[str, ...]] = (
     "fill",  # delta-v over peak times duration: 1 a plateau, 0.5 a haversine, small a spike
     "rebound",  # share of delta-v that is lost again by 100 ms after the end: 1 it swung back
     "offset_after_mps2",  # what is left of the deviation, mean of the last 50 ms until 100 ms after the end
-    "rest_before_mps2",  # root mean square of the deviation from 400 to 20 ms before T0
+    "tilt_after_deg",  # how far gravity has turned by then, where what is felt is gravity alone; else 0
+    "push_before_mps2",  # size of the mean deviation across gravity from 400 to 20 ms before T0: braking, a curve
+    "shake_before_mps2",  # spread of the deviation about its mean in that time
     "echo_before",  # largest mean from 400 to 50 ms before T0, over the peak: an axle, or an impact, before
     "free_fall_ms",  # longest time before T0 in which nothing holds the box up
     "turn_dps",  # fastest turning from 100 ms before T0 to 100 ms after the end, -1 without a gyroscope
@@ -46,6 +49,7 @@ _BIN_NS: Final = 10 * MS
 _BEFORE_BINS: Final = 40
 _AFTER_BINS: Final = AFTER_NS // _BIN_NS
 _GRAVITY_MPS2: Final = 9.81
+_GRAVITY_OFF_MPS2: Final = 1.5  # what is felt is gravity alone where its size is off by no more
 _FALLING_MPS2: Final = 3.0
 _TURN_SHARE: Final = 0.15
 _LARGEST: Final = 2000.0
@@ -151,14 +155,26 @@ def _surroundings(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dic
     size = np.sqrt((force * force).sum(axis=1))
     earlier = size[: _BEFORE_BINS - 5]
     pulse = size[_BEFORE_BINS : _BEFORE_BINS + end_bin]
-    held = force[:_BEFORE_BINS] + _GRAVITY_MPS2 * np.array(mounting.down)
+    gravity = _GRAVITY_MPS2 * np.array(mounting.down)
+    held = force[:_BEFORE_BINS] + gravity
     falling = np.sqrt((held * held).sum(axis=1)) < _FALLING_MPS2
+    after = force[-5:].mean(axis=0)
     return {
-        "rest_before_mps2": float(np.sqrt((before * before).sum(axis=1).mean())),
+        "push_before_mps2": float(horizontal(before.mean(axis=0)[None], mounting)[0]),
+        "shake_before_mps2": float(np.sqrt(before.var(axis=0).sum())),
         "echo_before": float(earlier.max()) / max(float(pulse.max()), _TINY),
         "free_fall_ms": _longest_run(falling.tolist()) * _BIN_NS / MS,
-        "offset_after_mps2": float(np.sqrt((force[-5:].mean(axis=0) ** 2).sum())),
+        "offset_after_mps2": float(np.sqrt((after**2).sum())),
+        "tilt_after_deg": _turned_deg(after + gravity, gravity),
     }
+
+
+def _turned_deg(felt: Floats, gravity: Floats) -> float:
+    """Angle between two forces in degrees; 0 where what is felt is not gravity alone."""
+    size = float(np.sqrt((felt * felt).sum()))
+    if abs(size - _GRAVITY_MPS2) > _GRAVITY_OFF_MPS2:
+        return 0.0
+    return degrees(acos(min(1.0, max(-1.0, float(felt @ gravity) / (size * _GRAVITY_MPS2)))))
 
 
 def _longest_run(flags: list[bool]) -> int:

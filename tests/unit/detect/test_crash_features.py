@@ -77,7 +77,7 @@ def test_what_swings_back_rebounds_and_what_rings_turns() -> None:
 def test_a_blow_before_and_a_fall_before_are_seen() -> None:
     echo = _features(_trace(400, (-0.2, 0.05, (0.0, 0.0, 5.0)), (0.0, 0.1, (-10.0, 0.0, 0.0))))
     assert echo["echo_before"] == pytest.approx(1, abs=0.05)
-    assert echo["rest_before_mps2"] > 5
+    assert echo["shake_before_mps2"] > 5
     trace = _trace(400, (0.0, 0.1, (-10.0, 0.0, 0.0)))
     falling = trace.acceleration(slice(0, len(trace.t_ns)))
     falling[(trace.t_ns > T0_NS - 300 * MS) & (trace.t_ns < T0_NS), 2] -= 9.81
@@ -93,7 +93,22 @@ def test_a_box_that_lies_otherwise_afterwards_has_an_offset() -> None:
     tilted[trace.t_ns > T0_NS + 100 * MS] += [9.81, 0.0, -9.81]
     history = PulseHistory()
     history.add(trace.t_ns, tilted, trace.clipped)
-    assert _features(history.trace())["offset_after_mps2"] == pytest.approx(13.9, abs=0.2)
+    told = _features(history.trace())
+    assert told["offset_after_mps2"] == pytest.approx(13.9, abs=0.2)
+    assert told["tilt_after_deg"] == pytest.approx(90, abs=1)
+
+
+def test_braking_before_is_a_push_and_no_shake_and_skidding_after_is_no_tilt() -> None:
+    trace = _trace(400, (0.0, 0.1, (-10.0, 0.0, 0.0)))
+    braking = trace.acceleration(slice(0, len(trace.t_ns)))
+    braking[:, 0] -= 8.0
+    history = PulseHistory()
+    history.add(trace.t_ns, braking, trace.clipped)
+    told = _features(history.trace())
+    assert told["push_before_mps2"] == pytest.approx(8, abs=0.1)
+    assert told["shake_before_mps2"] < 0.5
+    assert told["offset_after_mps2"] == pytest.approx(8, abs=0.1)
+    assert told["tilt_after_deg"] == 0
 
 
 def test_a_trace_that_ends_in_the_pulse_and_one_that_is_broken_have_features_too() -> None:
