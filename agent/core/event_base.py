@@ -23,7 +23,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_
     version: ClassVar[int] = 1
     priority: ClassVar[Priority] = Priority.TELEMETRY
     purpose: ClassVar[Purpose] = "diagnostics"
-    bulk: ClassVar[bool] = False  # goes after the others of its priority: detail behind a notice
+    bulk: ClassVar[bool] = False  # of a crash: detail behind a notice, which goes behind safety and before service
 
     t_ns: int
 

@@ -145,9 +145,10 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
 
     intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them. about_ns is
     the t_ns of that event, so that an answer belongs to one crash record; None in records of older software.
+    It goes before the detail of a crash, and is on the disk at once.
     """
 
-    priority: ClassVar[Priority] = Priority.SERVICE
+    priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "feedback"
 
     question: str

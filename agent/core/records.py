@@ -60,13 +60,14 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A record as it lies on the disk and travels; payload is the whole envelope."""
+    """A record as it lies on the disk and travels; payload is the whole envelope. bulk: as its event has it."""
 
     device: str
     boot: int
     sequence: int
     priority: Priority
     payload: bytes
+    bulk: bool = False
 
     @property
     def position(self) -> Position:

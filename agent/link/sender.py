@@ -13,6 +13,7 @@ from agent.core.events import Priority
 from agent.core.ports import Session
 from agent.core.records import Position, SealedRecord
 from agent.link import wire
+from agent.link.allowance import Allowance
 from agent.link.backlog import Backlog
 from agent.link.budget import RECORD_OVERHEAD, Budget
 from agent.link.turns import Patience
@@ -50,6 +51,8 @@ class Sender:
         self._counts = counts
         self._say = say
         self._patience = Patience(fresh_waits)
+        self._allowance = Allowance()
+        self._full = False  # whether something waits for the allowance
         self._refused_before = False
         self._held: Position | None = None
         self._work = asyncio.Event()
@@ -69,6 +72,7 @@ class Sender:
         """
         self._backlog.reconnected(asyncio.get_running_loop().time())
         self._patience.restore()
+        self._allowance.reconnected()
         self._refused_before = False
         self._choosing = asyncio.Lock()
         async with asyncio.TaskGroup() as tasks:
@@ -103,8 +107,14 @@ class Sender:
                 self._held = record.position
                 await self._wait_until(min(now_s + wait_s, self._backlog.next_s(now_s) or inf))
                 continue
+            if _can_wait(record) and not self._allowance.has_room(size):
+                self._full = True
+                await self._wait_until(self._backlog.next_s(now_s) or inf)
+                continue
             self._budget.spend(size, now_s)
             self._backlog.sent(now_s)
+            if _can_wait(record):
+                self._allowance.sent(size)
             return record
 
     async def _wait_until(self, when_s: float) -> None:
@@ -117,6 +127,7 @@ class Sender:
 
     async def _publish(self, session: Session, record: SealedRecord) -> None:
         """Publish one record; a refusal leaves it in the outbox until its next turn. Raises LinkDown."""
+        begun_s = asyncio.get_running_loop().time()
         try:
             await session.publish(self._topic, record.payload, expiry_s=_EXPIRY_S[record.priority])
         except PublishRefused as exc:
@@ -131,3 +142,16 @@ class Sender:
         else:
             self._counts["published"] += 1
             self._patience.restore()
+        self._answered(record, asyncio.get_running_loop().time() - begun_s)
+
+    def _answered(self, record: SealedRecord, took_s: float) -> None:
+        size = len(record.payload) + RECORD_OVERHEAD
+        self._allowance.answered(size, took_s, patient=_can_wait(record))
+        if self._full:
+            self._full = False
+            self._work.set()
+
+
+def _can_wait(record: SealedRecord) -> bool:
+    """Whether it goes behind whatever is graver: it must not fill a slow line."""
+    return record.bulk or record.priority >= Priority.SERVICE

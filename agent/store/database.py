@@ -21,9 +21,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from agent.core.errors import StoreError
-from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord, digest_of
-from agent.store.files import NAME, ROW_BYTES, TABLES, connect, lock, read_count, write_count
+from agent.store.files import NAME, ROW_BYTES, TABLES, Table, connect, lock, read_count, write_count
 from agent.store.quota import Shed, crash_reserve_bytes, shed
 from agent.store.rebuild import Damage, build, checksum, finish, is_sound, set_aside
 from agent.store.reserve import Reserve
@@ -76,20 +75,23 @@ class Database:
         return gone
 
     def peek(self, after: tuple[int, Position], count_max: int) -> list[SealedRecord]:
-        """Records behind a priority and position, in sending order."""
+        """Records behind a table, by its number in TABLES, and a position in it; in sending order."""
         behind, position = after
         records: list[SealedRecord] = []
-        for priority, table in TABLES.items():
-            if priority < behind:
+        for number, table in enumerate(TABLES):
+            if number < behind:
                 continue
-            place = _place(position) if priority == behind else 0
-            query = f"SELECT place, payload, crc FROM {table} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
+            place = _place(position) if number == behind else 0
+            query = f"SELECT place, payload, crc FROM {table.name} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
             with _disk():
                 rows = self._db.execute(query, (place, count_max - len(records))).fetchall()
             sound = [row for row in rows if is_sound(*row)]
             if len(sound) < len(rows):
-                self._quarantine(priority, [row for row in rows if not is_sound(*row)])
-            records += [SealedRecord(self._device, *_position(p), priority, payload) for p, payload, _ in sound]
+                self._quarantine(table, [row for row in rows if not is_sound(*row)])
+            records += [
+                SealedRecord(self._device, *_position(p), table.priority, payload, table.bulk)
+                for p, payload, _ in sound
+            ]
         return records
 
     def take_damages(self) -> list[Damage]:
@@ -107,8 +109,8 @@ class Database:
             with self._change() as state:
                 state.boot, state.sequence, state.digest = self.boot, self._sequence, self.head
 
-    def priority_of(self, position: Position) -> Priority | None:
-        """Priority of a stored record, None where it is not there."""
+    def table_of(self, position: Position) -> int | None:
+        """Number in TABLES of where a record is stored, None where it is not there."""
         with _disk():
             found = self._find(position)
         return None if found is None else found[0]
@@ -172,24 +174,24 @@ class Database:
             if records[0].position != (state.boot, state.sequence + 1):
                 raise ValueError(f"{records[0].position} does not follow {(state.boot, state.sequence)}")
             now_ns = self._now_ns()
-            for priority, table in TABLES.items():
+            for table in TABLES:
                 rows = [
                     (place := _place(r.position), r.payload, checksum(place, r.payload), now_ns)
                     for r in records
-                    if r.priority == priority
+                    if table.holds(r)
                 ]
-                self._db.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", rows)  # noqa: S608  # a constant
+                self._db.executemany(f"INSERT INTO {table.name} VALUES (?, ?, ?, ?)", rows)  # noqa: S608  # a constant
             state.records += len(records)
             state.used_bytes += sum(len(r.payload) + ROW_BYTES for r in records)
             state.sequence, state.digest = records[-1].sequence, records[-1].digest
             return self._shed(state)
 
-    def _quarantine(self, priority: Priority, rows: Sequence[tuple[int, Any, Any]]) -> None:
+    def _quarantine(self, table: Table, rows: Sequence[tuple[int, Any, Any]]) -> None:
         """Keep damaged records where they stop nobody."""
         with _disk(), self._change() as state:
             for place, payload, _ in rows:
-                self._db.execute(f"DELETE FROM {TABLES[priority]} WHERE place = ?", (place,))  # noqa: S608  # a constant
-                set_aside(self._db, place, priority, payload)
+                self._db.execute(f"DELETE FROM {table.name} WHERE place = ?", (place,))  # noqa: S608  # a constant
+                set_aside(self._db, place, table.priority, payload)
                 state.used_bytes -= ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
             state.records -= len(rows)
         self._damages.append(Damage(len(rows)))
@@ -244,27 +246,27 @@ class Database:
             raise StoreError("the outbox is full of crash records")
         return gone
 
-    def _find(self, position: Position) -> tuple[Priority, bytes] | None:
-        for priority, table in TABLES.items():
-            query = f"SELECT payload FROM {table} WHERE place = ?"  # noqa: S608  # a constant
+    def _find(self, position: Position) -> tuple[int, bytes] | None:
+        for number, table in enumerate(TABLES):
+            query = f"SELECT payload FROM {table.name} WHERE place = ?"  # noqa: S608  # a constant
             row = self._db.execute(query, (_place(position),)).fetchone()
             if row is not None:
-                return priority, row[0]
+                return number, row[0]
         return None
 
     def _delete(self, part: Range, state: _State) -> int:
         first, last = _place(Position(part.boot, part.first)), _place(Position(part.boot, part.last))
         deleted = 0
-        for table in TABLES.values():
-            where = f"FROM {table} WHERE place BETWEEN ? AND ?"
+        for table in TABLES:
+            where = f"FROM {table.name} WHERE place BETWEEN ? AND ?"
             count, size = self._db.execute(f"SELECT COUNT(*), SUM(LENGTH(payload)) {where}", (first, last)).fetchone()
             if not count:
                 continue
-            outside = f"SELECT 1 FROM {table} WHERE place < ? OR place > ? LIMIT 1"  # noqa: S608  # a constant
+            outside = f"SELECT 1 FROM {table.name} WHERE place < ? OR place > ? LIMIT 1"  # noqa: S608  # a constant
             if self._db.execute(outside, (first, last)).fetchone():
                 self._db.execute(f"DELETE {where}", (first, last))
             else:
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # all of it: SQLite then frees pages unwritten
+                self._db.execute(f"DELETE FROM {table.name}")  # noqa: S608  # all of it: SQLite then frees pages unwritten
             state.used_bytes -= size + count * ROW_BYTES
             deleted += count
         state.records -= deleted

@@ -5,15 +5,36 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Priority
+from agent.core.records import SealedRecord
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 NAME: Final = "outbox.db"
-TABLES: Final = {priority: f"{priority.name.lower()}_records" for priority in Priority}
-"""One table a priority: each is only appended to, which fills its pages and writes the fewest of them."""
+
+
+class Table(NamedTuple):
+    """Where records lie whose turn to be sent is the same. bulk: detail of a crash, behind its notice."""
+
+    name: str
+    priority: Priority
+    bulk: bool = False
+
+    def holds(self, record: SealedRecord) -> bool:
+        """Whether a record belongs here; bulk of lesser priorities lies with the rest of its own."""
+        return (record.priority, record.bulk and record.priority == Priority.CRASH) == (self.priority, self.bulk)
+
+
+TABLES: Final = (
+    Table("crash_records", Priority.CRASH),
+    Table("safety_records", Priority.SAFETY),
+    Table("crash_bulk_records", Priority.CRASH, bulk=True),
+    Table("service_records", Priority.SERVICE),
+    Table("telemetry_records", Priority.TELEMETRY),
+)
+"""In the order of sending. Each is only appended to, which fills its pages and writes the fewest of them."""
 
 ROW_BYTES: Final = 64
 """What a row costs beside its payload, roughly."""
@@ -26,7 +47,7 @@ _DAMAGED: Final = "CREATE TABLE damaged (id INTEGER PRIMARY KEY, place INTEGER, 
 _SCHEMA: Final = "\n".join(
     [
         "BEGIN;",
-        *map(_TABLE.format, TABLES.values()),
+        *(_TABLE.format(table.name) for table in TABLES),
         _DAMAGED,
         """
 CREATE TABLE state (
@@ -34,20 +55,22 @@ CREATE TABLE state (
     used_bytes INTEGER NOT NULL, records INTEGER NOT NULL
 );
 INSERT INTO state VALUES (0, 0, 0, zeroblob(32), 0, 0);
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 COMMIT;
 """,
     ]
 )
+_OF_1: Final = [table.name for table in TABLES if not table.bulk]
 _FROM_1_TO_2: Final = "\n".join(
     [
         "BEGIN;",
-        *(f"ALTER TABLE {table} ADD COLUMN crc INTEGER;" for table in TABLES.values()),
-        *(f"ALTER TABLE {table} ADD COLUMN stored_ns INTEGER DEFAULT 0;" for table in TABLES.values()),
+        *(f"ALTER TABLE {name} ADD COLUMN crc INTEGER;" for name in _OF_1),
+        *(f"ALTER TABLE {name} ADD COLUMN stored_ns INTEGER DEFAULT 0;" for name in _OF_1),
         _DAMAGED,
         "PRAGMA user_version = 2; COMMIT;",
     ]
 )
+_FROM_2_TO_3: Final = f"BEGIN; {_TABLE.format('crash_bulk_records')} PRAGMA user_version = 3; COMMIT;"
 _CHECK_TIME_S: Final = 2.0  # a longer check would hold up the start; what it did not reach is checked when it is read
 _CHECK_STEPS: Final = 10_000
 _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
@@ -78,6 +101,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         db.executescript(_SCHEMA)
     if version == 1:
         db.executescript(_FROM_1_TO_2)
+    if version in {1, 2}:
+        db.executescript(_FROM_2_TO_3)
     problem = _check(db)
     if problem != "ok":
         raise sqlite3.DatabaseError(problem)

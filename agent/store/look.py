@@ -10,7 +10,7 @@ from agent.core.errors import InputError
 from agent.core.records import Position
 from agent.store.files import NAME, TABLES
 
-_RECORDS: Final = " UNION ALL ".join(f"SELECT place, payload FROM {table}" for table in TABLES.values())  # noqa: S608  # constants
+_RECORDS: Final = " UNION ALL ".join(f"SELECT place, payload FROM {table.name}" for table in TABLES)  # noqa: S608  # constants
 
 
 def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:

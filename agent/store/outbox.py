@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from agent.core.records import Position, Range, SealedRecord
 from agent.store.database import CorruptError, Database
+from agent.store.files import TABLES
 from agent.store.quota import Shed
 from agent.store.rebuild import Damage
 from agent.store.worker import Worker
@@ -39,7 +40,7 @@ class Outbox:
         self._database = database
         self.on_shed = on_shed
         self.on_damage = on_damage
-        self._last_peeked: SealedRecord | None = None
+        self._last_peeked: tuple[int, Position] | None = None
 
     @classmethod
     async def open(
@@ -80,14 +81,16 @@ class Outbox:
             self.on_shed(shed)
 
     async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
-        """Up to count_max records in sending order (priority, boot, sequence), from the start or behind `after`.
+        """Up to count_max records in sending order (files.TABLES, boot, sequence), from the start or behind `after`.
 
         `after` is a record that peek has given, even if it has been forgotten since; an unknown one means the start.
         Records of higher priority that came since lie before it: look from the start when woken.
         """
         records = await self._call(partial(self._peek, after, count_max))
         if records:
-            self._last_peeked = records[-1]
+            last = records[-1]
+            number = next(number for number, table in enumerate(TABLES) if table.holds(last))
+            self._last_peeked = number, last.position
         return records
 
     async def forget(self, ranges: Sequence[Range]) -> int:
@@ -128,7 +131,7 @@ class Outbox:
         if after is None:
             return _START
         last = self._last_peeked
-        if last is not None and last.position == after:
-            return last.priority, after
-        priority = self._database.priority_of(after)
-        return _START if priority is None else (priority, after)
+        if last is not None and last[1] == after:
+            return last
+        table = self._database.table_of(after)
+        return _START if table is None else (table, after)

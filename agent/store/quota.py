@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.core.events import Priority
 from agent.core.records import Position
-from agent.store.files import ROW_BYTES, TABLES
+from agent.store.files import ROW_BYTES, TABLES, Table
 
 _CRASH_RESERVE: Final = 8  # one part in eight is for crash records alone
 _ROWS: Final = 64
@@ -43,19 +43,20 @@ def crash_reserve_bytes(size_max_bytes: int) -> int:
 def shed(db: sqlite3.Connection, excess_bytes: int) -> list[Shed]:
     """Delete at least excess_bytes of ordinary records, in the caller's transaction; one Shed for each priority hit."""
     gone: list[Shed] = []
-    for priority in sorted(set(Priority) - {Priority.CRASH}, reverse=True):
-        of_priority: Shed | None = None
-        while excess_bytes > 0 and (part := _shed_oldest(db, priority, excess_bytes)) is not None:
+    for table in reversed(TABLES):
+        of_table: Shed | None = None
+        if table.priority == Priority.CRASH:
+            continue
+        while excess_bytes > 0 and (part := _shed_oldest(db, table, excess_bytes)) is not None:
             excess_bytes -= part.size_bytes
-            of_priority = part if of_priority is None else of_priority.joined(part)
-        if of_priority is not None:
-            gone.append(of_priority)
+            of_table = part if of_table is None else of_table.joined(part)
+        if of_table is not None:
+            gone.append(of_table)
     return gone
 
 
-def _shed_oldest(db: sqlite3.Connection, priority: Priority, excess_bytes: int) -> Shed | None:
-    table = TABLES[priority]
-    query = f"SELECT place, LENGTH(payload), stored_ns FROM {table} ORDER BY place LIMIT {_ROWS}"  # noqa: S608  # constants
+def _shed_oldest(db: sqlite3.Connection, table: Table, excess_bytes: int) -> Shed | None:
+    query = f"SELECT place, LENGTH(payload), stored_ns FROM {table.name} ORDER BY place LIMIT {_ROWS}"  # noqa: S608  # constants
     rows: list[tuple[int, int, int]] = []
     size_bytes = 0
     for place, size, stored_ns in db.execute(query).fetchall():
@@ -66,9 +67,9 @@ def _shed_oldest(db: sqlite3.Connection, priority: Priority, excess_bytes: int) 
     if not rows:
         return None
     (first, _, first_ns), (last, _, last_ns) = rows[0], rows[-1]
-    db.execute(f"DELETE FROM {table} WHERE place <= ?", (last,))  # noqa: S608  # a constant
+    db.execute(f"DELETE FROM {table.name} WHERE place <= ?", (last,))  # noqa: S608  # a constant
     return Shed(
-        priority=priority,
+        priority=table.priority,
         records=len(rows),
         size_bytes=size_bytes,
         first=Position(first >> 32, first & 0xFFFF_FFFF),

@@ -95,15 +95,15 @@ def _salvage(path: Path, new: sqlite3.Connection) -> tuple[int, int, int | None]
         except (sqlite3.DatabaseError, TypeError):
             expected = None
         new.execute("BEGIN IMMEDIATE")
-        for priority, table in TABLES.items():
-            for row in _read(old, table):
+        for table in TABLES:
+            for row in _read(old, table.name):
                 if is_sound(*row[:3]):
                     recovered += 1
                     used_bytes += len(row[1]) + ROW_BYTES
-                    new.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?, ?, ?)", row)  # noqa: S608  # a constant
+                    new.execute(f"INSERT OR IGNORE INTO {table.name} VALUES (?, ?, ?, ?)", row)  # noqa: S608  # a constant
                 else:
                     quarantined += 1
-                    set_aside(new, row[0], priority, row[1])
+                    set_aside(new, row[0], table.priority, row[1])
         new.execute(
             "UPDATE state SET boot = ?, sequence = ?, digest = ?, used_bytes = ?, records = ?",
             (boot, sequence, digest, used_bytes, recovered),

@@ -9,6 +9,7 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -250,7 +251,7 @@ class Recorder:
                 content = self._encode(
                     event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version=__version__
                 )
-                record = self._sealer.seal(content, header)
+                record = replace(self._sealer.seal(content, header), bulk=event.bulk)
             except SealError as exc:
                 self._drop(event, str(exc))
             else:

@@ -29,15 +29,17 @@ class Records:
     kept: dict[Position, SealedRecord] = field(default_factory=dict)
     broken: bool = False
 
-    def add(self, sequence: int, priority: Priority = Priority.TELEMETRY) -> SealedRecord:
-        record = SealedRecord("car1", 1, sequence, priority, b"%d" % sequence)
+    def add(
+        self, sequence: int, priority: Priority = Priority.TELEMETRY, *, bulk: bool = False, size: int = 1
+    ) -> SealedRecord:
+        record = SealedRecord("car1", 1, sequence, priority, (b"%d" % sequence).rjust(size, b"0"), bulk)
         self.kept[record.position] = record
         return record
 
     async def peek(self, after: Position | None, count_max: int) -> list[SealedRecord]:
         if self.broken:
             raise StoreError("the disk is gone")
-        records = sorted(self.kept.values(), key=lambda record: (record.priority, *record.position))
+        records = sorted(self.kept.values(), key=lambda record: (_turn(record), *record.position))
         places = [record.position for record in records]
         start = places.index(after) + 1 if after in places else 0  # an unknown one means the start
         return records[start : start + count_max]
@@ -52,6 +54,10 @@ class Records:
         if self.broken:
             raise StoreError("the disk is gone")
         return len(self.kept)
+
+
+def _turn(record: SealedRecord) -> float:
+    return Priority.SAFETY + 0.5 if record.bulk else record.priority
 
 
 class Wire:
@@ -314,6 +320,35 @@ async def test_a_budget_holds_back_what_can_wait() -> None:
         await rig.until(lambda: rig.uplink.counters().get("held") == 2)  # the service record, which is first now
         assert rig.wire.arrived == [1, 2, 5, 6]
         assert rig.uplink.counters()["bytes"] > 4 * 200
+
+
+@pytest.mark.parametrize("bulk", [True, False], ids=["detail of a crash", "telemetry"])
+async def test_what_can_wait_does_not_fill_a_line_that_does_not_answer(*, bulk: bool) -> None:
+    async with _running(Link(host="insurer", in_flight_max=16)) as rig:
+        rig.wire.flows.clear()
+        for sequence in range(1, 50):
+            rig.records.add(sequence, Priority.CRASH if bulk else Priority.TELEMETRY, bulk=bulk, size=1000)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.in_flight == 3)  # 3 x (1000 + overhead) of 4096 bytes
+        rig.records.add(50, Priority.CRASH)
+        rig.records.add(51, Priority.SAFETY)
+        rig.records.add(52, Priority.SERVICE, size=1000)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.in_flight == 5)
+        rig.wire.flows.set()
+        await rig.until(lambda: len(rig.wire.arrived) == 52)
+        assert rig.wire.arrived[:5] == [1, 2, 3, 50, 51]
+        assert rig.wire.arrived.index(52) == (51 if bulk else 5)
+
+
+async def test_detail_of_a_crash_is_counted_but_not_held_by_a_budget() -> None:
+    async with _running(Link(host="insurer", budget_kb_per_hour=5)) as rig:
+        for sequence in range(1, 4):
+            rig.records.add(sequence, Priority.CRASH, bulk=True, size=1000)
+        rig.records.add(4, Priority.SERVICE)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.uplink.counters().get("held") == 1)
+        assert rig.wire.arrived == [1, 2, 3]
 
 
 async def test_a_forged_receipt_deletes_nothing() -> None:

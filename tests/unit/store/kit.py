@@ -80,6 +80,7 @@ def make_chain(
     first: int = 1,
     priorities: Sequence[Priority] = (Priority.TELEMETRY,),
     size: int = 40,
+    bulk: bool = False,
 ) -> list[SealedRecord]:
     """Records that hang together, with any bytes where the seal would be."""
     records: list[SealedRecord] = []
@@ -88,7 +89,8 @@ def make_chain(
         position = Position(boot, first + index)
         header = Header(device="car-1", boot=boot, sequence=position.sequence, priority=priority, previous=after)
         content = repr(tuple(position)).encode().ljust(size, b".")
-        records.append(SealedRecord("car-1", boot, position.sequence, priority, build_envelope(header, content)))
+        envelope = build_envelope(header, content)
+        records.append(SealedRecord("car-1", boot, position.sequence, priority, envelope, bulk))
         after = records[-1].digest
     return records
 

@@ -151,9 +151,11 @@ async def test_a_rebuilt_file_takes_its_place_after_a_power_cut(tmp_path: Path) 
 async def test_a_file_of_the_first_schema_goes_on(tmp_path: Path) -> None:
     records = await fill(tmp_path, 6)
     with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
-        for table in files.TABLES.values():
-            db.execute(f"ALTER TABLE {table} DROP COLUMN crc")
-            db.execute(f"ALTER TABLE {table} DROP COLUMN stored_ns")
+        for table in files.TABLES:
+            if not table.bulk:
+                db.execute(f"ALTER TABLE {table.name} DROP COLUMN crc")
+                db.execute(f"ALTER TABLE {table.name} DROP COLUMN stored_ns")
+        db.execute("DROP TABLE crash_bulk_records")
         db.execute("DROP TABLE damaged")
         db.execute("PRAGMA user_version = 1")
         db.commit()
@@ -164,6 +166,42 @@ async def test_a_file_of_the_first_schema_goes_on(tmp_path: Path) -> None:
     left = await outbox.peek(None, 100)
     assert sorted(left, key=lambda r: r.position) == [*records, *more]
     assert damages == []
+    await outbox.close()
+
+
+async def test_a_file_of_the_second_schema_goes_on_and_takes_bulk(tmp_path: Path) -> None:
+    records = await fill(tmp_path, 6)
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as db:
+        db.execute("DROP TABLE crash_bulk_records")
+        db.execute("PRAGMA user_version = 2")
+        db.commit()
+    damages: list[Damage] = []
+    outbox = await open_outbox(tmp_path, damages)
+    more = make_chain(2, boot=2, after=records[-1].digest, priorities=(Priority.CRASH,), bulk=True)
+    await outbox.append(more, critical=True)
+    left = await outbox.peek(None, 100)
+    assert sorted(left, key=lambda r: r.position) == [*records, *more]
+    assert damages == []
+    await outbox.close()
+
+
+async def test_a_rebuilt_file_still_knows_bulk(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path, [])
+    notice = make_chain(1, priorities=(Priority.CRASH,))
+    bulk = make_chain(40, first=2, after=notice[0].digest, priorities=(Priority.CRASH,), bulk=True, size=2000)
+    later = make_chain(1, first=42, after=bulk[-1].digest, priorities=(Priority.SAFETY,))
+    await outbox.append([*notice, *bulk, *later], critical=True)
+    await outbox.close()
+    spoil(
+        tmp_path / "outbox.db", list(leaf_pages(tmp_path / "outbox.db", "crash_bulk_records"))[-1] * PAGE, b"\xee" * 16
+    )
+    damages: list[Damage] = []
+    outbox = await open_outbox(tmp_path, damages)
+    left = await outbox.peek(None, 100)
+    assert damages
+    assert left[:2] == [*notice, *later]
+    assert len(left) > 20
+    assert all(record.bulk for record in left[2:])
     await outbox.close()
 
 

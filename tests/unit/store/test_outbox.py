@@ -46,6 +46,29 @@ async def test_records_come_back_in_sending_order(tmp_path: Path) -> None:
     await outbox.close()
 
 
+async def test_detail_of_a_crash_goes_behind_safety_and_before_service(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    bulk = make_chain(2, priorities=(Priority.CRASH,), bulk=True)
+    others = make_chain(4, first=3, after=bulk[-1].digest, priorities=MIXED)
+    await outbox.append([*bulk, *others], critical=True)
+    graver = sorted((r for r in others if r.priority <= Priority.SAFETY), key=lambda r: (r.priority, r.sequence))
+    lesser = sorted((r for r in others if r.priority > Priority.SAFETY), key=lambda r: (r.priority, r.sequence))
+    assert await outbox.peek(None, 100) == [*graver, *bulk, *lesser]
+    assert await outbox.peek(bulk[0].position, 100) == [bulk[1], *lesser]
+    await outbox.forget([covering(*bulk)])
+    assert await outbox.pending() == 4
+    await outbox.close()
+
+
+async def test_detail_of_a_crash_is_never_shed(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path, size_max_bytes=20_000)
+    bulk = make_chain(5, priorities=(Priority.CRASH,), bulk=True, size=1000)
+    await outbox.append(bulk, critical=True)
+    await outbox.append(make_chain(40, first=6, after=bulk[-1].digest, size=1000), critical=False)
+    assert (await outbox.peek(None, 5)) == bulk
+    await outbox.close()
+
+
 async def test_peek_goes_on_behind_a_record_forgotten_meanwhile(tmp_path: Path) -> None:
     outbox = await open_outbox(tmp_path)
     records = make_chain(6)

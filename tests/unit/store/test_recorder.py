@@ -7,7 +7,17 @@ import pytest
 
 from agent.core.config import Config
 from agent.core.errors import ConfigError, InputError, StoreError
-from agent.core.events import AgentStopped, Collision, Event, Priority, RecordsDamaged, RecordsShed, RoadImpact
+from agent.core.events import (
+    AgentStopped,
+    Collision,
+    CrashRecord,
+    Event,
+    Feedback,
+    Priority,
+    RecordsDamaged,
+    RecordsShed,
+    RoadImpact,
+)
 from agent.core.records import SealedRecord, encode_event
 from agent.store import recorder as recorder_module
 from agent.store.chain import verify_chain
@@ -85,6 +95,30 @@ async def test_a_crash_is_durable_at_once_and_telemetry_waits_for_company(tmp_pa
     assert durable == [200_000_000, 250_000_000, 450_000_000]
     recorder.close()
     await running
+
+
+async def test_a_notice_and_an_answer_go_before_the_detail_of_the_crash_before(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    recorder = await open_recorder(config, ManualClock())
+    detail = [CrashRecord(t_ns=9, record=1, fragment=number, part="imu", from_ns=0, until_ns=9) for number in range(3)]
+    answer = Feedback(
+        t_ns=30,
+        question="all_right",
+        about="collision",
+        intent="help",
+        transcript="no",
+        confidence=1.0,
+        language="en",
+        asked_ns=20,
+    )
+    for event in (*detail, CRASH, braking(3), answer):
+        recorder.put(event)
+    recorder.close()
+    await recorder.run()
+    outbox = await Outbox.open(Path(config.store.directory), device="car-1", size_max_bytes=10**9)
+    sent = [open_record(r.payload, KEYS.owner, KEYS.device_public)[1].event for r in await outbox.peek(None, 100)]
+    await outbox.close()
+    assert sent == [CRASH, answer, *detail, braking(3)]
 
 
 async def test_a_full_batch_does_not_wait(tmp_path: Path) -> None:
