@@ -18,7 +18,7 @@ Cell = Annotated[int, Meta(ge=0, lt=CELL_COUNT)]
 Side = Literal["left", "right"]
 Wheel = Literal["front_left", "front_right", "rear_left", "rear_right"]
 Door = Literal["driver", "passenger", "rear_left", "rear_right"]
-PulseShape = Literal["haversine", "triangle", "half_sine", "plateau"]
+PulseShape = Literal["haversine", "triangle", "half_sine", "plateau", "sawtooth"]
 Seat = Literal["driver", "passenger"]
 
 

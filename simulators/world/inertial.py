@@ -24,26 +24,43 @@ def feel(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats) -> I
     """All samples of the drive at the sensor's rate."""
     imu = scenario.imu
     t_s = times(scenario.duration_s, 1 / imu.rate_hz)
-    true_f, true_w = _true(scenario, seed, motion, engine_rpm, t_s)
+    true_f, true_w = true_forces(scenario, seed, motion, engine_rpm, t_s)
     acceleration, rotation = _sense(imu, stream(seed, "imu"), true_f, true_w)
     return ImuData(to_ns(t_s), acceleration, rotation)
 
 
-def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s: Floats) -> tuple[Floats, Floats]:
-    """Specific force (n, 3) and turning rates (n, 3) without any sensor fault."""
+def attitude(scenario: Scenario, motion: Motion) -> tuple[Floats, Floats]:
+    """Pitch (nose down +) and roll (right side down +) in degrees, on the motion grid."""
     leaning, lying = tilt(scenario, motion)
-    pitch, roll = pitch_deg(motion) + leaning, roll_deg(motion) + lying
+    return pitch_deg(motion) + leaning, roll_deg(motion) + lying
+
+
+def gravity(pitch: Floats, roll: Floats) -> Floats:
+    """What a car at rest reads at this attitude in degrees, float64[n, 3] in m/s^2.
+
+    Nose down, gravity pulls the proof mass forward, which reads as braking; rolled to the right, it reads as left.
+    """
+    pitch, roll = np.deg2rad(pitch), np.deg2rad(roll)
+    return GRAVITY * np.column_stack([-np.sin(pitch), -np.sin(roll), np.cos(pitch) * np.cos(roll)])
+
+
+def true_forces(
+    scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s: Floats
+) -> tuple[Floats, Floats]:
+    """Specific force (n, 3) in m/s^2 and turning rates (n, 3) in degrees/s at even times, without any sensor fault."""
+    pitch, roll = attitude(scenario, motion)
+    rate_hz = (len(t_s) - 1) / (t_s[-1] - t_s[0])
 
     def fine(coarse: Floats) -> Floats:
         return np.interp(t_s, motion.t_s, coarse)
 
+    still = gravity(pitch, roll)
     force = np.empty((len(t_s), 3))
-    # Nose down, gravity pulls the proof mass forward, which reads as braking; rolled to the right, it reads as left.
-    force[:, 0] = fine(motion.acceleration - GRAVITY * np.sin(np.deg2rad(pitch)))
-    force[:, 1] = fine(motion.lateral - GRAVITY * np.sin(np.deg2rad(roll)))
-    force[:, 2] = fine(GRAVITY * np.cos(np.deg2rad(pitch)) * np.cos(np.deg2rad(roll)))
-    force += _road(stream(seed, "road"), scenario.imu.rate_hz, fine(np.abs(motion.speed)))
-    hum = 0.06 * np.sin(2 * np.pi * np.cumsum(fine(engine_rpm)) / 60 * 2 / scenario.imu.rate_hz)
+    force[:, 0] = fine(motion.acceleration + still[:, 0])
+    force[:, 1] = fine(motion.lateral + still[:, 1])
+    force[:, 2] = fine(still[:, 2])
+    force += road(stream(seed, "road"), round(rate_hz), fine(np.abs(motion.speed)))
+    hum = 0.06 * np.sin(2 * np.pi * np.cumsum(fine(engine_rpm)) / 60 * 2 / round(rate_hz))
     force[:, 2] += np.where(fine(engine_rpm) > 300, hum, 0.0)
     turning = np.column_stack([fine(np.gradient(roll, STEP_S)), fine(np.gradient(pitch, STEP_S)), fine(motion.yaw_dps)])
     for event in scenario.events:
@@ -57,8 +74,8 @@ def _true(scenario: Scenario, seed: int, motion: Motion, engine_rpm: Floats, t_s
     return force, turning
 
 
-def _road(rng: np.random.Generator, rate_hz: int, speed: Floats) -> Floats:
-    """Roughness: wheel hop and body heave excited by the road, stronger with speed; (n, 3)."""
+def road(rng: np.random.Generator, rate_hz: int, speed: Floats) -> Floats:
+    """Roughness: wheel hop and body heave excited by the road, stronger with speed in m/s; (n, 3) in m/s^2."""
     kernel_s = np.arange(round(rate_hz * 0.8)) / rate_hz
     strength = np.clip(speed / 14.0, 0, 2.0) ** 0.8
     noise = np.empty((len(speed), 3))

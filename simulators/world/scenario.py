@@ -153,7 +153,8 @@ class CellOverheat(Happening, frozen=True, kw_only=True, tag="cell_overheat"):
 class Collision(Happening, frozen=True, kw_only=True, tag="collision"):
     """A pulse of acceleration. pdof_deg: 0 from ahead, 90 from the right. The car then comes to a stand.
 
-    shape: haversine as in crash tests, triangle, half_sine, or plateau (a wall that gives way evenly).
+    shape: haversine as in crash tests, triangle, half_sine, plateau (a wall that gives way evenly), or sawtooth (a
+    triangle with an early peak).
     """
 
     delta_v_kmh: Annotated[float, Meta(ge=0.5, le=120)]

@@ -1,76 +1,19 @@
-"""Recordings as plain arrays, cut into windows for detectors."""
-
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+"""Recordings as plain arrays, for the tests of detectors."""
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.config import Detect
-from agent.core.events import Event
-from agent.core.signals import EMPTY_SERIES, Series
-from agent.detect import Detector
+from agent.core.signals import Series
+from simulators.blows.feed import NS, Recording, Window, windows
+from simulators.blows.feed import watch as run
 
-NS = 1_000_000_000
+__all__ = ["LIMITS", "NS", "Recording", "Window", "run", "series", "windows"]
+
 LIMITS = Detect()
-
-Recording = Mapping[str, Series]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A SignalWindow over a recording: everything in (start_ns, t_ns]."""
-
-    recording: Recording
-    start_ns: int
-    t_ns: int
-
-    def paths(self) -> list[str]:
-        return [path for path in self.recording if len(self.new(path))]
-
-    def new(self, path: str) -> Series:
-        return self._between(path, self.start_ns)
-
-    def recent(self, path: str, seconds: float) -> Series:
-        return self._between(path, self.t_ns - round(seconds * NS))
-
-    def latest(self, path: str) -> float | None:
-        series = self._between(path, self.t_ns - 2 * NS)
-        return float(series.value[-1]) if len(series) else None
-
-    def _between(self, path: str, start_ns: int) -> Series:
-        series = self.recording.get(path)
-        if series is None:
-            return EMPTY_SERIES
-        first, last = np.searchsorted(series.t_ns, [start_ns, self.t_ns], side="right")
-        return Series(series.t_ns[first:last], series.value[first:last])
 
 
 def series(t_s: npt.ArrayLike, value: npt.ArrayLike) -> Series:
     """Seconds and values to a Series; one value is spread over all times."""
     t_ns = np.rint(np.asarray(t_s, np.float64) * NS).astype(np.int64)
     return Series(t_ns, np.broadcast_to(np.asarray(value, np.float64), t_ns.shape).copy())
-
-
-def windows(recording: Recording, cuts_ns: Iterable[int]) -> Iterator[Window]:
-    """Windows that end at the cuts, and one for the rest."""
-    end_ns = max(int(s.t_ns[-1]) for s in recording.values() if len(s))
-    start_ns = -1
-    for cut_ns in [*sorted(c for c in cuts_ns if c < end_ns), end_ns]:
-        yield Window(recording, start_ns, cut_ns)
-        start_ns = cut_ns
-
-
-def run(
-    detector: Detector, recording: Recording, *, window_s: float = 0.02, cuts_ns: Iterable[int] | None = None
-) -> list[Event]:
-    """All events of a recording, `finish` included. Like the app, skips windows without samples of the inputs."""
-    end_ns = max(int(s.t_ns[-1]) for s in recording.values() if len(s))
-    if cuts_ns is None:
-        first_ns = min(int(s.t_ns[0]) for s in recording.values() if len(s))
-        cuts_ns = range(first_ns, end_ns, round(window_s * NS))
-    events: list[Event] = []
-    for window in windows(recording, cuts_ns):
-        if any(len(window.new(path)) for path in recording if path in detector.inputs):
-            events += detector.update(window)
-    return events + detector.finish(end_ns)
