@@ -13,6 +13,7 @@ QUALITY: Final = FIRMWARE_CONFIG / "quality.toml"
 EVIDENCE: Final = FIRMWARE_CONFIG / "evidence"
 COVERAGE: Final = FIRMWARE_CONFIG / "coverage.toml"
 DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
+MSD_SCHEMA: Final = FIRMWARE_CONFIG / "msd.asn"
 MODELS: Final = ROOT / "models"
 
 
