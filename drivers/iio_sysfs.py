@@ -37,9 +37,10 @@ class Attributes:
         """Its text without the line's end. Raises SourceLost."""
         try:
             with (self.folder / name).open("rb") as file:
-                return file.read(_VALUE_MAX).decode("ascii", "replace").strip()
+                text = file.read(_VALUE_MAX).decode("ascii", "replace")
         except OSError as exc:
             raise SourceLost(f"{self.folder.name}: {name} cannot be read: {exc.strerror}") from exc
+        return text.rstrip("\0").strip()  # the kernel shows current_timestamp_clock with its C string's end
 
     def number(self, name: str) -> float:
         """Its value. Raises SourceLost."""

@@ -49,7 +49,7 @@ def _run(target: Target, parts: Sequence[str], package: Path) -> int:
     with tempfile.TemporaryDirectory() as name:
         for file, text in (("soak_s", str(soak_s)), ("parts", " ".join(parts))):
             (Path(name) / file).write_text(text)
-        files = [HERE, package, *Path(name).iterdir(), *map(_find_package, _CLIENTS)]
+        files = [HERE, package, _REPO / "docs" / "operators.md", *Path(name).iterdir(), *map(_find_package, _CLIENTS)]
         return run_in(target, HERE / "job.sh", files, limit_s=_LIMIT_S + soak_s)
 
 

@@ -59,15 +59,16 @@ for unit in getty.target console-getty.service apt-daily.timer apt-daily-upgrade
 done
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 
-# The modules of the kernel that the host runs as a process, and the one it lacks.
+# The modules of the kernel that the host runs as a process, and those it lacks.
 for kernel in /usr/lib/uml/modules/*; do
     release=$(basename "$kernel")
     mkdir -p "$root/usr/lib/modules"
     cp -a "$kernel" "$root/usr/lib/modules/"
-    if tests/vm/build_isotp.sh "$release" "$work"; then
-        mv "$work/can-isotp.ko" "$root/usr/lib/modules/$release/kernel/net/can/"
+    if tests/vm/build_modules.sh "$release" "$work"; then
+        mkdir -p "$root/usr/lib/modules/$release/extra"
+        mv "$work"/*.ko "$root/usr/lib/modules/$release/extra/"
     else
-        echo "no can-isotp for $release: what needs it will be skipped" >&2
+        echo "no can-isotp and no simulated IMU for $release: what needs them will be skipped" >&2
     fi
     chroot "$root" depmod "$release"
 done

@@ -32,6 +32,7 @@ from .clients import (
 from .direct import HERE, Direct, run_in
 from .faults import error_frames_are_counted_by_class
 from .here import look
+from .imu import imu_is_given_as_documented, imu_losses_are_counted, imu_scans_arrive_whole
 from .package import (
     config_check_names_key_and_line,
     doctor_finds_faults,
@@ -115,6 +116,9 @@ ON_THE_MACHINE: Final[Sequence[Check]] = (
     dongle_is_read,
     interface_may_vanish,
     listen_only_opens_no_transmitter,
+    imu_scans_arrive_whole,
+    imu_losses_are_counted,
+    imu_is_given_as_documented,
     shows_status,
     feeds_watchdog,
     stops_in_time,

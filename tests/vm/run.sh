@@ -33,7 +33,7 @@ image=()
 if [ -n "$guest" ]; then
     mkdir -p "$cache"
     suite=$(suite)
-    image=("$cache/$suite-$(cat tests/vm/build_*.sh "$(command -v linux.uml)" | sha256sum | cut -c1-12).ext4")
+    image=("$cache/$suite-$(cat tests/vm/build_*.sh tests/vm/chip/* "$(command -v linux.uml)" | sha256sum | cut -c1-12).ext4")
     if [ ! -s "${image[0]}" ]; then
         echo "building the guest's image, once"
         rm -f "$cache/$suite"-*.ext4

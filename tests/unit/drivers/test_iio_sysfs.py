@@ -137,3 +137,10 @@ def test_whole_scans_are_seen_without_a_copy() -> None:
     scans = layout.view(b"\x01\x00\x02\x00")
     assert not scans.flags.owndata
     assert layout.words(scans, "x").dtype == np.int64
+
+
+def test_the_end_of_a_c_string_is_no_part_of_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "current_timestamp_clock").write_bytes(b"boottime\n\0")  # as kernels show it
+    device = Attributes(tmp_path)
+    assert device.read("current_timestamp_clock") == "boottime"
+    assert device.holds("current_timestamp_clock", "boottime")
