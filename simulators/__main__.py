@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "serve": Command(
         "simulators.serve", "the wires of one car for other programs: can, ecus, j1939, gnss, imu, cloud, ..."
     ),
+    "claims": Command("simulators.claims_pages", "the claims desk's pages from a receiver's database"),
     "mounting": Command("simulators.mounting", "how well the box learns its own mounting from driving"),
     "dongle": Command("simulators.dongle", "an ELM327 adapter on a pty or a TCP port"),
 }

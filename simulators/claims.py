@@ -1,33 +1,42 @@
 """The insurer's claims desk: opens tickets from events, answers them, closes them. Pure; time comes with the events.
 
-An answer stays at the desk: the way down to a car carries signed receipts and signed config, and nothing else.
+An answer stays at the desk: the way down to a car carries signed receipts and signed config, and nothing else. Answers
+and outcomes are keys of the words in simulators/claims_words.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from agent.core.events import AnyEvent, BatteryAlarm, Collision, Feedback, Rollover
+from agent.core.events import AnyEvent, BatteryAlarm, Collision, CrashRecord, Feedback, Rollover
+from simulators.claims_records import Progress, Records, RecordState
 
 Kind = Literal["collision", "battery", "brake_noise"]
 
+SAME_CRASH_NS: Final = 60_000_000_000
+"""A second impact belongs to the first, and so does what is said and recorded within it."""
+SURE: Final = 0.5
+"""Below this confidence a desk asks before it believes."""
 _TICKETS_MAX: Final = 100_000
-_SAME_CRASH_NS: Final = 60_000_000_000  # a second impact belongs to the first
-_SEVERE_KMH: Final = 25.0  # delta-v from which people are often hurt: a desk's rule of thumb, no medical statement
-_ANSWERS: Final = {
-    ("collision", 3): "Emergency services and a case handler were called.",
-    ("collision", 2): "A case handler will call you within the hour.",
-    ("collision", 1): "Your claim is open; send photographs when it suits you.",
-    ("battery", 3): "Keep away from the car. The fire brigade and a tow truck were called.",
-    ("battery", 2): "A tow truck is on its way; please do not charge the car.",
-    ("battery", 1): "Please have the battery checked; a garage near you has been told.",
-    ("brake_noise", 1): "A garage appointment for your brakes was asked for.",
-}
+_SEVERITIES: Final = {"minor": 1, "moderate": 2, "severe": 3}
+_FALSE_ALARMS: Final = frozenset({"false_alarm", "no_crash"})
+
+
+class Note(NamedTuple):
+    """What the desk saw: a key of the words, and what stands in their places."""
+
+    key: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One case. severity: 1 can wait, 2 soon, 3 now. outcome is empty while it is open; opened_ns is of the boot."""
+    """One case. severity: 1 can wait, 2 soon, 3 now. outcome is empty while it is open; opened_ns is of the boot.
+
+    call_back: nobody may have crashed; somebody asks the driver before anything else happens. false_alarm: the driver
+    says that it was none. records: the crash records that belong to it, by number. received_ns: when its first event
+    came, by the receiver's clock.
+    """
 
     number: int
     device: str
@@ -35,14 +44,22 @@ class Ticket:
     kind: Kind
     severity: int
     opened_ns: int
-    answer: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     outcome: str = ""
+    call_back: bool = False
+    false_alarm: bool = False
+    records: tuple[tuple[int, RecordState], ...] = ()
+    received_ns: int = 0
 
     @property
     def is_open(self) -> bool:
         """Whether somebody still works on it."""
         return not self.outcome
+
+    @property
+    def answer(self) -> str:
+        """What the desk does about it."""
+        return f"{'call_back' if self.call_back else self.kind}_{self.severity}"
 
 
 class ClaimsDesk:
@@ -51,24 +68,39 @@ class ClaimsDesk:
     def __init__(self) -> None:
         self._tickets: dict[int, Ticket] = {}
         self._opened = 0
+        self._records = Records()
 
     @property
     def tickets(self) -> Sequence[Ticket]:
         """All of them, oldest first."""
         return tuple(self._tickets.values())
 
-    def take(self, device: str, boot: int, event: AnyEvent) -> Ticket | None:
+    def take(self, device: str, boot: int, event: AnyEvent, *, received_ns: int = 0) -> Ticket | None:
         """Return the ticket that an accepted event has opened or changed, None where it concerns none."""
+        self._records.hear(device, received_ns)
         if isinstance(event, Collision):
-            severity = 3 if event.delta_v_kmh >= _SEVERE_KMH else 1 if event.stationary else 2
-            return self._take_crash(device, boot, event.t_ns, severity, f"delta-v {event.delta_v_kmh:.0f} km/h")
+            note = Note("impact", (f"{event.delta_v_kmh:.0f}",))
+            sure = event.confidence >= SURE
+            return self._take_crash(device, boot, event, _SEVERITIES[event.severity], note, received_ns, sure=sure)
         if isinstance(event, Rollover):
-            return self._take_crash(device, boot, event.t_ns, 3, f"rollover, {event.quarter_turns} quarter turns")
+            note = Note("rollover", (str(event.quarter_turns),))
+            return self._take_crash(device, boot, event, 3, note, received_ns)
+        if isinstance(event, CrashRecord):
+            one, changed = self._records.take(device, boot, event, received_ns)
+            return self._take_record(one) if changed or not one.ticket else None
         if isinstance(event, BatteryAlarm):
-            return self._take_battery(device, boot, event)
+            return self._take_battery(device, boot, event, received_ns)
         if isinstance(event, Feedback):
-            return self._take_feedback(device, boot, event)
+            return self._take_feedback(device, boot, event, received_ns)
         return None
+
+    def look(self, now_ns: int) -> list[Ticket]:
+        """Return the tickets of boxes that fell silent in a crash, by the receiver's clock: opened, or changed.
+
+        A record that began and does not end, from a box that says nothing any more, is what a crash looks like that
+        destroyed the box. Where not even a first notice came nobody knows how hard it was: it is as urgent as can be.
+        """
+        return [self._take_silence(one, now_ns) for one in self._records.fall_silent(now_ns)]
 
     def close(self, number: int, outcome: str) -> Ticket:
         """A case handler is done with it. Raises KeyError for no such ticket, ValueError without an outcome."""
@@ -76,53 +108,120 @@ class ClaimsDesk:
             raise ValueError("a ticket is closed with an outcome")
         return self._keep(replace(self._tickets[number], outcome=outcome))
 
-    def _take_crash(self, device: str, boot: int, t_ns: int, severity: int, note: str) -> Ticket:
-        open_one = self._find(device, boot, "collision")
-        if open_one is not None and t_ns - open_one.opened_ns <= _SAME_CRASH_NS:
-            return self._raise(open_one, severity, f"another impact, {note}")
-        return self._open(device, boot, "collision", severity, t_ns, note)
+    def _take_crash(
+        self,
+        device: str,
+        boot: int,
+        event: Collision | Rollover,
+        severity: int,
+        note: Note,
+        now_ns: int,
+        *,
+        sure: bool = True,
+    ) -> Ticket:
+        ticket = self._find_crash(device, boot, event.t_ns)
+        if ticket is None:
+            ticket = self._open(device, boot, "collision", severity, event.t_ns, note, now_ns)
+            ticket = self._keep(replace(ticket, call_back=not sure))
+        else:
+            first_ns = min(ticket.opened_ns, event.t_ns)
+            ticket = replace(ticket, call_back=ticket.call_back and not sure, opened_ns=first_ns)
+            ticket = self._raise(ticket, severity, note)
+        for one in self._records.of_crash(device, boot, event.t_ns - SAME_CRASH_NS, event.t_ns + SAME_CRASH_NS):
+            if not one.ticket:
+                ticket = self._join(ticket, one)
+        return ticket
 
-    def _take_battery(self, device: str, boot: int, event: BatteryAlarm) -> Ticket | None:
+    def _take_record(self, one: Progress) -> Ticket | None:
+        """A record joins the ticket that its notice opened; by itself it opens none: it may yet be withdrawn."""
+        ticket = self._tickets.get(one.ticket) or self._find_crash(one.device, one.boot, one.t0_ns, closed=True)
+        if ticket is None:
+            return None
+        spoke_again = (one.record, "silent") in ticket.records
+        ticket = self._join(ticket, one)
+        if one.state == "withdrawn":
+            ticket = self._raise(ticket, 0, Note("withdrawn"))
+            if ticket.is_open and ticket.call_back and {state for _, state in ticket.records} == {"withdrawn"}:
+                ticket = self._keep(replace(ticket, outcome="withdrawn"))
+        elif spoke_again:
+            ticket = self._raise(ticket, 0, Note("speaks_again"))
+        return ticket
+
+    def _take_silence(self, one: Progress, now_ns: int) -> Ticket:
+        note = Note("silent")
+        ticket = self._tickets.get(one.ticket)
+        if ticket is not None:
+            return self._join(self._raise(ticket, 2, note), one)
+        ticket = self._open(one.device, one.boot, "collision", 3, one.t0_ns, note, now_ns)
+        return self._join(replace(ticket, call_back=True), one)
+
+    def _take_battery(self, device: str, boot: int, event: BatteryAlarm, now_ns: int) -> Ticket | None:
         """One ticket for a pack, as severe as its worst alarm; closed by hand: a cleared alarm proves no repair."""
         severity = 3 if event.alarm == "thermal_runaway" or event.level >= 4 else 2 if event.level >= 3 else 1
-        note = f"{event.alarm} {'cleared' if event.cleared else f'level {event.level}'}"
-        open_one = self._find(device, boot, "battery")
+        note = Note("alarm_over" if event.cleared else "alarm", (event.alarm, str(event.level)))
+        open_one = self._find(device, "battery")
         if open_one is not None:
             return self._raise(open_one, 0 if event.cleared else severity, note)
-        return None if event.cleared else self._open(device, boot, "battery", severity, event.t_ns, note)
+        return None if event.cleared else self._open(device, boot, "battery", severity, event.t_ns, note, now_ns)
 
-    def _take_feedback(self, device: str, boot: int, event: Feedback) -> Ticket | None:
-        """What the driver answered: help makes a crash urgent, fine closes it where nobody has to come anyway."""
-        note = f"driver: {event.intent}"
+    def _take_feedback(self, device: str, boot: int, event: Feedback, now_ns: int) -> Ticket | None:
+        """What the driver answered: help makes a crash urgent, fine closes it where nothing else is to be done."""
+        note = Note("driver", (event.intent,))
         if event.question == "brake_noise":
-            return self._open(device, boot, "brake_noise", 1, event.t_ns, note) if event.intent == "yes" else None
-        open_one = self._find(device, boot, "collision" if event.about in {"collision", "rollover"} else "battery")
-        if open_one is None:
+            if event.intent != "yes":
+                return None
+            return self._open(device, boot, "brake_noise", 1, event.t_ns, note, now_ns)
+        crash = event.about in {"collision", "rollover"}
+        ticket = self._find_crash(device, boot, event.about_ns) if crash else self._find(device, "battery")
+        if ticket is None:
             return None
-        if event.intent in {"help", "yes"}:
-            return self._raise(open_one, 3 if event.intent == "help" else 2, note)
-        if event.intent == "fine" and open_one.kind == "collision" and open_one.severity < 3:
-            return self._keep(replace(open_one, notes=(*open_one.notes, note), outcome="driver is fine"))
-        return self._raise(open_one, 0, note)
+        if event.intent == "help":
+            return self._raise(replace(ticket, call_back=False), 3, note)
+        if event.intent == "yes" and event.question == "rescue":
+            return self._raise(ticket, 2, note)
+        ticket = self._raise(ticket, 0, note)
+        if event.intent in _FALSE_ALARMS and crash:
+            outcome = "" if ticket.severity >= 3 else "false_alarm"
+            return self._keep(replace(ticket, false_alarm=True, outcome=outcome))
+        if event.intent == "fine" and crash and ticket.severity < 2:
+            return self._keep(replace(ticket, outcome="driver_is_fine"))
+        return ticket
 
-    def _open(self, device: str, boot: int, kind: Kind, severity: int, opened_ns: int, note: str) -> Ticket:
+    def _join(self, ticket: Ticket, one: Progress) -> Ticket:
+        one.ticket = ticket.number
+        records = dict(ticket.records) | {one.record: one.state}
+        return self._keep(replace(ticket, records=tuple(sorted(records.items()))))
+
+    def _open(
+        self, device: str, boot: int, kind: Kind, severity: int, opened_ns: int, note: Note, now_ns: int
+    ) -> Ticket:
         self._opened += 1
-        answer = _ANSWERS[kind, severity]
-        return self._keep(Ticket(self._opened, device, boot, kind, severity, opened_ns, answer, (note,)))
+        return self._keep(Ticket(self._opened, device, boot, kind, severity, opened_ns, (note,), received_ns=now_ns))
 
-    def _raise(self, ticket: Ticket, severity: int, note: str) -> Ticket:
-        worse = max(severity, ticket.severity)
-        answer = _ANSWERS[ticket.kind, worse]
-        return self._keep(replace(ticket, severity=worse, answer=answer, notes=(*ticket.notes, note)[-50:]))
+    def _raise(self, ticket: Ticket, severity: int, note: Note) -> Ticket:
+        return self._keep(replace(ticket, severity=max(severity, ticket.severity), notes=(*ticket.notes, note)[-50:]))
 
-    def _find(self, device: str, boot: int, kind: Kind) -> Ticket | None:
-        """The newest open ticket of that kind; a crash's of this boot only, since its times are of one boot."""
-        found = [
-            ticket
-            for ticket in self._tickets.values()
-            if ticket.is_open and ticket.device == device and ticket.kind == kind
-        ]
-        return next((ticket for ticket in reversed(found) if kind != "collision" or ticket.boot == boot), None)
+    def _find(self, device: str, kind: Kind) -> Ticket | None:
+        """The newest open ticket of that kind."""
+        return next(
+            (
+                one
+                for one in reversed(self._tickets.values())
+                if one.is_open and (one.device, one.kind) == (device, kind)
+            ),
+            None,
+        )
+
+    def _find_crash(self, device: str, boot: int, t_ns: int | None, *, closed: bool = False) -> Ticket | None:
+        """The newest ticket of a crash at about that time of that boot (its times say nothing of another one).
+
+        t_ns None: at any time.
+        """
+        for one in reversed(self._tickets.values()):
+            mine = (one.device, one.boot, one.kind) == (device, boot, "collision") and (closed or one.is_open)
+            if mine and (t_ns is None or abs(t_ns - one.opened_ns) <= SAME_CRASH_NS):
+                return one
+        return None
 
     def _keep(self, ticket: Ticket) -> Ticket:
         self._tickets[ticket.number] = ticket

@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from simulators.svg import line, rect, round_up, svg, text
+
 _WIDTH: Final = 760
 _LABEL: Final = 150
 _RIGHT: Final = 128
@@ -22,17 +24,17 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[int], str]], parts: Sequence
     out = [_legend(parts)]
     for number, (label, counts, note) in enumerate(rows):
         y = 30 + number * _ROW
-        out.append(_text(_LABEL - 10, y + 14, label, "end"))
+        out.append(text(_LABEL - 10, y + 14, label, "end"))
         x = float(_LABEL)
         for (name, css), count in zip(parts, counts, strict=True):
             wide = span * count / max(1, sum(counts))
             if count:
-                out.append(_rect(x, y, wide, 18, css, f"{label}: {count} {name}"))
+                out.append(rect(x, y, wide, 18, css, f"{label}: {count} {name}"))
                 if wide > 9 * len(str(count)) + 6:
-                    out.append(_text(x + wide / 2, y + 13, str(count), "middle", "on"))
+                    out.append(text(x + wide / 2, y + 13, str(count), "middle", "on"))
             x += wide
-        out.append(_text(_LABEL + span + 8, y + 14, note))
-    return _svg(_WIDTH, 36 + len(rows) * _ROW, out)
+        out.append(text(_LABEL + span + 8, y + 14, note))
+    return svg(_WIDTH, 36 + len(rows) * _ROW, out)
 
 
 def bars(rows: Sequence[tuple[str, int, str]], css: str) -> str:
@@ -43,10 +45,10 @@ def bars(rows: Sequence[tuple[str, int, str]], css: str) -> str:
     for number, (label, count, note) in enumerate(rows):
         y = 6 + number * _ROW
         wide = max(2.0, span * count / top)
-        out.append(_text(_LABEL - 10, y + 14, label, "end"))
-        out.append(_rect(_LABEL, y, wide, 18, css, f"{label}: {count}"))
-        out.append(_text(_LABEL + wide + 8, y + 14, note))
-    return _svg(_WIDTH, 12 + len(rows) * _ROW, out)
+        out.append(text(_LABEL - 10, y + 14, label, "end"))
+        out.append(rect(_LABEL, y, wide, 18, css, f"{label}: {count}"))
+        out.append(text(_LABEL + wide + 8, y + 14, note))
+    return svg(_WIDTH, 12 + len(rows) * _ROW, out)
 
 
 def ridges(
@@ -61,32 +63,32 @@ def ridges(
     high = max(high, low + 1)
     span = _WIDTH - _LABEL - _RIGHT
     bottom = 20 + len(rows) * _RIDGE
-    out = [_text(_LABEL, 12, "▏median", "start", "median"), _text(_LABEL + 70, 12, "▏99th percentile", "start", "p99")]
+    out = [text(_LABEL, 12, "▏median", "start", "median"), text(_LABEL + 70, 12, "▏99th percentile", "start", "p99")]
 
     def x_of(value: float) -> float:
         return _LABEL + span * (math.log10(value) - low) / (high - low)
 
     for power in range(low, high + 1):
         x = x_of(10.0**power)
-        out.append(_line(x, 20, x, bottom, "grid"))
-        out.append(_text(x, bottom + 16, mark(10.0**power), "middle"))
+        out.append(line(x, 20, x, bottom, "grid"))
+        out.append(text(x, bottom + 16, mark(10.0**power), "middle"))
     edges = np.linspace(low, high, _BINS + 1)
     for number, (label, values) in enumerate(rows):
         base = 20 + (number + 1) * _RIDGE
         counts, _ = np.histogram(np.log10(values), edges)
         heights = (_RIDGE - 10) * counts / max(1, counts.max())
-        out.append(_text(_LABEL - 10, base - 6, label, "end"))
-        out.append(_line(_LABEL, base, _LABEL + span, base, "axis"))
+        out.append(text(_LABEL - 10, base - 6, label, "end"))
+        out.append(line(_LABEL, base, _LABEL + span, base, "axis"))
         for n, height in enumerate(heights.tolist()):
             if height:
                 x = _LABEL + span * n / _BINS
                 title = f"{label}: {counts[n]} from {tick(10.0 ** edges[n])} to {tick(10.0 ** edges[n + 1])}"
-                out.append(_rect(x, base - max(1.5, height), span / _BINS - 1, max(1.5, height), "found", title))
+                out.append(rect(x, base - max(1.5, height), span / _BINS - 1, max(1.5, height), "found", title))
         p50, p99 = np.percentile(values, [50, 99]).tolist()
-        out.append(_line(x_of(p50), base - _RIDGE + 8, x_of(p50), base, "median"))
-        out.append(_line(x_of(p99), base - _RIDGE + 8, x_of(p99), base, "p99"))
-        out.append(_text(_LABEL + span + 8, base - 6, f"{tick(p50)} / {tick(p99)}"))
-    return _svg(_WIDTH, bottom + 24, out)
+        out.append(line(x_of(p50), base - _RIDGE + 8, x_of(p50), base, "median"))
+        out.append(line(x_of(p99), base - _RIDGE + 8, x_of(p99), base, "p99"))
+        out.append(text(_LABEL + span + 8, base - 6, f"{tick(p50)} / {tick(p99)}"))
+    return svg(_WIDTH, bottom + 24, out)
 
 
 def lines(
@@ -96,14 +98,14 @@ def lines(
     width, height = _PANEL
     left, right, top, bottom = 56, width - 12, 34, height - 46
     known = [value for values in series.values() for value in values if value is not None]
-    most = _round_up(max(known, default=1.0) or 1.0)
-    out = [_text(left, 16, title, "start", "title")]
+    most = round_up(max(known, default=1.0) or 1.0)
+    out = [text(left, 16, title, "start", "title")]
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = bottom - (bottom - top) * share
-        out.append(_line(left, y, right, y, "grid"))
-        out.append(_text(left - 6, y + 4, tick(most * share), "end"))
+        out.append(line(left, y, right, y, "grid"))
+        out.append(text(left - 6, y + 4, tick(most * share), "end"))
     xs = [left + 14 + (right - left - 28) * (n / max(1, len(across) - 1)) for n in range(len(across))]
-    out += [_text(x, bottom + 16, text, "middle") for x, text in zip(xs, across, strict=True)]
+    out += [text(x, bottom + 16, label, "middle") for x, label in zip(xs, across, strict=True)]
     for number, (name, values) in enumerate(series.items()):
         css, more = f"s{number % 6}", len(series) - 1 - number  # earlier lines are wider, so that equal ones all show
         dots = [
@@ -118,39 +120,13 @@ def lines(
                 f'<circle class="{css}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{escape(name)}</title></circle>'
             )
         if len(series) > 1:
-            out.append(_text(left + number * 62, height - 8, f"● {name}", "start", css))
-    return _svg(width, height, out)
+            out.append(text(left + number * 62, height - 8, f"● {name}", "start", css))
+    return svg(width, height, out)
 
 
 def _legend(parts: Sequence[tuple[str, str]]) -> str:
     out = []
     for number, (name, css) in enumerate(parts):
         x = _LABEL + number * 150
-        out.append(_rect(x, 4, 12, 12, css, name) + _text(x + 18, 14, name))
+        out.append(rect(x, 4, 12, 12, css, name) + text(x + 18, 14, name))
     return "".join(out)
-
-
-def _round_up(value: float) -> float:
-    """The next of 1, 2, 4, 5, 10 times a power of ten."""
-    scale = 10.0 ** math.floor(math.log10(value))
-    return next(step * scale for step in (1, 2, 4, 5, 10) if step * scale >= value * (1 - 1e-9))
-
-
-def _svg(width: int, height: int, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">{"".join(parts)}</svg>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "") -> str:
-    style = f' class="{css}"' if css else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{escape(text)}</text>'
-
-
-def _rect(x: float, y: float, wide: float, high: float, css: str, title: str) -> str:
-    return (
-        f'<rect class="{css}" x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}">'
-        f"<title>{escape(title)}</title></rect>"
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from agent.core import vss
 from agent.core.errors import InputError
-from simulators.arguments import SCENARIO_HELP, Parser, pace, seed
+from simulators.arguments import SCENARIO_HELP, Parser, pace, port, seed
 from simulators.can import CarBus
 from simulators.clock import ManualClock
 from simulators.dongle import Dongle
@@ -62,6 +62,7 @@ class _Options(argparse.Namespace):
     device: list[str]
     network: str
     directory: Path | None
+    desk_port: int
 
 
 def main(argv: Sequence[str]) -> int:
@@ -78,6 +79,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--device", action="append", default=[], metavar="NAME=FILE", help="a car's public key (PEM)")
     parser.add_argument("--network", default="open", metavar="NAME", help="the cloud's road, or a .toml of phases")
     parser.add_argument("--directory", type=Path, default=None, metavar="D", help="the cloud's files; without: deleted")
+    parser.add_argument("--desk-port", type=port, default=0, metavar="P", help="the claims desk's; else any free one")
     options = parser.parse_args(argv, namespace=_Options())
     wires: dict[str, Wire] = {one.name: one for one in options.wires}
     if len(wires) < len(options.wires):
@@ -229,8 +231,10 @@ async def _dongle(one: Wire, options: _Options, stage: _Stage) -> AsyncIterator[
 async def _cloud(one: Wire, options: _Options) -> None:
     with tempfile.TemporaryDirectory(prefix="cloud-") as folder:
         directory = options.directory or Path(folder)
-        port = tcp_port_of(one) or 0
-        await serve_cloud(CloudOptions(directory, port, options.device, options.network), say=partial(_say, "cloud"))
+        cloud = CloudOptions(
+            directory, tcp_port_of(one) or 0, options.device, options.network, desk_port=options.desk_port
+        )
+        await serve_cloud(cloud, say=partial(_say, "cloud"))
 
 
 @asynccontextmanager

@@ -1,9 +1,14 @@
-"""The insurer's cloud as a process: broker, receiver, claims desk and pricing, on a port where cars may connect."""
+"""The insurer's cloud as a process: broker, receiver, claims desk and pricing, on a port where cars may connect.
+
+The claims desk is a web page besides.
+"""
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from agent.core.config import Link, Trust
@@ -11,24 +16,34 @@ from agent.core.errors import InputError
 from agent.core.keys import parse_ed25519, raw_bytes
 from agent.core.toml import load_toml
 from fleet.receiver.intake import Outcome
-from simulators.claims import ClaimsDesk
+from fleet.receiver.store import Store
+from simulators.claims import ClaimsDesk, Ticket
+from simulators.claims_case import read_tickets
+from simulators.claims_pages import render
+from simulators.claims_web import ClaimsWeb
+from simulators.claims_words import word
 from simulators.cloud import Cloud
 from simulators.mosquitto import BrokerFailed
 from simulators.network_conditions import CONDITIONS, Phase, Schedule
 from simulators.pricing import Pricing
 
+_LOOK_S = 5.0
 _LINK_KEYS = ("host", "port", "ca", "certificate", "key")
 _TRUST_KEYS = ("insurer_encryption_key", "insurer_receipt_key", "owner_encryption_key", "operator_key")
 
 
 @dataclass(frozen=True, slots=True)
 class CloudOptions:
-    """Where it lives, the port for the cars, which cars (NAME=FILE of a public key), and what their road is like."""
+    """Where it lives, the port for the cars, which cars (NAME=FILE of a public key), and what their road is like.
+
+    desk_port: where a browser finds the claims desk; 0 is any free one.
+    """
 
     directory: Path
     port: int
     devices: Sequence[str]
     network: str
+    desk_port: int = 0
 
 
 async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> None:
@@ -38,6 +53,7 @@ async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> N
     office = Office(say)
     options.directory.mkdir(parents=True, exist_ok=True)
     cloud = Cloud(options.directory, road_port=options.port, on_outcome=office.take)
+    office.catch_up(cloud.store)
     try:
         await cloud.start()
     except BrokerFailed as exc:
@@ -49,8 +65,11 @@ async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> N
             path = options.directory / f"{name}.toml"
             path.write_text(_as_toml(cloud.link_config(name), cloud.trust()), encoding="utf-8")
             say(f"{name} may connect; its [link] and [trust]: {path}")
-        await cloud.network.play(schedule)
-        await asyncio.Event().wait()
+        web = ClaimsWeb(partial(render, cloud.store, office.desk), port=options.desk_port)
+        async with web, asyncio.TaskGroup() as tasks:
+            say(f"claims desk: {web.address}")
+            tasks.create_task(office.watch())
+            await cloud.network.play(schedule)
     finally:
         await cloud.stop()
 
@@ -63,6 +82,17 @@ class Office:
         self.pricing = Pricing()
         self._say = say
 
+    def catch_up(self, store: Store) -> None:
+        """Open the tickets of what came before this process. Raises StoreError."""
+        read_tickets(store, self.desk)
+
+    async def watch(self) -> None:
+        """Ask now and then which boxes have fallen silent in a crash; until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            for ticket in self.desk.look(time.time_ns()):
+                self._tell(ticket)
+
     def take(self, outcome: Outcome) -> None:
         """Look at what the receiver did with an envelope."""
         if outcome.status == "dead":
@@ -70,13 +100,17 @@ class Office:
         if outcome.event is None or outcome.position is None:
             return
         self._say(f"{outcome.device}: {outcome.event.kind}")
-        ticket = self.desk.take(outcome.device, outcome.position.boot, outcome.event)
+        ticket = self.desk.take(outcome.device, outcome.position.boot, outcome.event, received_ns=time.time_ns())
         if ticket is not None:
-            state = "open" if ticket.is_open else f"closed: {ticket.outcome}"
-            self._say(f"ticket {ticket.number} {ticket.kind}, severity {ticket.severity}, {state}: {ticket.answer}")
+            self._tell(ticket)
         exposure = self.pricing.take(outcome.device, outcome.event)
         if exposure is not None:
             self._say(f"{outcome.device}: {exposure.distance_km:.1f} km, premium factor {exposure.factor:.3f}")
+
+    def _tell(self, ticket: Ticket) -> None:
+        state = "open" if ticket.is_open else f"closed: {word(ticket.outcome, 'en')}"
+        answer = word(ticket.answer, "en")
+        self._say(f"ticket {ticket.number} {ticket.kind}, severity {ticket.severity}, {state}: {answer}")
 
 
 def load_schedule(text: str) -> Schedule:

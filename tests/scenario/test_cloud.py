@@ -63,7 +63,9 @@ async def test_the_office_opens_a_ticket_and_prices_a_trip(tmp_path: Path) -> No
     async with Cloud(tmp_path / "cloud", broker="embedded", on_outcome=Office(said.append).take) as cloud:
         link = quick_link(cloud)
         async with open_car(cloud, tmp_path, link) as car:
-            crash = Collision(t_ns=1, delta_v_kmh=30.0, duration_ms=90.0, peak_mps2=300.0, stationary=False)
+            crash = Collision(
+                t_ns=1, delta_v_kmh=30.0, duration_ms=90.0, peak_mps2=300.0, stationary=False, severity="severe"
+            )
             trip = TripEnded(t_ns=2, started_ns=0, duration_s=600.0, distance_m=10_000.0, speed_max_kmh=60.0)
             for event in (crash, trip):
                 await car.record(1, event=event)

@@ -38,7 +38,7 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
         (["run", "commute", "--frobnicate"], "unrecognized arguments"),
         (["run"], "the following arguments are required: NAME"),
         (["swep"], "unknown command 'swep'; did you mean sweep?"),
-        (["--frobnicate"], "unknown command '--frobnicate'; there are: demo, dongle"),
+        (["--frobnicate"], "unknown command '--frobnicate'; there are: claims, demo"),
         (["dongle", "--tcp", "99999"], "argument --tcp: '99999' is no port"),
         (["dongle", "--persona", "nobody"], "nobody"),
         (["list", "--family", "boats"], "--family boats: there are battery, box"),

@@ -1,0 +1,159 @@
+"""All that the insurer's store holds about one ticket, put together for its page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from agent.core.crash import CrashData, assemble
+from agent.core.crash_events import CrashRecord
+from agent.core.errors import ProtocolError
+from agent.core.events import AnyEvent, BatteryAlarm, Collision, EmergencyData, Event, Feedback, Rollover
+from agent.proto.msd import Msd, decode_msd
+from fleet.coverage import Hint, Powertrain, hints
+from fleet.receiver.store import Store
+from simulators.claims import SAME_CRASH_NS, ClaimsDesk, Ticket
+
+_ANSWERED_WITHIN_NS: Final = 600_000_000_000
+_KINDS: Final[Mapping[str, type[Event]]] = {
+    "collision": Collision,
+    "rollover": Rollover,
+    "crash_record": CrashRecord,
+    "emergency_data": EmergencyData,
+    "feedback": Feedback,
+    "battery_alarm": BatteryAlarm,
+}
+"""What concerns a desk."""
+_NEW_ENERGY: Final = frozenset({"electric", "hydrogen"})
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event with what the receiver knows of its record. wall_ns: UTC, None where nothing dates it."""
+
+    event: Event
+    boot: int
+    sequence: int
+    wall_ns: int | None
+    received_ns: int
+    chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """entries: every record of the ticket, by time. records: assembled, by number. problems: what cannot be read.
+
+    emergency: each minimum set of data, None for one that is none.
+    """
+
+    ticket: Ticket
+    entries: Sequence[Entry]
+    records: Mapping[int, CrashData] = field(default_factory=dict)
+    emergency: Sequence[Msd | None] = ()
+    problems: Sequence[str] = ()
+
+    def events(self, kind: type[E]) -> list[E]:
+        """Its events of one kind, by time."""
+        return [entry.event for entry in self.entries if isinstance(entry.event, kind)]
+
+    @property
+    def first(self) -> Entry | None:
+        """The entry that the ticket's time is: the first impact, or what came instead of one."""
+        told = [one for one in self.entries if isinstance(one.event, (Collision, Rollover))]
+        return next(iter(told or self.entries), None)
+
+    @property
+    def notice_s(self) -> float | None:
+        """How long after T0 the first notice was at the insurer's; None where the clocks do not tell."""
+        first = self.first
+        if first is None or first.wall_ns is None or first.received_ns < first.wall_ns:
+            return None
+        return (first.received_ns - first.wall_ns) / 1e9
+
+    @property
+    def powertrain(self) -> Powertrain | None:
+        """As the minimum set of data tells it; None where it does not, or a hybrid may be of either edition."""
+        driven = {name for msd in self.emergency if msd is not None for name in msd.propulsion}
+        if not driven or "other" in driven or (driven & _NEW_ENERGY and driven - _NEW_ENERGY):
+            return None
+        return "new_energy" if driven & _NEW_ENERGY else "fuel"
+
+    @property
+    def hints(self) -> list[Hint]:
+        """Covers that it may concern; none where the driver calls it a false alarm, or the box took it back."""
+        if self.ticket.false_alarm or self.ticket.outcome == "withdrawn":
+            return []
+        return hints((entry.event for entry in self.entries), self.powertrain)
+
+
+def read_tickets(store: Store, desk: ClaimsDesk, *, device: str | None = None) -> None:
+    """Show a desk what the store holds already, in the order in which it came. Raises StoreError."""
+    rows = sorted(store.events(device, kinds=tuple(_KINDS)), key=lambda row: row["received_ns"])
+    for row in rows:
+        event = _event_of(row)
+        if not isinstance(event, str):
+            desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
+
+
+def load_case(store: Store, ticket: Ticket) -> Case:
+    """Everything of a ticket's boot that belongs to it. Raises StoreError."""
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for row in store.events(ticket.device, kinds=tuple(_KINDS)):
+        if row["boot"] != ticket.boot:
+            continue
+        event = _event_of(row)
+        if isinstance(event, str):
+            problems.append(f"boot {row['boot']}, sequence {row['sequence']}: {event}")
+        elif _belongs(event, ticket):
+            entries.append(Entry(event, row["boot"], row["sequence"], row["wall_ns"], row["received_ns"], row["chain"]))
+    entries.sort(key=lambda entry: (entry.event.t_ns, entry.sequence))
+    records: dict[int, CrashData] = {}
+    for number, fragments in _by_record(entries).items():
+        try:
+            records[number] = assemble(fragments)
+        except ProtocolError as exc:
+            problems.append(str(exc))
+    emergency = [_decode(entry.event, problems) for entry in entries if isinstance(entry.event, EmergencyData)]
+    return Case(ticket, entries, records, emergency, problems)
+
+
+def _decode(event: EmergencyData, problems: list[str]) -> Msd | None:
+    try:
+        return decode_msd(event.msd)
+    except ProtocolError as exc:
+        problems.append(str(exc))
+        return None
+
+
+def _event_of(row: Mapping[str, Any]) -> AnyEvent | str:
+    """The event of a row, or why it is none: JSON has no word for what is no number."""
+    try:
+        event: AnyEvent = msgspec.convert(row["event"], _KINDS[row["event"]["kind"]])  # type: ignore[assignment]  # all are of AnyEvent
+    except msgspec.ValidationError as exc:
+        return str(exc)
+    return event
+
+
+def _belongs(event: Event, ticket: Ticket) -> bool:
+    if ticket.kind != "collision":
+        return isinstance(event, BatteryAlarm) == (ticket.kind == "battery") and event.t_ns >= ticket.opened_ns
+    if isinstance(event, BatteryAlarm):
+        return False
+    if isinstance(event, Feedback):
+        if event.about not in {"collision", "rollover"}:
+            return False
+        if event.about_ns is None:
+            return 0 <= event.t_ns - ticket.opened_ns <= _ANSWERED_WITHIN_NS
+        return abs(event.about_ns - ticket.opened_ns) <= SAME_CRASH_NS
+    return abs(event.t_ns - ticket.opened_ns) <= SAME_CRASH_NS
+
+
+def _by_record(entries: Iterable[Entry]) -> dict[int, list[CrashRecord]]:
+    found: dict[int, list[CrashRecord]] = {}
+    for entry in entries:
+        if isinstance(entry.event, CrashRecord):
+            found.setdefault(entry.event.record, []).append(entry.event)
+    return found

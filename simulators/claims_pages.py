@@ -1,0 +1,88 @@
+"""The claims desk's pages as files, and the tickets that a receiver's database holds: `python -m simulators claims`."""
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from agent.core.errors import InputError
+from agent.core.paths import ROOT
+from fleet.receiver.database import open_store
+from fleet.receiver.store import Store
+from simulators.arguments import Parser
+from simulators.claims import ClaimsDesk
+from simulators.claims_case import load_case, read_tickets
+from simulators.claims_page import page_name, render_case, render_index
+from simulators.claims_words import LANGUAGES, Language
+
+PAGES: Final = ROOT / "build" / "claims"
+_LISTED_MAX: Final = 200
+_NAME: Final = re.compile(r"(?:index|ticket-([1-9][0-9]{0,8}))\.(zh|en)\.html")
+
+
+def render(store: Store, desk: ClaimsDesk, name: str) -> str | None:
+    """The page of that name as the store has it now, None where there is none. Raises StoreError."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    language: Language = "zh" if match[2] == "zh" else "en"
+    if match[1] is None:
+        return render_index([load_case(store, ticket) for ticket in desk.tickets[-_LISTED_MAX:]], language)
+    ticket = next((one for one in desk.tickets if one.number == int(match[1])), None)
+    return None if ticket is None else render_case(load_case(store, ticket), language)
+
+
+def write_pages(store: Store, desk: ClaimsDesk, directory: Path) -> list[Path]:
+    """Write the list and each ticket's page in both languages; return the files, the Chinese list first.
+
+    Pages of tickets that are no more are removed. Raises StoreError, InputError where the disk refuses.
+    """
+    numbers = [0, *(ticket.number for ticket in desk.tickets[-_LISTED_MAX:])]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for old in directory.iterdir():
+            if _NAME.fullmatch(old.name):
+                old.unlink()
+        return list(_write(store, desk, directory, numbers))
+    except OSError as exc:
+        raise InputError(f"{directory}: {exc.strerror}") from exc
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw the pages of a receiver's database. Raises AgentError."""
+    parser = Parser(
+        prog="python -m simulators claims", description="The claims desk's pages from a receiver's database."
+    )
+    parser.add_argument("database", metavar="DATABASE", help="the receiver's SQLite file, or postgresql://...")
+    parser.add_argument("--output", type=Path, default=PAGES, metavar="DIRECTORY", help="default build/claims")
+    parser.add_argument("--device", default=None, metavar="ID", help="of one car only")
+    options = parser.parse_args(argv, namespace=_Options())
+    desk = ClaimsDesk()
+    with closing(open_store(options.database)) as store:
+        read_tickets(store, desk, device=options.device)
+        desk.look(time.time_ns())
+        pages = write_pages(store, desk, options.output)
+    print(f"{len(desk.tickets)} tickets: {pages[0]}")
+    return 0
+
+
+class _Options(argparse.Namespace):
+    database: str
+    output: Path
+    device: str | None
+
+
+def _write(store: Store, desk: ClaimsDesk, directory: Path, numbers: Sequence[int]) -> Iterator[Path]:
+    """What the cars sealed stands here in the open: for this user alone."""
+    for number in numbers:
+        for language in LANGUAGES:
+            name = page_name(number, language)
+            page = render(store, desk, name)
+            if page is not None:
+                path = directory / name
+                path.touch(mode=0o600)
+                path.write_text(page, encoding="utf-8")
+                yield path
