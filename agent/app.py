@@ -104,6 +104,7 @@ class _App:
             clock=clock,
             notify=hardware.notify,
             emit=self._emit,
+            sent=self._config.consent.purposes if self._config.link.host else (),
         )
         self._watch = self._make_watch()
         self._receipt_key = _read_receipt_key(self._config)

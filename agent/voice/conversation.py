@@ -1,20 +1,22 @@
 """Speaks and listens: events in, Feedback out. One voice, one question at a time, the driver's calm first."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, get_args
 
 from agent.core.config import Voice
 from agent.core.errors import SourceLost
-from agent.core.events import BatteryAlarm, Collision, Event, Priority, Rollover
+from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority, Purpose, Rollover
 from agent.core.ports import Clock, Microphone, Notice, Notify, Speaker, Utterance
 from agent.core.signals import SignalWindow
-from agent.voice.dialog import Dialog
+from agent.voice.dialog import Dialog, Turn
 from agent.voice.gate import Gate
 from agent.voice.outage import Outage
 from agent.voice.outranked import Outranked
-from agent.voice.prompts import SILENCE, UNCLEAR, Phrases, Question, choose_prompt
+from agent.voice.presence import Presence
+from agent.voice.prompts import Phrases, choose_prompt
+from agent.voice.questions import SILENCE, UNCLEAR, Question
 from agent.voice.waiting import Item, Waiting
 
 _EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
@@ -38,7 +40,8 @@ class Conversation:
     """Says what events call for when the gate allows, asks, listens, and emits what was answered.
 
     Every text also goes to `notify`, so that a screen shows it where there is no sound. A failing speaker or
-    microphone is reported once per outage and tried again with backoff.
+    microphone is reported once per outage and tried again with backoff. It takes nothing back: whatever is answered is
+    an event beside the one it is about. sent: purposes whose events leave the car; nothing else is promised.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Conversation:
         clock: Clock,
         notify: Notify,
         emit: Callable[[Event], None],
+        sent: Collection[Purpose] = get_args(Purpose),
     ) -> None:
         self._config = config
         self._phrases = phrases
@@ -59,7 +63,9 @@ class Conversation:
         self._clock = clock
         self._notify = notify
         self._emit = emit
+        self._sent = frozenset(sent)
         self._gate = Gate(config)
+        self._presence = Presence()
         self._waiting = Waiting(config.waiting_max)
         self._speaker_outage = Outage("speaker", clock=clock, notify=notify)
         self._microphone_outage = Outage("microphone", clock=clock, notify=notify)
@@ -69,11 +75,13 @@ class Conversation:
         self._current: _Performance | None = None
         self._changed = asyncio.Event()
         self._closed = False
-        self._counts = dict.fromkeys(("said", "asked", "answered", "cooled", "interrupted"), 0)
+        self._counts = dict.fromkeys(("said", "asked", "answered", "cooled", "interrupted", "forgone"), 0)
 
     def on_window(self, window: SignalWindow) -> None:
         """Feed the gate; lesser speech stops in mid-word when it closes."""
         self._gate.update(window)
+        if self._presence.update(window):
+            self._changed.set()
         if self._current is not None and self._current.sounding and not self._may_sound(self._current.item):
             self._current.stop()
 
@@ -87,7 +95,9 @@ class Conversation:
             self._gate.on_emergency(event.t_ns)
         if not self._config.enabled or self._closed:
             return
-        prompt = choose_prompt(event, self._phrases, self._config.language)
+        empty = isinstance(event, Collision) and self._presence.was_empty(event)
+        sent = event.purpose in self._sent
+        prompt = choose_prompt(event, self._phrases, self._config.language, sent=sent, empty=empty)
         if prompt is None:
             return
         now_ns = self._clock.monotonic_ns()
@@ -96,9 +106,10 @@ class Conversation:
         if cooling or self._outranked.silences(event, now_ns):
             self._counts["cooled"] += 1
             return
+        self._outranked.heed(event)
         self._waiting.put(Item(prompt, event, now_ns))
         self._changed.set()
-        if self._current is not None and prompt.urgency <= Priority.CRASH < self._current.item.prompt.urgency:
+        if self._current is not None and self._gives_way(self._current.item, prompt.urgency, now_ns):
             self._current.stop()
 
     def configure(self, config: Voice) -> None:
@@ -117,7 +128,8 @@ class Conversation:
         """Speak until close(). What waits then is dropped and counted."""
         try:
             while not self._closed:
-                item = self._waiting.first(self._clock.monotonic_ns())
+                now_ns = self._clock.monotonic_ns()
+                item = self._waiting.first(now_ns, driver=self._presence.there(now_ns))
                 if item is None or not self._may_sound(item):
                     await self._wait_for(item)
                     continue
@@ -146,6 +158,10 @@ class Conversation:
             "speaker_outages": self._speaker_outage.count,
             "microphone_outages": self._microphone_outage.count,
         }
+
+    def _gives_way(self, current: Item, urgency: int, now_ns: int) -> bool:
+        """Whether what is being said stops for something of that urgency that has just come."""
+        return urgency <= Priority.CRASH < current.prompt.urgency or self._outranked.silences(current.event, now_ns)
 
     def _may_ask(self, question: Question) -> bool:
         answered_ns = self._answered_ns.get(question.name)
@@ -200,15 +216,20 @@ class Conversation:
         self._notify(Notice("said", self._clock.monotonic_ns(), prompt.text, event=event))
         await self._sound(current, prompt.text)
         self._counts["said"] += 1
-        if prompt.question is not None and self._microphone is not None and self._may_ask(prompt.question):
-            reply = await self._ask(current, prompt.question, self._microphone)
-            self._notify(Notice("said", self._clock.monotonic_ns(), reply, event=event))
-            await self._sound(current, reply)
+        question = prompt.question
+        while question is not None and self._microphone is not None and self._may_ask(question):
+            turn = await self._ask(current, question, self._microphone)
+            self._notify(Notice("said", self._clock.monotonic_ns(), turn.text, event=event))
+            await self._sound(current, turn.text)
+            question = turn.follow_up
+            if question is not None and not self._gate.is_calm(self._clock.monotonic_ns()):
+                self._counts["forgone"] += 1  # a garage can wait for whoever brakes hard
+                return
 
-    async def _ask(self, current: _Performance, question: Question, microphone: Microphone) -> str:
+    async def _ask(self, current: _Performance, question: Question, microphone: Microphone) -> Turn:
         """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply."""
         event, language = current.item.event, current.item.prompt.language
-        dialog = Dialog(question, about=event.kind, language=language)
+        dialog = Dialog(question, about=event, language=language, sent=Feedback.purpose in self._sent)
         text = dialog.text
         while True:
             self._notify(Notice("asked", self._clock.monotonic_ns(), text, event=event))
@@ -231,7 +252,7 @@ class Conversation:
                     self._answered_ns[question.name] = turn.feedback.t_ns
                 self._counts["answered"] += 1
                 self._emit(turn.feedback)
-                return turn.text
+                return turn
             text = turn.text
 
     async def _sound(self, current: _Performance, text: str) -> None:

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.events import Feedback
+from agent.core.events import Event, Feedback
 from agent.core.ports import Heard, Language
-from agent.voice.prompts import SILENCE, UNCLEAR, Question
+from agent.voice.questions import SILENCE, UNCLEAR, Question
 from agent.voice.understanding import TEXT_MAX, understand
 
 ASKED_MAX: Final = 2  # a question not understood is put once more
@@ -14,19 +14,21 @@ ASKED_MAX: Final = 2  # a question not understood is put once more
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What to say next. Without feedback, listen again afterwards; with it the dialog is over."""
+    """What to say next. Without feedback, listen again afterwards; with it the dialog is over, but for a follow-up."""
 
     text: str
     feedback: Feedback | None
+    follow_up: Question | None = None
 
 
 class Dialog:
-    """One question about one event."""
+    """One question about one event. sent: whether the answer leaves the car, which is what replies may promise."""
 
-    def __init__(self, question: Question, *, about: str, language: Language) -> None:
+    def __init__(self, question: Question, *, about: Event, language: Language, sent: bool = True) -> None:
         self._question = question
         self._about = about
         self._language = language
+        self._sent = sent
         self._asked = 1
 
     @property
@@ -56,14 +58,16 @@ class Dialog:
         feedback = Feedback(
             t_ns=t_ns,
             question=self._question.name,
-            about=self._about,
+            about=self._about.kind,
+            about_ns=self._about.t_ns,
             intent=intent,
             transcript=transcript,
             confidence=round(confidence, 3),
             language=self._language,
             asked_ns=asked_ns,
         )
-        return Turn(self._question.replies[intent], feedback)
+        reply = self._question.reply(intent, sent=self._sent)
+        return Turn(reply, feedback, self._question.follow_ups.get(intent))
 
 
 def _printable(text: str) -> str:

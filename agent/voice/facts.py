@@ -16,6 +16,7 @@ from agent.core.events import (
 from agent.voice.reading import Fact, FactKind
 
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
+_SURE: Final = 0.7  # below this confidence a collision is spoken of as a jolt
 
 _ALARM_FACTS: Final = {
     "over_temperature": {"cell", "temperature", "limit"},
@@ -35,7 +36,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
     variants = ("harsh_driving.acceleration", "harsh_driving.braking", "harsh_driving.cornering")
     states = ["source_changed.lost", "source_changed.silenced", "source_changed.restored"]
     states += ["model_changed.down", "model_changed.restored"]
-    for key in (*variants, *states, "model_changed.refused", "collision.stationary", "battery_alarm.cleared"):
+    collisions = [f"collision.{variant}" for variant in ("severe", "minor", "stationary", "parked")]
+    for key in (*variants, *states, *collisions, "model_changed.refused", "battery_alarm.cleared"):
         keys[key] = frozenset()
     for alarm, facts in _ALARM_FACTS.items():
         keys[f"battery_alarm.{alarm}"] = frozenset(facts)
@@ -49,8 +51,11 @@ KNOWN_KEYS: Final = _known_keys()
 """Every key a prompt may have, with the placeholders its text may use."""
 
 
-def keys_of(event: Event) -> tuple[str, ...]:
-    """Keys to look a prompt up by, the most specific first."""
+def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
+    """Keys to look a prompt up by, the most specific first. empty: as far as is known nobody was in the car.
+
+    A severe blow is spoken to whoever may be there: people sleep in parked cars.
+    """
     kind = event.kind
     match event:
         case BatteryAlarm(alarm="thermal_runaway", cleared=True):
@@ -62,14 +67,23 @@ def keys_of(event: Event) -> tuple[str, ...]:
             return (*stop, f"{kind}.{event.alarm}")
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
+        case Collision(severity="severe"):
+            return (f"{kind}.severe", kind)
         case Collision(stationary=True):
-            return (f"{kind}.stationary", kind)
+            return (f"{kind}.parked",) if empty else (f"{kind}.stationary", kind)
+        case Collision() if is_slight(event):
+            return (f"{kind}.minor", kind)
         case TripEnded() if _harsh_count(event) == 0:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():
             return (f"{kind}.{event.state}", kind)
         case _:
             return (kind,)
+
+
+def is_slight(collision: Collision) -> bool:
+    """Whether a collision is minor or uncertain; a confidence that is no number is none."""
+    return collision.severity == "minor" or not collision.confidence >= _SURE
 
 
 def facts_of(event: Event) -> dict[str, Fact]:

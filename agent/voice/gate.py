@@ -79,6 +79,10 @@ class Gate:
         opens_ns = self.opens_ns(urgency)
         return opens_ns is None or t_ns >= opens_ns
 
+    def is_calm(self, t_ns: int) -> bool:
+        """Whether no manoeuvre asks for the driver's attention, a crash window or not."""
+        return self._manoeuvre_ns is None or t_ns >= self._manoeuvre_ns + round(self._config.gate_quiet_s * 1e9)
+
     def _close_where(self, values: list[tuple[int, float]], *, below: float) -> None:
         beyond = [t_ns for t_ns, value in values if value < below]
         if beyond:

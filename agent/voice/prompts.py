@@ -5,9 +5,8 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
-import msgspec
 from msgspec import Meta
 
 from agent.core.config import Section
@@ -16,34 +15,15 @@ from agent.core.events import Event
 from agent.core.ports import Language
 from agent.core.toml import load_toml
 from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
+from agent.voice.questions import Question, check_questions, load_questions
 from agent.voice.reading import Words, read_fact
-from agent.voice.understanding import Answer, Grammar, Lexicon, compile_lexicon
-
-SILENCE: Final = "none"  # intent of a question that nobody answered
-UNCLEAR: Final = "unclear"  # intent of words that were not understood; the transcript keeps them
-
-T = TypeVar("T", bound=Section)
-Text = Annotated[str, Meta(min_length=1, max_length=300)]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question with what may be answered. replies: what is said next, by intent.
-
-    rest_s: how long it is not put again once it was answered, whatever new event would call for it.
-    """
-
-    name: str
-    text: str
-    again: str
-    rest_s: float
-    lexicon: Lexicon
-    replies: Mapping[str, str]
+from agent.voice.tables import read_table, wrong
+from agent.voice.understanding import Grammar, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing to say. urgency 0 (a crash's) to 3; times in seconds."""
+    """One thing to say. urgency 0 (a crash's) to 3; times in seconds. needs_driver: not into an empty car."""
 
     key: str
     text: str
@@ -52,6 +32,7 @@ class Prompt:
     cooldown_s: float
     stale_after_s: float
     question: Question | None
+    needs_driver: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +54,40 @@ def load_phrases(directory: Path) -> Phrases:
     return Phrases(books)
 
 
-def choose_prompt(event: Event, phrases: Phrases, language: Language) -> Prompt | None:
-    """Return what to say about an event, None where it is no matter for the driver. Pure."""
+def choose_prompt(
+    event: Event, phrases: Phrases, language: Language, *, sent: bool = True, empty: bool = False
+) -> Prompt | None:
+    """Return what to say about an event, None where it is no matter for the driver. Pure.
+
+    sent: whether the event leaves the car, so that help is promised only where somebody is told; empty: whether nobody
+    is known to have been in it.
+    """
     book = phrases.languages[language]
-    for key in keys_of(event):
+    for key in keys_of(event, empty=empty):
         spec = book.prompts.get(key)
         if spec is None:
             continue
         return Prompt(
             key=key,
-            text=_fill(spec.text, event, book.words, language),
+            text=_fill(spec.text if sent else spec.unsent or spec.text, event, book.words, language),
             language=language,
             urgency=int(event.priority) if spec.urgency is None else spec.urgency,
             cooldown_s=spec.cooldown_s,
             stale_after_s=spec.stale_after_s,
             question=None if spec.question is None else book.questions[spec.question],
+            needs_driver=spec.needs_driver,
         )
     return None
 
 
 class _PromptSpec(Section, frozen=True, kw_only=True):
     text: Text
+    unsent: str = ""
     cooldown_s: Annotated[float, Meta(ge=0, le=86_400)]
-    stale_after_s: Annotated[float, Meta(ge=1, le=3600)]
+    stale_after_s: Annotated[float, Meta(ge=1, le=86_400)]
     urgency: Annotated[int, Meta(ge=0, le=3)] | None = None
     question: str | None = None
-
-
-class _QuestionSpec(Section, frozen=True, kw_only=True):
-    text: Text
-    again: Text
-    silence: Text
-    unclear: Text
-    rest_s: Annotated[float, Meta(ge=0, le=86_400)]
-    answers: dict[str, dict[str, Any]]
+    needs_driver: bool = False
 
 
 class _File(Section, frozen=True, kw_only=True):
@@ -129,50 +110,25 @@ def _load_book(path: Path, language: Language) -> _Phrasebook:
     file = load_toml(path, _File)
     if file.language != language:
         raise ConfigError(f"language: is {file.language!r}, the name says {language!r}", path=path)
-    prompts = {name: _entry(entry, _PromptSpec, path, "prompts", name) for name, entry in file.prompts.items()}
-    questions = {name: _load_question(entry, file, path, name) for name, entry in file.questions.items()}
+    prompts = {name: read_table(entry, _PromptSpec, path, "prompts", name) for name, entry in file.prompts.items()}
+    questions = load_questions(file.questions, file.grammar, path)
     for key, prompt in prompts.items():
         _check_prompt(key, prompt, questions, path)
     return _Phrasebook(path, file.words, prompts, questions)
 
 
-def _load_question(entry: dict[str, Any], file: _File, path: Path, name: str) -> Question:
-    spec = _entry(entry, _QuestionSpec, path, "questions", name)
-    answers = {
-        intent: _entry(answer, Answer, path, "questions", name, "answers", intent)
-        for intent, answer in spec.answers.items()
-    }
-    where = ("questions", name)
-    if not answers or {SILENCE, UNCLEAR} & answers.keys():
-        raise _wrong(f"needs answers, named otherwise than {SILENCE!r} and {UNCLEAR!r}", path, *where)
-    try:
-        lexicon = compile_lexicon(answers, file.grammar)
-    except ValueError as exc:
-        raise _wrong(str(exc), path, *where) from exc
-    replies = {intent: answer.reply for intent, answer in answers.items()}
-    replies |= {SILENCE: spec.silence, UNCLEAR: spec.unclear}
-    return Question(name, spec.text, spec.again, spec.rest_s, lexicon, replies)
-
-
-def _entry(entry: dict[str, Any], kind: type[T], path: Path, *where: str) -> T:
-    """Convert one table; msgspec cannot name the key of a dict, so each is converted alone."""
-    try:
-        return msgspec.convert(entry, kind, strict=True)
-    except msgspec.ValidationError as exc:
-        raise _wrong(str(exc), path, *where) from exc
-
-
 def _check_prompt(key: str, prompt: _PromptSpec, questions: Mapping[str, Question], path: Path) -> None:
     if key not in KNOWN_KEYS:
-        raise _wrong("no event has this key", path, "prompts", key)
-    try:
-        unknown = _placeholders(prompt.text) - KNOWN_KEYS[key]
-    except ValueError as exc:
-        raise _wrong(f"text: {exc}", path, "prompts", key) from exc
-    if unknown:
-        raise _wrong(f"text: the event offers no {{{min(unknown)}}}", path, "prompts", key)
+        raise wrong("no event has this key", path, "prompts", key)
+    for name, text in (("text", prompt.text), ("unsent", prompt.unsent)):
+        try:
+            unknown = _placeholders(text) - KNOWN_KEYS[key]
+        except ValueError as exc:
+            raise wrong(f"{name}: {exc}", path, "prompts", key) from exc
+        if unknown:
+            raise wrong(f"{name}: the event offers no {{{min(unknown)}}}", path, "prompts", key)
     if prompt.question is not None and prompt.question not in questions:
-        raise _wrong(f"question: there is no {prompt.question!r}", path, "prompts", key)
+        raise wrong(f"question: there is no {prompt.question!r}", path, "prompts", key)
 
 
 def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
@@ -180,21 +136,15 @@ def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
     for key, prompt in book.prompts.items():
         twin = other.prompts.get(key)
         if twin is None:
-            raise _wrong(f"stands in {book.path.name} but not here", other.path, "prompts", key)
+            raise wrong(f"stands in {book.path.name} but not here", other.path, "prompts", key)
         if _placeholders(prompt.text) != _placeholders(twin.text):
-            raise _wrong(f"text: other placeholders than in {book.path.name}", other.path, "prompts", key)
-        for name in ("cooldown_s", "stale_after_s", "urgency", "question"):
+            raise wrong(f"text: other placeholders than in {book.path.name}", other.path, "prompts", key)
+        if bool(prompt.unsent) != bool(twin.unsent):
+            raise wrong(f"unsent: only one of this and {book.path.name} has it", other.path, "prompts", key)
+        for name in ("cooldown_s", "stale_after_s", "urgency", "question", "needs_driver"):
             if getattr(prompt, name) != getattr(twin, name):
-                raise _wrong(f"{name}: other than in {book.path.name}", other.path, "prompts", key)
-    for name, question in book.questions.items():
-        if name not in other.questions:
-            raise _wrong(f"stands in {book.path.name} but not here", other.path, "questions", name)
-        if question.rest_s != other.questions[name].rest_s:
-            raise _wrong(f"rest_s: other than in {book.path.name}", other.path, "questions", name)
-        if question.lexicon.intents != other.questions[name].lexicon.intents:
-            raise _wrong(
-                f"answers: other ones, or in another order, than in {book.path.name}", other.path, "questions", name
-            )
+                raise wrong(f"{name}: other than in {book.path.name}", other.path, "prompts", key)
+    check_questions(book.questions, other.questions, book.path, other.path)
 
 
 def _placeholders(text: str) -> frozenset[str]:
@@ -212,17 +162,3 @@ def _placeholders(text: str) -> frozenset[str]:
 def _fill(text: str, event: Event, words: Words, language: Language) -> str:
     filled = text.format_map({name: read_fact(fact, words) for name, fact in facts_of(event).items()})
     return filled[:1].upper() + filled[1:] if language == "en" else filled
-
-
-def _wrong(reason: str, path: Path, *where: str) -> ConfigError:
-    return ConfigError(f"{'.'.join(where)}: {reason}", path=path, line=_header_line(path, where))
-
-
-def _header_line(path: Path, where: tuple[str, ...]) -> int | None:
-    """Line of the table's header, as the shipped files spell them."""
-    keys = r"\s*\.\s*".join(rf'"?{re.escape(key)}"?' for key in where)
-    header = re.compile(rf"\s*\[\s*{keys}\s*\]")
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if header.match(line):
-            return number
-    return None

@@ -7,10 +7,11 @@ the answer listed first in the file wins, and the files list the more cautious o
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as own
 from typing import Annotated, Final
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from agent.core.config import Section
 
@@ -26,6 +27,7 @@ _WEAK: Final = 0.7
 _CONTRADICTORY: Final = 0.6
 _WEAK_CONTRADICTORY: Final = 0.4
 
+Text = Annotated[str, Meta(min_length=1, max_length=300)]
 Phrase = Annotated[str, Meta(min_length=1, max_length=60)]
 
 
@@ -39,11 +41,18 @@ class Grammar(Section, frozen=True, kw_only=True):
 
 
 class Answer(Section, frozen=True, kw_only=True):
-    """One expected answer: phrases that count by themselves, phrases that count where nothing clearer was said."""
+    """One expected answer: phrases that count by themselves, phrases that count where nothing clearer was said.
 
-    words: list[Phrase]
-    weak: list[Phrase]
-    reply: str
+    opposite: the answer that its phrases stand for when negated; of two answers the other one where it is left out, of
+    more none. reply is said next; unsent in its place where nothing is passed on. follow_up: the question put then.
+    """
+
+    words: list[Phrase] = field(default_factory=list)
+    weak: list[Phrase] = field(default_factory=list)
+    opposite: str = ""
+    reply: Text
+    unsent: str = ""
+    follow_up: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +74,16 @@ class _Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Every phrase of one question, by its tokens."""
+    """Every phrase of one question, by its tokens. opposites: by answer, the answer that its negation stands for."""
 
     intents: tuple[str, ...]
+    opposites: tuple[int | None, ...]
     meanings: Mapping[tuple[str, ...], _Meaning]
     longest: int
 
 
 def compile_lexicon(answers: Mapping[str, Answer], grammar: Grammar) -> Lexicon:
-    """Build the lexicon of one question. Raises ValueError naming a phrase that two answers claim."""
+    """Build the lexicon of one question. Raises ValueError naming what is wrong with an answer."""
     meanings: dict[tuple[str, ...], _Meaning] = {}
     for phrase in grammar.neutral:
         _entry(meanings, phrase)
@@ -90,12 +100,13 @@ def compile_lexicon(answers: Mapping[str, Answer], grammar: Grammar) -> Lexicon:
                 if meaning.answer not in (None, number):
                     raise ValueError(f"{phrase!r} stands for two answers")
                 meaning.answer, meaning.strong = number, meaning.strong or strong
-    return Lexicon(tuple(answers), meanings, max(map(len, meanings), default=0))
+    opposites = tuple(_opposite(intent, list(answers), answer.opposite) for intent, answer in answers.items())
+    return Lexicon(tuple(answers), opposites, meanings, max(map(len, meanings), default=0))
 
 
 def understand(text: str, lexicon: Lexicon) -> Understanding:
     """Find the intent behind any text. Pure; never raises."""
-    votes = _Votes(len(lexicon.intents))
+    votes = _Votes(lexicon.opposites)
     for clause in _clauses(text):
         _judge_clause(clause, lexicon, votes)
     for found, clear, contradictory in (
@@ -109,15 +120,23 @@ def understand(text: str, lexicon: Lexicon) -> Understanding:
 
 @dataclass(slots=True)
 class _Votes:
-    answers: int
-    strong: set[int] = field(default_factory=set)
-    weak: set[int] = field(default_factory=set)
+    opposites: Sequence[int | None]
+    strong: set[int] = own(default_factory=set)
+    weak: set[int] = own(default_factory=set)
 
     def add(self, answer: int, *, strong: bool, negated: bool = False) -> None:
-        """Count a phrase. Negated it speaks for the other of two answers; of more, for none."""
-        if negated and self.answers != 2:
-            return
-        (self.strong if strong else self.weak).add(1 - answer if negated else answer)
+        """Count a phrase. Negated it speaks for its answer's opposite, or for none."""
+        counted = self.opposites[answer] if negated else answer
+        if counted is not None:
+            (self.strong if strong else self.weak).add(counted)
+
+
+def _opposite(intent: str, intents: Sequence[str], named: str) -> int | None:
+    if named:
+        if named not in intents or named == intent:
+            raise ValueError(f"{named!r} is no opposite of {intent!r}")
+        return intents.index(named)
+    return 1 - intents.index(intent) if len(intents) == 2 else None
 
 
 def _judge_clause(tokens: Sequence[str], lexicon: Lexicon, votes: _Votes) -> None:
@@ -126,6 +145,8 @@ def _judge_clause(tokens: Sequence[str], lexicon: Lexicon, votes: _Votes) -> Non
     negated_at = 0
     bare: int | None = None
     carried = False
+    aside = False  # "no I am not": the first negation is an answer by itself
+    denied: int | None = None  # the answer whose phrase was negated last
     place = 0
     while place < len(tokens):
         size, meaning = _longest(tokens, place, lexicon)
@@ -134,16 +155,21 @@ def _judge_clause(tokens: Sequence[str], lexicon: Lexicon, votes: _Votes) -> Non
             continue
         if meaning.breaks:
             _settle_bare(bare, votes)
-            negations, bare, carried = 0, None, False
+            negations, bare, carried, denied, aside = 0, None, False, None, False
         elif meaning.negates:
+            aside |= bare is not None and place - size > negated_at
             negations, negated_at, bare = negations + 1, place, meaning.answer
         elif meaning.joins:
             negations, negated_at = (1, place) if carried else (negations, negated_at)
         elif meaning.answer is not None:
             far = place - size - negated_at > _REACH_TOKENS
-            carried = negations % 2 == 1 and not (far and meaning.answer == 0)
+            odd = (negations - (aside and meaning.answer != 0)) % 2 == 1
+            carried = odd and not (far and meaning.answer == 0)
+            if negations == 0 and not far and meaning.answer == denied != 0:
+                carried = True  # "need a garage" is one thing; only the cautious answer is believed at its second word
             votes.add(meaning.answer, strong=meaning.strong, negated=carried)
-            negations, bare = 0, None
+            denied = meaning.answer if carried else None
+            negations, bare, aside = 0, None, False
     _settle_bare(bare, votes)
 
 

@@ -49,12 +49,15 @@ class Waiting:
             self._items.remove(max(self._items, key=_urgency))
             self.dropped += 1
 
-    def first(self, now_ns: int) -> Item | None:
-        """Most urgent item, left in place. What has waited too long is forgotten first."""
+    def first(self, now_ns: int, *, driver: bool = True) -> Item | None:
+        """Most urgent item, left in place. What has waited too long is forgotten first.
+
+        Without a driver in the car, what is meant for one stays where it is and keeps nothing else waiting.
+        """
         fresh = [item for item in self._items if now_ns - item.since_ns <= item.prompt.stale_after_s * 1e9]
         self.stale += len(self._items) - len(fresh)
         self._items = fresh
-        return min(fresh, key=_urgency, default=None)
+        return min((item for item in fresh if driver or not item.prompt.needs_driver), key=_urgency, default=None)
 
     def remove(self, item: Item) -> None:
         """Take out an item that first() gave."""

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.paths import PROMPTS
-from agent.voice.prompts import Question, load_phrases
+from agent.voice.prompts import load_phrases
+from agent.voice.questions import Question
 from agent.voice.understanding import understand
 
 _PHRASES: Final = load_phrases(PROMPTS)

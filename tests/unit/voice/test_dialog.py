@@ -1,13 +1,16 @@
 import pytest
 
+from agent.core.events import Collision
 from agent.core.ports import Heard
 from agent.voice.dialog import Dialog
 from agent.voice.prompts import Phrases
 
+COLLISION = Collision(t_ns=3, delta_v_kmh=9, duration_ms=90, peak_mps2=60, stationary=False, severity="minor")
+
 
 @pytest.fixture
 def dialog(phrases: Phrases) -> Dialog:
-    return Dialog(phrases.languages["zh"].questions["all_right"], about="collision", language="zh")
+    return Dialog(phrases.languages["zh"].questions["all_right"], about=COLLISION, language="zh")
 
 
 def test_an_answer_becomes_feedback_with_the_words_that_were_said(dialog: Dialog) -> None:
@@ -15,7 +18,7 @@ def test_an_answer_becomes_feedback_with_the_words_that_were_said(dialog: Dialog
     assert turn.feedback is not None
     assert (turn.feedback.question, turn.feedback.about, turn.feedback.intent) == ("all_right", "collision", "fine")
     assert (turn.feedback.transcript, turn.feedback.confidence, turn.feedback.language) == ("我没事", 0.8, "zh")
-    assert (turn.feedback.asked_ns, turn.feedback.t_ns) == (5, 9)
+    assert (turn.feedback.asked_ns, turn.feedback.t_ns, turn.feedback.about_ns) == (5, 9, 3)
     assert turn.text.startswith("那就好")
 
 

@@ -30,8 +30,21 @@ from agent.voice.prompts import Phrases, choose_prompt, load_phrases
 HOT: Final = "prompts.battery_alarm.over_temperature"
 
 
-def collision(*, stationary: bool = False) -> Collision:
-    return Collision(t_ns=0, delta_v_kmh=30, duration_ms=90, peak_mps2=200, stationary=stationary)
+def collision(
+    *,
+    stationary: bool = False,
+    severity: Literal["minor", "moderate", "severe"] = "moderate",
+    confidence: float = 1.0,
+) -> Collision:
+    return Collision(
+        t_ns=0,
+        delta_v_kmh=30,
+        duration_ms=90,
+        peak_mps2=200,
+        stationary=stationary,
+        severity=severity,
+        confidence=confidence,
+    )
 
 
 def overheated(*, level: int = 2, cell: int | None = 4, value: float = 56.4, cleared: bool = False) -> BatteryAlarm:
@@ -91,7 +104,13 @@ def test_numbers_and_units_are_read_as_people_say_them(phrases: Phrases, event: 
     [
         (collision(), "collision", 0, "all_right"),
         (collision(stationary=True), "collision.stationary", 0, "all_right"),
-        (Rollover(t_ns=0, roll_deg=180.0), "rollover", 0, "all_right"),
+        (collision(severity="minor"), "collision.minor", 0, "all_right"),
+        (collision(confidence=0.5), "collision.minor", 0, "all_right"),
+        (collision(confidence=float("nan")), "collision.minor", 0, "all_right"),
+        (collision(severity="severe"), "collision.severe", 0, "all_right_severe"),
+        (collision(severity="severe", confidence=0.1), "collision.severe", 0, "all_right_severe"),
+        (collision(severity="severe", stationary=True), "collision.severe", 0, "all_right_severe"),
+        (Rollover(t_ns=0, roll_deg=180.0), "rollover", 0, "all_right_severe"),
         (overheated(), "battery_alarm.over_temperature", 1, "rescue"),
         (overheated(level=3), "battery_alarm.over_temperature.stop", 1, "rescue"),
         (HarshDriving(t_ns=0, maneuver="braking", peak_mps2=6, duration_s=1), "harsh_driving.braking", 2, None),
@@ -106,6 +125,29 @@ def test_the_event_decides_key_urgency_and_question(
     assert prompt is not None
     assert (prompt.key, prompt.urgency) == (key, urgency)
     assert (prompt.question.name if prompt.question else None) == question
+
+
+def test_an_empty_car_is_spoken_to_only_after_a_severe_blow(phrases: Phrases) -> None:
+    prompt = choose_prompt(collision(stationary=True), phrases, "zh", empty=True)
+    assert prompt is not None
+    assert (prompt.key, prompt.needs_driver, prompt.urgency) == ("collision.parked", True, 2)
+    severe = choose_prompt(collision(stationary=True, severity="severe"), phrases, "zh", empty=True)
+    assert severe is not None
+    assert (severe.key, severe.needs_driver) == ("collision.severe", False)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_nobody_is_promised_what_no_consent_sends(phrases: Phrases, language: Literal["zh", "en"]) -> None:
+    told = {"zh": "保险公司", "en": "insurer"}[language]
+    for event in (collision(severity="severe"), Rollover(t_ns=0)):
+        sent, unsent = (choose_prompt(event, phrases, language, sent=sent) for sent in (True, False))
+        assert sent is not None
+        assert unsent is not None
+        assert told in sent.text
+        assert told not in unsent.text
+        assert unsent.question is not None
+        for intent in unsent.question.replies:
+            assert told not in unsent.question.reply(intent, sent=False)
 
 
 def test_a_burning_battery_speaks_like_a_crash_and_is_never_declared_safe(phrases: Phrases) -> None:
@@ -175,16 +217,51 @@ def test_a_value_that_is_not_a_number_still_speaks(phrases: Phrases) -> None:
         ),
         (
             "en",
-            "[questions.all_right.answers.fine]",
-            "[questions.all_right.answers.good]",
-            "questions.all_right: answers: other ones",
+            "[questions.parked_hit.answers.later]",
+            "[questions.parked_hit.answers.soon]",
+            "questions.parked_hit: answers: other ones",
         ),
         (
             "en",
-            "[questions.all_right.answers.fine]",
-            "[questions.all_right.answers.none]",
-            "questions.all_right: needs answers",
+            "[questions.parked_hit.answers.later]",
+            "[questions.parked_hit.answers.none]",
+            "questions.parked_hit: needs answers",
         ),
+        (
+            "en",
+            'opposite = "fine"',
+            'opposite = "find"',
+            "questions.all_right: 'find' is no opposite of 'help'",
+        ),
+        ("en", 'opposite = "help"\n', "", "questions.all_right: opposite: other ones"),
+        (
+            "zh",
+            'follow_up = "garage"',
+            'follow_up = "garge"',
+            "questions.all_right.answers.fine: follow_up: there is no 'garge'",
+        ),
+        ("en", 'follow_up = "garage"', "", "questions.all_right: follow_up: other ones than in zh.toml"),
+        (
+            "zh",
+            "[questions.garage.answers.yes]\n",
+            '[questions.garage.answers.yes]\nfollow_up = "all_right"\n',
+            "questions.all_right: follow_up: more than 2 questions in a row",
+        ),
+        ("zh", 'like = "all_right"', 'like = "garage"', "questions.all_right_severe: like: no question 'garage'"),
+        (
+            "zh",
+            "[questions.all_right_severe.answers.fine]\n",
+            '[questions.all_right_severe.answers.fine]\nwords = ["好"]\n',
+            "questions.all_right_severe.answers.fine: words: are those of 'all_right'",
+        ),
+        (
+            "en",
+            'unsent = "Please get to a safe place first."\n',
+            "",
+            "questions.all_right_severe: unsent: for other answers",
+        ),
+        ("en", 'unsent = "That was a severe', 'unsent = "{x} was a severe', "prompts.collision.severe: unsent: the"),
+        ("en", "needs_driver = true", "needs_driver = false", "prompts.collision.parked: needs_driver: other than"),
         ("zh", 'words = ["没事"', 'words = ["没事", "救命"', "questions.all_right: '救命' stands for two answers"),
         ("zh", 'words = ["没事"', 'words = ["没事", "!"', "questions.all_right: '!' has no word in it"),
     ],

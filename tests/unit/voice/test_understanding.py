@@ -3,6 +3,7 @@ import pytest
 from agent.core.ports import Language
 from agent.voice.prompts import Phrases
 from agent.voice.understanding import Answer, Grammar, compile_lexicon, understand
+from tests.unit.voice.utterances import FRESH, WRITTEN_FIRST
 
 HURT: list[tuple[Language, str, str | None]] = [
     ("zh", "没事", "fine"),
@@ -80,7 +81,36 @@ def test_clear_words_weigh_more_than_weak_and_contradictory_ones(phrases: Phrase
 
 def test_a_negated_answer_speaks_for_none_of_three_others() -> None:
     grammar = Grammar(negations=["not"], joins=[], breaks=[], neutral=[])
-    answers = {name: Answer(words=[name], weak=[], reply="") for name in ("red", "green", "blue")}
+    answers = {name: Answer(words=[name], reply="-") for name in ("red", "green", "blue")}
     lexicon = compile_lexicon(answers, grammar)
     assert understand("not red", lexicon).intent is None
     assert understand("not red, blue", lexicon).intent == "blue"
+
+
+def test_an_answer_of_several_may_name_what_its_negation_means() -> None:
+    grammar = Grammar(negations=["not"], joins=[], breaks=[], neutral=[])
+    answers = {
+        "hurt": Answer(words=["hurt"], opposite="well", reply="-"),
+        "well": Answer(words=["well"], opposite="hurt", reply="-"),
+        "pothole": Answer(words=["pothole"], reply="-"),
+    }
+    lexicon = compile_lexicon(answers, grammar)
+    heard = {text: understand(text, lexicon).intent for text in ("not hurt", "not well", "not pothole")}
+    assert heard == {"not hurt": "well", "not well": "hurt", "not pothole": None}
+    with pytest.raises(ValueError, match="'hurt' is no opposite of 'hurt'"):
+        compile_lexicon({"hurt": Answer(words=["hurt"], opposite="hurt", reply="-")}, grammar)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_people_say_after_a_crash_is_understood(phrases: Phrases, language: Language) -> None:
+    """One in fifty may be missed, but no cry for help, and none may be made of what is none."""
+    questions = phrases.languages[language].questions
+    said = [case for case in (*WRITTEN_FIRST, *FRESH) if case[0] == language]
+    assert len(said) >= 100
+    missed = [
+        (text, intent, found)
+        for _, question, text, intent in said
+        if (found := understand(text, questions[question].lexicon).intent) != intent
+    ]
+    assert not [case for case in missed if "help" in case[1:]]
+    assert len(missed) <= len(said) / 50, missed

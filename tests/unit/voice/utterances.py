@@ -1,4 +1,8 @@
-"""What people may say after a crash, by question: written before the rules and not used to tune them."""
+"""What people may say after a crash, by question.
+
+WRITTEN_FIRST stood before the rules did; they got 62 (Chinese) and 64 (English) of 67 right at first, and were mended.
+FRESH came after that: 38 of 40 and 33 of 38 right at first, and mended in turn.
+"""
 
 from typing import Final
 
@@ -146,7 +150,96 @@ _EN: Final[list[Said]] = [
     ("parked_hit", "I'll check later", "later"),
 ]
 
-HELD_OUT: Final[list[tuple[Language, str, str, str | None]]] = [
+WRITTEN_FIRST: Final[list[tuple[Language, str, str, str | None]]] = [
     *(("zh", *said) for said in _ZH),
     *(("en", *said) for said in _EN),
+]
+
+_FRESH_ZH: Final[list[Said]] = [
+    ("all_right", "没撞着，压了块石头", "false_alarm"),
+    ("all_right", "就是过减速带颠得厉害", "false_alarm"),
+    ("all_right", "这是误报吧", "false_alarm"),
+    ("all_right", "手机掉下来了", "false_alarm"),
+    ("all_right", "我不小心把盒子踢了一脚", "false_alarm"),
+    ("all_right", "没有发生碰撞", "false_alarm"),
+    ("all_right", "差点撞上，还好刹住了", "false_alarm"),
+    ("all_right", "路上有个坑", "false_alarm"),
+    ("all_right", "我没事儿", "fine"),
+    ("all_right", "大家都平安", "fine"),
+    ("all_right", "还行吧，没撞到人", "fine"),
+    ("all_right", "不疼，没事", "fine"),
+    ("all_right", "没关系，小刮蹭", "fine"),
+    ("all_right", "不要紧", "fine"),
+    ("all_right", "头好晕", "help"),
+    ("all_right", "我手断了", "help"),
+    ("all_right", "出不来了", "help"),
+    ("all_right", "后座有人受伤了", "help"),
+    ("all_right", "快打120", "help"),
+    ("all_right", "撞了人了", "help"),
+    ("all_right", "不太舒服", "help"),
+    ("all_right", "我没事，车得去修理厂", "garage"),
+    ("all_right", "帮忙叫个拖车", "garage"),
+    ("all_right", "嗯？", "fine"),
+    ("all_right", "打开空调", None),
+    ("garage", "好啊", "yes"),
+    ("garage", "嗯，联系一下", "yes"),
+    ("garage", "要的，谢谢", "yes"),
+    ("garage", "不要联系", "no"),
+    ("garage", "暂时不用", "no"),
+    ("garage", "我自己联系", "no"),
+    ("garage", "不用麻烦了", "no"),
+    ("garage", "不用修，小划痕", "no"),
+    ("garage", "来个拖车吧", "tow"),
+    ("parked_hit", "右后门有个坑", "damage"),
+    ("parked_hit", "漆刮掉了一块", "damage"),
+    ("parked_hit", "没有刮痕", "no_damage"),
+    ("parked_hit", "看了一圈没事", "no_damage"),
+    ("parked_hit", "是我关门关重了", "false_alarm"),
+    ("parked_hit", "没来得及看", "later"),
+]
+
+_FRESH_EN: Final[list[Said]] = [
+    ("all_right", "we just drove over a pothole", "false_alarm"),
+    ("all_right", "there wasn't any crash", "false_alarm"),
+    ("all_right", "false alarm, sorry", "false_alarm"),
+    ("all_right", "I knocked the device off the dashboard", "false_alarm"),
+    ("all_right", "something fell off the seat", "false_alarm"),
+    ("all_right", "nothing, it was a kerb", "false_alarm"),
+    ("all_right", "nearly hit a deer but no collision", "false_alarm"),
+    ("all_right", "no accident here", "false_alarm"),
+    ("all_right", "all good here", "fine"),
+    ("all_right", "yep, we're safe", "fine"),
+    ("all_right", "I'm not hurt", "fine"),
+    ("all_right", "no injuries", "fine"),
+    ("all_right", "don't worry about me", "fine"),
+    ("all_right", "everyone is okay", "fine"),
+    ("all_right", "I think my arm is broken", "help"),
+    ("all_right", "no I'm not okay", "help"),
+    ("all_right", "get me out of here I'm stuck", "help"),
+    ("all_right", "there's smoke coming from the hood", "help"),
+    ("all_right", "call 911", "help"),
+    ("all_right", "we need a doctor", "help"),
+    ("all_right", "I feel dizzy", "help"),
+    ("all_right", "I'm ok, can you get me a tow truck", "garage"),
+    ("all_right", "I'm good but it has to go to a body shop", "garage"),
+    ("all_right", "play some music", None),
+    ("garage", "yes, do that", "yes"),
+    ("garage", "please do", "yes"),
+    ("garage", "sounds good", "yes"),
+    ("garage", "no, I can manage", "no"),
+    ("garage", "don't bother", "no"),
+    ("garage", "not right now", "no"),
+    ("garage", "no need for repairs", "no"),
+    ("garage", "can you get it towed", "tow"),
+    ("parked_hit", "there is a dent in the rear wing", "damage"),
+    ("parked_hit", "the paint is scratched", "damage"),
+    ("parked_hit", "no scratches", "no_damage"),
+    ("parked_hit", "nothing to see", "no_damage"),
+    ("parked_hit", "I was unloading the groceries", "false_alarm"),
+    ("parked_hit", "not yet", "later"),
+]
+
+FRESH: Final[list[tuple[Language, str, str, str | None]]] = [
+    *(("zh", *said) for said in _FRESH_ZH),
+    *(("en", *said) for said in _FRESH_EN),
 ]
