@@ -21,15 +21,16 @@ from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, ConfigError, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
+from agent.core.errors import BundleRejected, ConfigError, InputError, StoreError
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event, ModelChanged
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
-from agent.core.paths import PROMPTS, find_dbc
+from agent.core.manifest import load_manifest
+from agent.core.paths import MODELS, PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
-from agent.emergency import Emergency
-from agent.inference import make_watch
+from agent.detect.anomaly import AnomalyWatch
+from agent.inference import Watch
 from agent.link import mqtt
 from agent.link.dial import check_link
 from agent.link.renewal import Renewal
@@ -84,7 +85,7 @@ class _App:
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
         self._problems: list[Event] = []  # found before there was a store to tell them to
-        self._egress = EgressFilter(self._config.consent)
+        self._egress = EgressFilter(self._config.consent.purposes)
         self._pipeline = Pipeline(
             load_profile(self._config.profile),
             [find_dbc(name) for name in self._config.dbc],
@@ -94,6 +95,8 @@ class _App:
             on_events=self._on_events,
             on_window=self._on_window,
             probe=hardware.probe,
+            pack_store=hardware.pack_store,
+            epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
         )
         self._conversation = Conversation(
             self._config.voice,
@@ -105,16 +108,7 @@ class _App:
             emit=self._emit,
             sent=self._config.consent.purposes if self._config.link.host else (),
         )
-        claims = "claims" in self._config.consent.purposes
-        self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
-        self._watch = make_watch(
-            self._config,
-            hardware.inference,
-            clock=clock,
-            emit=self._emit,
-            refuse=self._problems.append,
-            make_waits=self._source_waits,
-        )
+        self._watch = self._make_watch()
         self._receipt_key = _read_receipt_key(self._config)
         self._uplink: Uplink | None = None
 
@@ -156,7 +150,6 @@ class _App:
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
-                helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
                 if self._watch:
                     helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
                 await self._read_sources(stop)
@@ -223,9 +216,8 @@ class _App:
     def _emit(self, event: Event) -> None:
         """The one way of an event: to disk, to the driver, to whoever watches."""
         self._events[event.kind] += 1
-        if (leaving := self._egress.admit(event)) is not None:
-            self._recorder.put(leaving)
-        self._emergency.on_event(event)
+        if self._egress.admits(event):
+            self._recorder.put(event)
         self._conversation.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
@@ -235,7 +227,6 @@ class _App:
 
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)
-        self._emergency.on_window(window)
         self._hardware.on_window(window)
         if self._watch:
             self._watch.on_window(window)
@@ -285,6 +276,29 @@ class _App:
     def _make_renewal(self) -> Renewal | None:
         path = self._config.link.certificate
         return Renewal(Path(path), self._best_time.now) if path else None
+
+    def _make_watch(self) -> Watch | None:
+        """None where there is no model for this vehicle: it would know nothing, and cry wolf."""
+        limits = self._config.detect.anomaly
+        if self._hardware.inference is None or not limits.enabled:
+            return None
+        try:
+            manifest = load_manifest(MODELS / f"{limits.model}.toml")
+        except InputError as exc:
+            self._problems.append(
+                ModelChanged(t_ns=self._clock.monotonic_ns(), model=limits.model, state="refused", reason=str(exc))
+            )
+            return None
+        if self._config.profile not in manifest.profiles:
+            return None
+        return Watch(
+            AnomalyWatch(manifest, period_s=limits.period_s),
+            self._hardware.inference,
+            model=limits.model,
+            clock=self._clock,
+            emit=self._emit,
+            make_waits=self._source_waits,
+        )
 
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)

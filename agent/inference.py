@@ -6,11 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.config import Config
-from agent.core.errors import InputError, ModelDown, ModelRefused
+from agent.core.errors import ModelDown, ModelRefused
 from agent.core.events import Event, ModelChanged
-from agent.core.manifest import load_manifest
-from agent.core.paths import MODELS
 from agent.core.ports import Clock, Inference
 from agent.core.signals import SignalWindow
 from agent.detect.anomaly import AnomalyWatch
@@ -88,27 +85,3 @@ class Watch:
                 reason=reason,
             )
         )
-
-
-def make_watch(
-    config: Config,
-    inference: Inference | None,
-    *,
-    clock: Clock,
-    emit: Callable[[Event], None],
-    refuse: Callable[[Event], None],
-    make_waits: Callable[[], Iterator[float]],
-) -> Watch | None:
-    """None where there is no model for this vehicle: it would know nothing, and cry wolf. refuse hears of a bad one."""
-    limits = config.detect.anomaly
-    if inference is None or not limits.enabled:
-        return None
-    try:
-        manifest = load_manifest(MODELS / f"{limits.model}.toml")
-    except InputError as exc:
-        refuse(ModelChanged(t_ns=clock.monotonic_ns(), model=limits.model, state="refused", reason=str(exc)))
-        return None
-    if config.profile not in manifest.profiles:
-        return None
-    anomalies = AnomalyWatch(manifest, period_s=limits.period_s)
-    return Watch(anomalies, inference, model=limits.model, clock=clock, emit=emit, make_waits=make_waits)

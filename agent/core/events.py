@@ -7,6 +7,7 @@ Every event has t_ns, the monotonic time at which it became true; wall time join
 
 from typing import ClassVar, Literal
 
+from agent.core.battery_events import BatteryAdvice, SensorFault
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.event_base import Event, Priority, Purpose
 
@@ -15,6 +16,7 @@ __all__ = [
     "AgentStopped",
     "Anomaly",
     "AnyEvent",
+    "BatteryAdvice",
     "BatteryAlarm",
     "Collision",
     "ConfigApplied",
@@ -32,6 +34,7 @@ __all__ = [
     "RecordsShed",
     "RoadImpact",
     "Rollover",
+    "SensorFault",
     "SourceChanged",
     "Telemetry",
     "TripEnded",
@@ -250,5 +253,7 @@ AnyEvent = (
     | RecordsDamaged
     | ConfigApplied
     | ConfigRejected
+    | BatteryAdvice
+    | SensorFault
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""
