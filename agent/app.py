@@ -3,7 +3,7 @@
 The task tree, and the order of stopping (innermost first):
 
     recorder, uplink                    disk before network; the link closes last
-      voice, anomaly model, status
+      voice, models, status
         sources                         one task a bus or sensor
 """
 
@@ -21,21 +21,19 @@ from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, ConfigError, InputError, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event, ModelChanged
+from agent.core.errors import BundleRejected, ConfigError, StoreError
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
-from agent.core.manifest import load_manifest
-from agent.core.paths import MODELS, PROMPTS, find_dbc
+from agent.core.paths import PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
-from agent.detect.anomaly import AnomalyWatch
-from agent.inference import Watch
 from agent.link import mqtt
 from agent.link.dial import check_link
 from agent.link.renewal import Renewal
 from agent.link.signed_time import SignedTime
 from agent.link.uplink import Uplink
+from agent.models import ModelRoom
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.privacy.egress import EgressFilter
 from agent.remote.apply import ConfigStore
@@ -84,19 +82,19 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
-        self._problems: list[Event] = []  # found before there was a store to tell them to
         self._egress = EgressFilter(self._config.consent.purposes)
+        self._models = ModelRoom(
+            self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
+        )
         self._pipeline = Pipeline(
             load_profile(self._config.profile),
             [find_dbc(name) for name in self._config.dbc],
             limits=self._config.detect,
             telemetry=self._config.telemetry,
             sample_sources=hardware.samples,
-            on_events=self._on_events,
+            on_events=self._models.on_events,
             on_window=self._on_window,
             probe=hardware.probe,
-            pack_store=hardware.pack_store,
-            epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
         )
         self._conversation = Conversation(
             self._config.voice,
@@ -108,7 +106,6 @@ class _App:
             emit=self._emit,
             sent=self._config.consent.purposes if self._config.link.host else (),
         )
-        self._watch = self._make_watch()
         self._receipt_key = _read_receipt_key(self._config)
         self._uplink: Uplink | None = None
 
@@ -139,7 +136,8 @@ class _App:
         )
         for problem in self._configs.problems:
             self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
-        self._on_events(self._problems)
+        for event in self._models.problems:
+            self._emit(event)
         self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
@@ -150,11 +148,11 @@ class _App:
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
-                if self._watch:
-                    helpers.append(listeners.create_task(self._watch.run(), name="anomaly"))
+                helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
                 self._pipeline.finish()
+                await self._models.finish()
                 self._conversation.close()
                 for helper in helpers:
                     helper.cancel()
@@ -221,15 +219,10 @@ class _App:
         self._conversation.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
-    def _on_events(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self._emit(event)
-
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)
         self._hardware.on_window(window)
-        if self._watch:
-            self._watch.on_window(window)
+        self._models.on_window(window)
 
     def _on_durable(self) -> None:
         if self._uplink:
@@ -276,29 +269,6 @@ class _App:
     def _make_renewal(self) -> Renewal | None:
         path = self._config.link.certificate
         return Renewal(Path(path), self._best_time.now) if path else None
-
-    def _make_watch(self) -> Watch | None:
-        """None where there is no model for this vehicle: it would know nothing, and cry wolf."""
-        limits = self._config.detect.anomaly
-        if self._hardware.inference is None or not limits.enabled:
-            return None
-        try:
-            manifest = load_manifest(MODELS / f"{limits.model}.toml")
-        except InputError as exc:
-            self._problems.append(
-                ModelChanged(t_ns=self._clock.monotonic_ns(), model=limits.model, state="refused", reason=str(exc))
-            )
-            return None
-        if self._config.profile not in manifest.profiles:
-            return None
-        return Watch(
-            AnomalyWatch(manifest, period_s=limits.period_s),
-            self._hardware.inference,
-            model=limits.model,
-            clock=self._clock,
-            emit=self._emit,
-            make_waits=self._source_waits,
-        )
 
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)

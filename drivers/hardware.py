@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from agent.core.config import Config, Dongle
-from agent.core.paths import MODELS
 from agent.core.ports import Clock, FrameSource, Hardware, Mount, Notify, SampleSource
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
@@ -20,7 +19,6 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
-from drivers.state_file import FilePackStore
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -58,16 +56,14 @@ def open_hardware(
         imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount)
         samples.append(imu)
         listeners.append(imu.observe)
-    anomaly = config.detect.anomaly
     return Hardware(
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
         frames=frames,
         samples=samples,
         speaker=EspeakSpeaker(volume_percent=config.voice.volume_percent) if config.voice.enabled else None,
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
-        inference=OnnxWorker(MODELS / f"{anomaly.model}.toml", anomaly.deadline_s) if anomaly.enabled else None,
+        inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
-        pack_store=FilePackStore(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )

@@ -1,24 +1,23 @@
 """ONNX inference in a child process: a wheel that dies with SIGILL, hangs or eats the memory takes nothing with it.
 
-`python -m drivers.onnx_worker MANIFEST` is the child. Both pipes carry messages of four bytes of length (little
-endian) and a payload. The child greets with one JSON object, then answers each float32 window with a float32 output.
+One child serves all models, since onnxruntime is most of its memory. `drivers.onnx_child` is the child.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import json
-import struct
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.errors import ConfigError, ModelDown, ModelRefused
-from agent.core.manifest import Manifest, load_manifest
-from agent.core.paths import ROOT
+from agent.core.errors import ConfigError, ModelDown
+from agent.core.manifest import AnyManifest, load_manifest
+from agent.core.paths import MODELS, ROOT
+from drivers.onnx_child import LENGTH
 
 Float32s = npt.NDArray[np.float32]
 
@@ -26,79 +25,110 @@ _LOAD_DEADLINE_S: Final = 20.0  # importing onnxruntime alone takes seconds on a
 _END_DEADLINE_S: Final = 2.0
 _DEATH_DEADLINE_S: Final = 0.2
 _MESSAGE_MAX: Final = 1 << 20
-_LENGTH: Final = struct.Struct("<I")
+_CHILD: Final = (sys.executable, "-m", "drivers.onnx_child")
 
 
 class OnnxWorker:
     """An Inference port over a child process.
 
     load starts a fresh child, whatever became of the last one; infer kills a child that misses the deadline or talks
-    nonsense, so that after a ModelDown only load helps.
+    nonsense, so that after a ModelDown only load helps. Questions wait for each other. command is the child's, without
+    the manifests.
     """
 
     def __init__(
-        self, manifest_path: Path, deadline_s: float = 0.5, *, load_deadline_s: float = _LOAD_DEADLINE_S
+        self,
+        deadline_s: float = 0.5,
+        *,
+        folder: Path = MODELS,
+        load_deadline_s: float = _LOAD_DEADLINE_S,
+        command: Sequence[str] = _CHILD,
     ) -> None:
-        self._manifest_path = manifest_path.resolve()
+        self._folder = folder.resolve()
         self._deadline_s = deadline_s
         self._load_deadline_s = load_deadline_s
-        self._manifest: Manifest | None = None
+        self._command = command
+        self._served: dict[str, tuple[int, AnyManifest]] = {}
         self._child: asyncio.subprocess.Process | None = None
+        self._reason = ""
+        self._line = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
         """The child's process id, None where there is none."""
         return None if self._child is None else self._child.pid
 
-    async def load(self) -> None:
-        """Start the child, which checks hash and golden vectors. Raises ModelRefused (final) or ModelDown."""
+    async def load(self, models: Sequence[str]) -> Mapping[str, str]:
+        """Start the child, which checks hashes and golden vectors; why models are refused, by name."""
         await self.close()
-        try:
-            self._manifest = load_manifest(self._manifest_path)
-        except ConfigError as exc:
-            raise ModelRefused(str(exc)) from exc
-        try:
-            self._child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "drivers.onnx_worker",
-                str(self._manifest_path),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-            )
-        except OSError as exc:
-            raise ModelDown(f"inference process cannot start: {exc}") from exc
+        refused: dict[str, str] = {}
+        manifests: dict[str, AnyManifest] = {}
+        for model in models:
+            try:
+                manifests[model] = load_manifest(self._folder / f"{model}.toml")
+            except ConfigError as exc:
+                refused[model] = str(exc)
+        if not manifests:
+            return refused
+        await self._start(list(manifests))
         greeting = await self._ask(None, self._load_deadline_s)
         try:
-            refused = str(json.loads(greeting)["refused"])
-        except (ValueError, KeyError, TypeError) as exc:
+            refused |= {str(model): str(why) for model, why in json.loads(greeting)["refused"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            reason = f"inference process greeted with {greeting[:40]!r}"
+            await self._kill(reason)
+            raise ModelDown(reason) from exc
+        self._served = {model: (place, manifests[model]) for place, model in enumerate(manifests)}
+        for model in refused:
+            self._served.pop(model, None)
+        if not self._served:
             await self.close()
-            raise ModelDown(f"inference process greeted with {greeting[:40]!r}") from exc
-        if refused:
-            await self.close()
-            raise ModelRefused(refused)
+        return refused
 
-    async def infer(self, window: Float32s) -> Float32s:
-        """Return the model's output as the manifest's shape. Raises ModelDown within the deadline."""
-        if self._child is None or self._manifest is None:
-            raise ModelDown("inference process is not running")
-        if window.shape != self._manifest.input_shape or window.dtype != np.float32:
-            raise ModelDown(f"window is {window.dtype}{window.shape}, the model takes {self._manifest.input_shape}")
-        answer = await self._ask(window.tobytes(), self._deadline_s)
-        shape = self._manifest.output_shape
+    async def infer(self, model: str, inputs: Float32s) -> Float32s:
+        """Return the model's output as its manifest's shape. Raises ModelDown within the deadline."""
+        if self._child is None or model not in self._served:
+            raise ModelDown(f"inference process does not serve {model}")
+        place, manifest = self._served[model]
+        if inputs.shape != manifest.input_shape or inputs.dtype != np.float32:
+            raise ModelDown(f"input is {inputs.dtype}{inputs.shape}, {model} takes {manifest.input_shape}")
+        answer = await self._ask(bytes([place]) + inputs.tobytes(), self._deadline_s)
+        shape = manifest.output_shape
         if len(answer) != 4 * shape[0] * shape[1]:
-            await self.close()
-            raise ModelDown(f"inference process answered {len(answer)} bytes, not an output of shape {shape}")
-        output = np.frombuffer(answer, np.float32).reshape(shape)
-        if not np.isfinite(output).all():
-            await self.close()
-            raise ModelDown("model answered with numbers that are not finite")
-        return output
+            reason = f"inference process answered {len(answer)} bytes, not an output of shape {shape}"
+        else:
+            output = np.frombuffer(answer, np.float32).reshape(shape)
+            if np.isfinite(output).all():
+                return output
+            reason = f"{model} answered with numbers that are not finite"
+        await self._kill(reason)
+        raise ModelDown(reason)
+
+    async def ended(self) -> str:
+        """Return when the child has ended, and why; at once where there is none."""
+        child = self._child
+        if child is not None:
+            status = await child.wait()
+            self._reason = self._reason or f"inference process died (exit status {status})"
+        return self._reason
 
     async def close(self) -> None:
         """Kill the child, if there is one, and wait for its end."""
+        await self._kill("")
+
+    async def _start(self, models: Sequence[str]) -> None:
+        paths = [str(self._folder / f"{model}.toml") for model in models]
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                *self._command, *paths, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            )
+        except OSError as exc:
+            raise ModelDown(f"inference process cannot start: {exc}") from exc
+
+    async def _kill(self, reason: str) -> None:
         child, self._child = self._child, None
+        self._served = {}
+        self._reason = reason
         if child is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -109,15 +139,19 @@ class OnnxWorker:
 
     async def _ask(self, payload: bytes | None, deadline_s: float) -> bytes:
         """Send a message, if any, and wait for one. Kills the child and raises ModelDown where that fails."""
+        async with self._line:
+            return await self._converse(payload, deadline_s)
+
+    async def _converse(self, payload: bytes | None, deadline_s: float) -> bytes:
         child = self._child
         if child is None or child.stdin is None or child.stdout is None:
             raise ModelDown("inference process is not running")
         try:
             async with asyncio.timeout(deadline_s):
                 if payload is not None:
-                    child.stdin.write(_LENGTH.pack(len(payload)) + payload)
+                    child.stdin.write(LENGTH.pack(len(payload)) + payload)
                     await child.stdin.drain()
-                (size,) = _LENGTH.unpack(await child.stdout.readexactly(_LENGTH.size))
+                (size,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
                 if size <= _MESSAGE_MAX:
                     return await child.stdout.readexactly(size)
                 reason = f"inference process announced {size} bytes"
@@ -127,84 +161,10 @@ class OnnxWorker:
             reason = "inference process died"
             with contextlib.suppress(TimeoutError):
                 # Killing a child that is dead already would collect it behind asyncio's back, and lose its exit status.
-                await asyncio.wait_for(child.wait(), _DEATH_DEADLINE_S)
+                status = await asyncio.wait_for(child.wait(), _DEATH_DEADLINE_S)
+                reason += f" (exit status {status})"
         except asyncio.CancelledError:
             await self.close()  # half a conversation cannot be taken up again
             raise
-        await self.close()
-        if reason.endswith("died"):
-            reason += f" (exit status {child.returncode})"
+        await self._kill(reason)
         raise ModelDown(reason)
-
-
-# ---- the child -----------------------------------------------------------------------------------------------------
-
-
-def main(argv: list[str]) -> int:
-    """Serve one model on stdin and stdout until stdin ends."""
-    session, refused = None, ""
-    try:
-        manifest = load_manifest(Path(argv[0]))
-        session = _open_model(manifest, Path(argv[0]).parent / manifest.file)
-    except (ConfigError, ModelRefused) as exc:
-        refused = str(exc)
-    _write(sys.stdout.buffer, json.dumps({"refused": refused}).encode())
-    if session is None:
-        return 1
-    while (payload := _read(sys.stdin.buffer)) is not None:
-        window = np.frombuffer(payload, np.float32).reshape(manifest.input_shape)
-        _write(sys.stdout.buffer, _run(session, window).tobytes())
-    return 0
-
-
-def _open_model(manifest: Manifest, path: Path) -> Any:
-    """Load the session and hold it to its manifest. Raises ModelRefused naming what differs."""
-    try:
-        blob = path.read_bytes()
-    except OSError as exc:
-        raise ModelRefused(f"{path}: cannot be read: {exc.strerror}") from exc
-    digest = hashlib.sha256(blob).hexdigest()
-    if digest != manifest.sha256:
-        raise ModelRefused(f"{path}: sha256 is {digest}, the manifest says {manifest.sha256}")
-    import onnxruntime  # noqa: PLC0415  # slow, and nothing for the parent to import
-    from onnxruntime.capi import onnxruntime_pybind11_state as failures  # noqa: PLC0415  # the same
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(blob, options, providers=["CPUExecutionProvider"])
-    except (failures.Fail, failures.InvalidGraph, failures.InvalidProtobuf, failures.NotImplemented) as exc:
-        raise ModelRefused(f"{path}: not a model: {exc}") from exc
-    shapes = session.get_inputs()[0].shape, session.get_outputs()[0].shape
-    if shapes != (list(manifest.input_shape), list(manifest.output_shape)):
-        wanted = f"{manifest.input_shape} and {manifest.output_shape}"
-        raise ModelRefused(f"{path}: input and output have shapes {shapes}, the manifest says {wanted}")
-    for number, golden in enumerate(manifest.golden):
-        output = _run(session, np.array(golden.input, np.float32).reshape(manifest.input_shape))
-        wrong = np.abs(output[0] - np.array(golden.output, np.float32)).max()
-        if not wrong <= manifest.golden_tolerance:
-            raise ModelRefused(f"{path}: golden vector {number} is off by {wrong:.3g}")
-    return session
-
-
-def _run(session: Any, window: Float32s) -> Float32s:
-    (output,) = session.run(None, {session.get_inputs()[0].name: window})
-    return np.asarray(output, np.float32)
-
-
-def _read(stream: BinaryIO) -> bytes | None:
-    """The next message, None at the end."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    return stream.read(_LENGTH.unpack(head)[0])
-
-
-def _write(stream: BinaryIO, payload: bytes) -> None:
-    stream.write(_LENGTH.pack(len(payload)) + payload)
-    stream.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

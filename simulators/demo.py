@@ -24,7 +24,6 @@ from agent.core.config import Config, Consent, Detect, Device, Store, Voice
 from agent.core.errors import AgentError, InputError
 from agent.core.events import ConfigApplied, ConfigRejected, Purpose
 from agent.core.keys import parse_ed25519
-from agent.core.paths import MODELS
 from agent.core.ports import Language, Microphone, Notice, Speaker
 from agent.store.chain import verify_chain
 from agent.store.unseal import open_record
@@ -154,7 +153,7 @@ class _Demo:
             keystore=keystore,
             speaker=self._speaker(),
             microphone=self._microphone(),
-            inference=OnnxWorker(MODELS / f"{config.detect.anomaly.model}.toml", config.detect.anomaly.deadline_s),
+            inference=OnnxWorker(config.detect.anomaly.deadline_s),
             notify=self._notice,
         )
         self._introduce()

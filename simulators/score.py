@@ -20,8 +20,8 @@ _DEVELOPS: Final = frozenset({"cell_fault", "coolant_loss", "sensor_fault"})  # 
 _SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
 _NO_VERDICT: Final = frozenset(  # about the agent itself, or plain data: says nothing that could be false
     {
-        *("agent_started", "agent_stopped", "source_changed", "model_changed", "records_shed", "records_damaged"),
-        *("config_applied", "config_rejected", "feedback", "telemetry"),
+        *("agent_started", "agent_stopped", "source_changed", "model_changed", "model_report"),
+        *("records_shed", "records_damaged", "config_applied", "config_rejected", "feedback", "telemetry"),
     }
 )
 _WARNINGS: Final[Mapping[str, frozenset[str]]] = {

@@ -12,7 +12,6 @@ from agent import app
 from agent.cli.speeds import SpeedProbe
 from agent.core.config import Config, Consent, Device, Store, Voice
 from agent.core.events import Purpose
-from agent.core.paths import MODELS
 from agent.core.ports import Hardware, Notice
 from drivers.keystore import FileKeystore
 from drivers.onnx_worker import OnnxWorker
@@ -48,7 +47,7 @@ async def replay(files: Sequence[Path], *, profile: str, dbc: Sequence[str], as_
             hardware = Hardware(
                 keystore=keystore,
                 frames=[source],
-                inference=OnnxWorker(MODELS / f"{config.detect.anomaly.model}.toml", config.detect.anomaly.deadline_s),
+                inference=OnnxWorker(config.detect.anomaly.deadline_s),
                 notify=notice,
                 probe=speeds,
             )

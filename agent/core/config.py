@@ -12,6 +12,7 @@ from agent.core.events import Purpose
 from agent.core.toml import convert_text, find_line, load_toml, merge, parse_text, parse_toml
 
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+NameOrNone = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,64}$")]
 Positive = Annotated[float, Meta(gt=0)]
 
 _NEARLY: Final = 0.02  # an installer writes two decimals
@@ -129,13 +130,9 @@ class RoadLimits(Section, frozen=True, kw_only=True):
 
 
 class BatteryLimits(Section, frozen=True, kw_only=True):
-    """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's.
-
-    capacity_ah: of one cell (or the cells in parallel) when new; without it a leak is told in percent an hour.
-    """
+    """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's."""
 
     chemistry: Literal["lfp", "nmc"] = "nmc"
-    capacity_ah: Annotated[float, Meta(ge=1, le=2000)] | None = None
     cell_over_voltage_v: Annotated[float, Meta(ge=2, le=5)] | None = None
     cell_under_voltage_v: Annotated[float, Meta(ge=1, le=4)] | None = None
     over_temperature_c: Annotated[float, Meta(ge=30, le=100)] = 55.0
@@ -145,12 +142,26 @@ class BatteryLimits(Section, frozen=True, kw_only=True):
 
 
 class Anomalies(Section, frozen=True, kw_only=True):
-    """The ONNX model that watches the drive."""
+    """The ONNX model that watches the drive. shadow: a second one that scores in silence, to be compared."""
 
     enabled: bool = True
     model: Name = "drive"
+    shadow: NameOrNone = ""
     period_s: Annotated[float, Meta(ge=0.1, le=600)] = 1.0
     deadline_s: Annotated[float, Meta(ge=0.05, le=1)] = 0.5
+
+
+class Models(Section, frozen=True, kw_only=True):
+    """The process of all ONNX models, and the model that says how sure a collision is; empty: rules alone.
+
+    What it does not answer within collision_deadline_s goes out without it. The process is given up for this run when
+    it would be started again more than restarts_max times within restarts_within_s.
+    """
+
+    collision: NameOrNone = ""
+    collision_deadline_s: Annotated[float, Meta(ge=0.001, le=0.5)] = 0.02
+    restarts_max: Annotated[int, Meta(ge=0, le=100)] = 5
+    restarts_within_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
 
 
 class Detect(Section, frozen=True, kw_only=True):
@@ -291,6 +302,7 @@ class Config(Section, frozen=True, kw_only=True):
     imu: Imu | None = None
     listen_only: bool = False  # opens nothing that could transmit
     detect: Detect = Detect()
+    models: Models = Models()
     telemetry: Telemetry = Telemetry()
     voice: Voice = Voice()
     store: Store = Store()

@@ -7,7 +7,8 @@ Every event has t_ns, the monotonic time at which it became true; wall time join
 
 from typing import ClassVar, Literal
 
-from agent.core.battery_events import BatteryAdvice, SensorFault
+import msgspec
+
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.event_base import Event, Priority, Purpose
 
@@ -16,7 +17,6 @@ __all__ = [
     "AgentStopped",
     "Anomaly",
     "AnyEvent",
-    "BatteryAdvice",
     "BatteryAlarm",
     "Collision",
     "ConfigApplied",
@@ -28,13 +28,13 @@ __all__ = [
     "Feedback",
     "HarshDriving",
     "ModelChanged",
+    "ModelReport",
     "Priority",
     "Purpose",
     "RecordsDamaged",
     "RecordsShed",
     "RoadImpact",
     "Rollover",
-    "SensorFault",
     "SourceChanged",
     "Telemetry",
     "TripEnded",
@@ -65,11 +65,31 @@ class SourceChanged(Event, frozen=True, kw_only=True, tag="source_changed"):
 
 
 class ModelChanged(Event, frozen=True, kw_only=True, tag="model_changed"):
-    """A model was refused or went down (rules carry on alone), or came back."""
+    """A model was refused, went down or was given up after dying too often (rules carry on alone), or came back."""
 
     model: str
-    state: Literal["refused", "down", "restored"]
+    state: Literal["refused", "down", "restored", "given_up"]
     reason: str = ""
+
+
+class ModelReport(Event, frozen=True, kw_only=True, tag="model_report"):
+    """How a model did over so many windows: told at most once a day, where there is a shadow or something drifted.
+
+    over counts windows at or above the model's threshold. shadow is a second model that scored in silence over
+    compared of them: shadow_over at or above its own threshold, disagreed where only one of the two was. drifted
+    names inputs whose population stability index against the training reached the manifest's limit; psi_max is the
+    largest of any input, None while there were too few windows to say.
+    """
+
+    model: str
+    windows: int
+    over: int
+    shadow: str = ""
+    compared: int = 0
+    shadow_over: int = 0
+    disagreed: int = 0
+    drifted: list[str] = msgspec.field(default_factory=list)
+    psi_max: float | None = None
 
 
 class TripStarted(Event, frozen=True, kw_only=True, tag="trip_started"):
@@ -236,6 +256,7 @@ AnyEvent = (
     | AgentStopped
     | SourceChanged
     | ModelChanged
+    | ModelReport
     | TripStarted
     | TripEnded
     | HarshDriving
@@ -253,7 +274,5 @@ AnyEvent = (
     | RecordsDamaged
     | ConfigApplied
     | ConfigRejected
-    | BatteryAdvice
-    | SensorFault
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

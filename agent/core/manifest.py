@@ -1,38 +1,81 @@
-"""What a model says about itself: models/NAME.toml beside models/NAME.onnx."""
+"""What a model says about itself: models/NAME.toml beside models/NAME.onnx. Its card is written from it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from agent.core.config import Name, Section
 from agent.core.toml import load_toml
 
+Text = Annotated[str, Meta(min_length=1, max_length=2000)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
 
 class ModelInput(Section, frozen=True, kw_only=True):
-    """One signal: z = (value - mean) / scale, the value being the newest one, at most age_max_s old."""
+    """One signal: z = (value - mean) / scale, the value being the newest one, at most age_max_s old.
+
+    edges part the training values into at most ten bins, shares is how much of the training fell into each: what the
+    input's drift is measured against. A value on an edge belongs below it.
+    """
 
     path: Annotated[str, Meta(min_length=3, max_length=200)]
     unit: Annotated[str, Meta(max_length=40)]
     mean: float
     scale: Annotated[float, Meta(gt=0)]
     age_max_s: Annotated[float, Meta(gt=0, le=60)]
+    edges: Annotated[list[float], Meta(max_length=9)] = msgspec.field(default_factory=list)
+    shares: Annotated[list[Share], Meta(max_length=10)] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where edges and shares do not go together."""
+        if self.edges and len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{self.path}: {len(self.edges)} edges part {len(self.edges) + 1} shares")
+        if any(below >= above for below, above in pairwise(self.edges)):
+            raise ValueError(f"{self.path}: edges must rise")
+
+
+class Feature(Section, frozen=True, kw_only=True):
+    """One number that a detector worked out: z = (value - mean) / scale."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    mean: float
+    scale: Annotated[float, Meta(gt=0)]
 
 
 class Golden(Section, frozen=True, kw_only=True):
-    """A model window (scaled, row by row) and what the model made of it where it was trained."""
+    """What the model is given (scaled, row by row) and what it made of it where it was trained."""
 
     input: Annotated[list[float], Meta(min_length=1, max_length=65_536)]
     output: Annotated[list[float], Meta(min_length=1, max_length=4096)]
 
 
-class Manifest(Section, frozen=True, kw_only=True):
-    """The contract of one model.
+class Metric(Section, frozen=True, kw_only=True):
+    """A line of the card's table of measurements."""
 
-    Input: float32[1, steps, inputs], rows at rate_hz, oldest first. Output: float32[1, inputs], each input's
-    reconstruction error over its largest healthy one. The window is unlike the training drives where the
-    largest output reaches `threshold`, and worth an event when `persistence` windows in a row are.
-    `profiles` names the vehicles whose drives it was trained on; for any other it knows nothing.
+    what: Text
+    value: Text
+
+
+class Card(Section, frozen=True, kw_only=True):
+    """What a person should know before believing the model; `python -m models.cards` writes it out."""
+
+    does: Text
+    how: Text
+    trained_on: Text
+    threshold_from: Text
+    rebuilt_by: Text
+    measured_on: Text
+    metrics: Annotated[list[Metric], Meta(min_length=1, max_length=64)]
+    limits: Annotated[list[Text], Meta(min_length=1, max_length=32)]
+
+
+class Manifest(Section, frozen=True, kw_only=True, tag_field="kind"):
+    """The contract of one model, whatever its kind. The hash pins the file; whoever ships the manifest vouches for it.
+
+    `profiles` names the vehicles it was trained for; empty: any.
     """
 
     name: Name
@@ -40,20 +83,50 @@ class Manifest(Section, frozen=True, kw_only=True):
     file: Name
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     opset: Annotated[int, Meta(ge=7, le=30)]
-    rate_hz: Annotated[float, Meta(ge=0.1, le=100)]
-    steps: Annotated[int, Meta(ge=2, le=4096)]
     threshold: Annotated[float, Meta(gt=0)]
-    persistence: Annotated[int, Meta(ge=1, le=1000)]
-    gap_min_s: Annotated[float, Meta(ge=0, le=86_400)]
     golden_tolerance: Annotated[float, Meta(gt=0, le=0.1)]
     profiles: list[Name]
-    inputs: Annotated[list[ModelInput], Meta(min_length=1, max_length=64)]
+    card: Card
     golden: Annotated[list[Golden], Meta(min_length=1, max_length=16)]
 
     def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where a golden vector does not fit."""
+        ins, outs = _size(self.input_shape), _size(self.output_shape)
         for number, golden in enumerate(self.golden):
-            if len(golden.input) != self.steps * len(self.inputs) or len(golden.output) != len(self.inputs):
+            if len(golden.input) != ins or len(golden.output) != outs:
                 raise ValueError(f"golden vector {number} does not have the model's shape")
+
+    @property
+    def id(self) -> str:
+        """What events call it: name and version."""
+        return f"{self.name}-{self.version}"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what the model is given, float32."""
+        raise NotImplementedError
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what the model answers, float32."""
+        raise NotImplementedError
+
+
+class WindowManifest(Manifest, frozen=True, kw_only=True, tag="autoencoder"):
+    """A model that rebuilds a window of signals.
+
+    Input: float32[1, steps, inputs], rows at rate_hz, oldest first. Output: float32[1, inputs], each input's
+    reconstruction error over its largest healthy one. The window is unlike the training drives where the
+    largest output reaches `threshold`, and worth an event when `persistence` windows in a row are. An input has
+    drifted where its population stability index reaches drift_psi.
+    """
+
+    rate_hz: Annotated[float, Meta(ge=0.1, le=100)]
+    steps: Annotated[int, Meta(ge=2, le=4096)]
+    persistence: Annotated[int, Meta(ge=1, le=1000)]
+    gap_min_s: Annotated[float, Meta(ge=0, le=86_400)]
+    drift_psi: Annotated[float, Meta(gt=0, le=100)] = 0.25
+    inputs: Annotated[list[ModelInput], Meta(min_length=1, max_length=64)]
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -62,10 +135,51 @@ class Manifest(Section, frozen=True, kw_only=True):
 
     @property
     def output_shape(self) -> tuple[int, int]:
-        """Shape of what the model answers."""
+        """One score an input."""
         return 1, len(self.inputs)
 
 
-def load_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises ConfigError naming the key."""
-    return load_toml(path, Manifest)
+class FeatureManifest(Manifest, frozen=True, kw_only=True, tag="classifier"):
+    """A model that names the probability of one thing from a detector's features.
+
+    Input: float32[1, features], scaled and then held within +-clip. Output: float32[1, 1], a probability, calibrated
+    on data it was not trained on. `threshold` is where a yes is read from it.
+    """
+
+    clip: Annotated[float, Meta(gt=0, le=1000)]
+    features: Annotated[list[Feature], Meta(min_length=1, max_length=256)]
+
+    @property
+    def input_shape(self) -> tuple[int, int]:
+        """One row of features."""
+        return 1, len(self.features)
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """One probability."""
+        return 1, 1
+
+
+AnyManifest = WindowManifest | FeatureManifest
+
+
+def load_manifest(path: Path) -> AnyManifest:
+    """Read a manifest of any kind. Raises ConfigError naming the key."""
+    return load_toml(path, AnyManifest)  # type: ignore[arg-type]  # msgspec takes a union where mypy wants one class
+
+
+def load_window_manifest(path: Path) -> WindowManifest:
+    """Read the manifest of a model over signals. Raises ConfigError naming the key."""
+    return load_toml(path, WindowManifest)
+
+
+def load_feature_manifest(path: Path) -> FeatureManifest:
+    """Read the manifest of a model over features. Raises ConfigError naming the key."""
+    return load_toml(path, FeatureManifest)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size

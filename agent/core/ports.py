@@ -113,18 +113,6 @@ class MountStore(Protocol):
         ...
 
 
-class PackStore(Protocol):
-    """Where what was learnt of the traction battery's cells outlives a boot."""
-
-    def load(self) -> bytes:
-        """What was saved last; empty where nothing was, or it cannot be read."""
-        ...
-
-    def save(self, state: bytes) -> None:
-        """Keep it; a disk that refuses is no error, since it can be learnt again."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One thing to say. urgency is an event Priority: 0 may interrupt."""
@@ -182,14 +170,18 @@ class Keystore(Protocol):
 
 
 class Inference(Protocol):
-    """Runs one ONNX model somewhere it can die without harm."""
+    """Runs ONNX models somewhere they can die without harm."""
 
-    async def load(self) -> None:
-        """Check hash and golden vectors; raises ModelRefused (final) or ModelDown."""
+    async def load(self, models: Sequence[str]) -> Mapping[str, str]:
+        """Start anew with these; returns those refused for good, and why. Raises ModelDown."""
         ...
 
-    async def infer(self, window: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Window as the manifest's input shape; raises ModelDown within a second if the child is dead or hung."""
+    async def infer(self, model: str, inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Inputs as the manifest's input shape; raises ModelDown within a second if the models are dead or hung."""
+        ...
+
+    async def ended(self) -> str:
+        """Return when what was loaded has died, asked or not, and why."""
         ...
 
     async def close(self) -> None:
@@ -284,7 +276,6 @@ class Hardware:
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
-    pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.events import Anomaly, Event
-from agent.core.manifest import Manifest
+from agent.core.manifest import WindowManifest
 from agent.core.signals import SignalWindow
 from agent.detect.streams import NS
 
@@ -22,7 +22,7 @@ class AnomalyWatch:
     the last report.
     """
 
-    def __init__(self, manifest: Manifest, *, period_s: float = 1.0) -> None:
+    def __init__(self, manifest: WindowManifest, *, period_s: float = 1.0) -> None:
         self.manifest = manifest
         self.inputs = tuple(signal.path for signal in manifest.inputs)
         self._step_ns = round(NS / manifest.rate_hz)
@@ -73,7 +73,7 @@ class AnomalyWatch:
         return [
             Anomaly(
                 t_ns=t_ns,
-                model=f"{self.manifest.name}-{self.manifest.version}",
+                model=self.manifest.id,
                 score=round(score, 3),
                 threshold=self.manifest.threshold,
                 signal=self.inputs[worst],

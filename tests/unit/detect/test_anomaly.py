@@ -7,13 +7,13 @@ import pytest
 from agent.core import vss
 from agent.core.errors import ConfigError
 from agent.core.events import Anomaly
-from agent.core.manifest import Golden, Manifest, ModelInput, load_manifest
+from agent.core.manifest import Card, Golden, Metric, ModelInput, WindowManifest, load_window_manifest
 from agent.core.paths import MODELS
 from agent.core.signals import Series
 from agent.detect.anomaly import AnomalyWatch
 from tests.unit.detect.feed import NS, Recording, series, windows
 
-MANIFEST = Manifest(
+MANIFEST = WindowManifest(
     name="tiny",
     version=3,
     file="tiny.onnx",
@@ -26,6 +26,16 @@ MANIFEST = Manifest(
     gap_min_s=60,
     golden_tolerance=1e-3,
     profiles=["simcar"],
+    card=Card(
+        does="tests",
+        how="tests",
+        trained_on="nothing",
+        threshold_from="nothing",
+        rebuilt_by="nobody",
+        measured_on="nothing",
+        metrics=[Metric(what="nothing", value="0")],
+        limits=["all"],
+    ),
     inputs=[
         ModelInput(path=vss.SPEED, unit="km/h", mean=50.0, scale=10.0, age_max_s=1.0),
         ModelInput(path=vss.ENGINE_SPEED, unit="rpm", mean=1000.0, scale=500.0, age_max_s=1.0),
@@ -100,7 +110,7 @@ def test_after_an_event_there_is_quiet() -> None:
 
 
 def test_the_shipped_manifest_is_sound() -> None:
-    manifest = load_manifest(MODELS / "drive.toml")
+    manifest = load_window_manifest(MODELS / "drive.toml")
     assert manifest.input_shape == (1, 20, 4)
     assert manifest.output_shape == (1, 4)
     assert (MODELS / manifest.file).is_file()
@@ -114,7 +124,7 @@ def test_a_manifest_with_a_wrong_golden_shape_or_an_unknown_key_is_refused(tmp_p
     path = tmp_path / "m.toml"
     path.write_text("colour = 1\n" + text)
     with pytest.raises(ConfigError, match="unknown key colour"):
-        load_manifest(path)
+        load_window_manifest(path)
     path.write_text(text.replace('file = "drive.onnx"', 'file = "../drive.onnx"'))
     with pytest.raises(ConfigError, match="file"):
-        load_manifest(path)
+        load_window_manifest(path)

@@ -1,0 +1,110 @@
+"""Asks the collision model how sure it is before a collision is told; whatever is late goes out without it."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.crash_events import Collision
+from agent.core.events import Event
+from agent.core.manifest import FeatureManifest
+from agent.core.ports import Clock
+from agent.inference import Models, first_within
+
+_SURE: Final = 0.99  # nobody is surer than this in a sum of odds
+
+
+class Judge:
+    """Hands events on in their order; a collision first hears the model, and the rest waits behind it.
+
+    The model never takes a collision back: it makes its confidence larger or smaller, and no more.
+    """
+
+    def __init__(
+        self,
+        manifest: FeatureManifest,
+        models: Models,
+        *,
+        deadline_s: float,
+        clock: Clock,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._manifest = manifest
+        self._mean = np.array([feature.mean for feature in manifest.features])
+        self._scale = np.array([feature.scale for feature in manifest.features])
+        self._models = models
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._emit = emit
+        self._waiting: deque[Event] = deque()  # what the pipeline finds within one deadline
+        self._ready = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._asking: set[asyncio.Task[npt.NDArray[np.float32] | None]] = set()
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """Emit at once, or wait in line where somebody is asked or has to be."""
+        for event in events:
+            if not self._waiting and not self._asks(event):
+                self._emit(event)
+                continue
+            self._waiting.append(event)
+            self._empty.clear()
+            self._ready.set()
+
+    async def run(self) -> None:
+        """Until cancelled; what waits then goes out as it is."""
+        try:
+            while True:
+                await self._ready.wait()
+                while self._waiting:
+                    event = self._waiting[0]
+                    told = await self._heard(event) if isinstance(event, Collision) else event
+                    self._waiting.popleft()
+                    self._emit(told)
+                self._ready.clear()
+                self._empty.set()
+        finally:
+            while self._waiting:
+                self._emit(self._waiting.popleft())
+            self._empty.set()
+
+    async def finish(self) -> None:
+        """Return when nothing waits any more."""
+        await self._empty.wait()
+
+    def _asks(self, event: Event) -> bool:
+        known = isinstance(event, Collision) and len(event.features) == len(self._manifest.features)
+        return known and self._models.serves(self._manifest.name)
+
+    async def _heard(self, event: Collision) -> Collision:
+        if not self._asks(event):
+            return event
+        z = (np.array(event.features) / 1000 - self._mean) / self._scale
+        inputs = np.clip(z, -self._manifest.clip, self._manifest.clip).astype(np.float32)[None, :]
+        asking = asyncio.create_task(self._models.ask(self._manifest.name, inputs))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+        output = await first_within(asking, self._deadline_s, self._clock)
+        return event if output is None else with_model(event, float(output[0, 0]))
+
+
+def with_model(event: Collision, probability: float) -> Collision:
+    """The collision with the model's word joined to its confidence."""
+    probability = min(max(probability, 0.0), 1.0)
+    joined = join_confidence(event.confidence, probability)
+    return msgspec.structs.replace(event, confidence=round(joined, 3), confidence_model=round(probability, 3))
+
+
+def join_confidence(rules: float, model: float) -> float:
+    """Mean of the log-odds of both, each held within 0.01 to 0.99: the geometric mean of their odds.
+
+    It lies between the two, so a model that is wrong takes back half of what the rules are sure of, and no more.
+    """
+    odds = [math.log(p / (1 - p)) for p in (min(max(p, 1 - _SURE), _SURE) for p in (rules, model))]
+    return 1 / (1 + math.exp(-sum(odds) / 2))

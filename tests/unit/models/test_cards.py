@@ -1,0 +1,36 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from agent.core.manifest import load_manifest
+from agent.core.paths import MODELS
+from models.cards import manifests, render_card
+from models.writing import to_toml
+
+MANIFESTS = pytest.mark.parametrize("path", manifests(), ids=lambda path: path.stem)
+
+
+@MANIFESTS
+def test_the_card_says_what_the_manifest_says(path: Path) -> None:
+    assert path.with_suffix(".md").read_text() == render_card(load_manifest(path)), "run python -m models.cards"
+
+
+@MANIFESTS
+def test_a_manifest_reads_back_as_it_was_written(path: Path, tmp_path: Path) -> None:
+    manifest = load_manifest(path)
+    again = tmp_path / path.name
+    again.write_text(to_toml(manifest))
+    assert load_manifest(again) == manifest
+    assert path.read_text() == again.read_text()
+
+
+@MANIFESTS
+def test_the_manifest_pins_the_file_beside_it(path: Path) -> None:
+    manifest = load_manifest(path)
+    assert manifest.name == path.stem
+    assert hashlib.sha256((MODELS / manifest.file).read_bytes()).hexdigest() == manifest.sha256
+
+
+def test_every_model_has_a_manifest() -> None:
+    assert {path.stem for path in MODELS.glob("*.onnx")} == {path.stem for path in manifests()}
