@@ -95,6 +95,8 @@ class _App:
             on_events=self._models.on_events,
             on_window=self._on_window,
             probe=hardware.probe,
+            pack_store=hardware.pack_store,
+            epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
         )
         self._conversation = Conversation(
             self._config.voice,

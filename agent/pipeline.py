@@ -13,7 +13,7 @@ from agent.core.config import Detect, Telemetry
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.paths import QUALITY
-from agent.core.ports import Probe, SampleSource
+from agent.core.ports import PackStore, Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.core.toml import load_toml
 from agent.decode.decode import decode_batch
@@ -57,7 +57,10 @@ class Pipeline:
         on_events: Callable[[Sequence[Event]], None],
         on_window: Callable[[SignalWindow], None],
         probe: Probe | None = None,
+        pack_store: PackStore | None = None,
+        epoch_ns: int | None = None,
     ) -> None:
+        """epoch_ns: UTC at t_ns 0, where it is known."""
         self.counts = PipelineCounts()
         self._catalog = SignalCatalog()
         self._table = build_table(profile, dbc_paths, self._catalog)
@@ -75,7 +78,10 @@ class Pipeline:
         self._history = History(self._catalog)
         self._plausibility = Plausibility(self._catalog, load_toml(QUALITY, QualityRules), profile.quality)
         self._ledger = Ledger(self._catalog)
-        self._detectors: list[Detector] = [*make_detectors(limits), TelemetrySampler(telemetry)]
+        self._detectors: list[Detector] = [
+            *make_detectors(limits, pack_store=pack_store, epoch_ns=epoch_ns),
+            TelemetrySampler(telemetry),
+        ]
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._on_events = on_events
         self._on_window = on_window

@@ -19,6 +19,7 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
+from drivers.state_file import FilePackStore
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -64,6 +65,7 @@ def open_hardware(
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
+        pack_store=FilePackStore(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )

@@ -1,7 +1,6 @@
 """How the box lies in the car where config tells it, and the file in which a learnt mounting outlives a boot."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from agent.core.ports import Rows
 from agent.core.signals import SignalWindow
+from drivers.state_file import StateFile
 
 _SIZE_MAX: Final = 65_536
 _TOLD_DEG: Final = 2.0  # what an installer who measures is believed
@@ -34,23 +34,8 @@ class FixedMount:
         """Nothing is learnt."""
 
 
-class FileMountStore:
-    """A MountStore: one small file in the store directory, replaced as a whole."""
+class FileMountStore(StateFile):
+    """A MountStore in the store directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "mounting.json"
-
-    def load(self) -> bytes:
-        """What was saved last; empty where there is nothing to read."""
-        try:
-            with self._path.open("rb") as file:
-                return file.read(_SIZE_MAX)
-        except OSError:
-            return b""
-
-    def save(self, state: bytes) -> None:
-        """Keep it. A full disk costs ten minutes of learning next time, no more."""
-        with suppress(OSError):
-            fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(state)
-            fresh.replace(self._path)
+        super().__init__(directory / "mounting.json", _SIZE_MAX)

@@ -130,9 +130,13 @@ class RoadLimits(Section, frozen=True, kw_only=True):
 
 
 class BatteryLimits(Section, frozen=True, kw_only=True):
-    """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's."""
+    """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's.
+
+    capacity_ah: of one cell (or the cells in parallel) when new; without it a leak is told in percent an hour.
+    """
 
     chemistry: Literal["lfp", "nmc"] = "nmc"
+    capacity_ah: Annotated[float, Meta(ge=1, le=2000)] | None = None
     cell_over_voltage_v: Annotated[float, Meta(ge=2, le=5)] | None = None
     cell_under_voltage_v: Annotated[float, Meta(ge=1, le=4)] | None = None
     over_temperature_c: Annotated[float, Meta(ge=30, le=100)] = 55.0

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from agent.core.battery_events import BatteryAdvice, SensorFault
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.event_base import Event, Priority, Purpose
 
@@ -17,6 +18,7 @@ __all__ = [
     "AgentStopped",
     "Anomaly",
     "AnyEvent",
+    "BatteryAdvice",
     "BatteryAlarm",
     "Collision",
     "ConfigApplied",
@@ -35,6 +37,7 @@ __all__ = [
     "RecordsShed",
     "RoadImpact",
     "Rollover",
+    "SensorFault",
     "SourceChanged",
     "Telemetry",
     "TripEnded",
@@ -274,5 +277,7 @@ AnyEvent = (
     | RecordsDamaged
     | ConfigApplied
     | ConfigRejected
+    | BatteryAdvice
+    | SensorFault
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

@@ -113,6 +113,18 @@ class MountStore(Protocol):
         ...
 
 
+class PackStore(Protocol):
+    """Where what was learnt of the traction battery's cells outlives a boot."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was, or it cannot be read."""
+        ...
+
+    def save(self, state: bytes) -> None:
+        """Keep it; a disk that refuses is no error, since it can be learnt again."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """One thing to say. urgency is an event Priority: 0 may interrupt."""
@@ -276,6 +288,7 @@ class Hardware:
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
+    pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

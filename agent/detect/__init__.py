@@ -4,8 +4,10 @@ from typing import Protocol
 
 from agent.core.config import Detect
 from agent.core.events import Event
+from agent.core.ports import PackStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery import BatteryDetector
+from agent.detect.cells import CellDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.trip import TripDetector
 
@@ -32,6 +34,12 @@ class Detector(Protocol):
         ...
 
 
-def make_detectors(limits: Detect) -> list[Detector]:
-    """Every rule detector, in the order in which the app should ask them."""
-    return [CollisionDetector(limits), BatteryDetector(limits), TripDetector(limits)]
+def make_detectors(
+    limits: Detect, *, pack_store: PackStore | None = None, epoch_ns: int | None = None
+) -> list[Detector]:
+    """Every rule detector, in the order in which the app should ask them.
+
+    pack_store: where what is learnt of the cells outlives a boot; epoch_ns: UTC at t_ns 0, None where it is not known.
+    """
+    cells = CellDetector(limits, store=pack_store, epoch_ns=epoch_ns)
+    return [CollisionDetector(limits), BatteryDetector(limits), cells, TripDetector(limits)]

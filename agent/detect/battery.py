@@ -25,6 +25,7 @@ _FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
 _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
 _CALM_NS: Final = 10 * NS  # an alarm ends when its value stayed back: a loose probe must not ring it again and again
 _INFINITE: Final = float("inf")
+_CELSIUS_MIN: Final = -39.5
 _DROP_FRESH_NS: Final = 60 * NS
 # Voltage (over, under) by chemistry: docs/sources.md 4, common knowledge in the field and configurable.
 _VOLTAGES: Final = {"lfp": (3.65, 2.5), "nmc": (4.25, 2.8)}
@@ -122,9 +123,10 @@ _CELLS: Final = tuple(source.cell for source in _SOURCES)
 class BatteryDetector:
     """Alarms when limits of BatteryLimits are broken by the pack's extremes or by any cell, and when they hold again.
 
-    Voltages in V, temperatures in Celsius. Values no cell can have (at most 0 V, above 6 V, outside -60..200 degC) are
-    dropped here too, though decoding gates sentinels already. Thermal runaway is a rise of 1 degC/s for 3 s together
-    with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as quoted in docs/sources.md 4).
+    Voltages in V, temperatures in Celsius. Values no cell can have (at most 0 V, above 6 V, outside -39.5..200 degC: -40
+    is the usual coding's zero) are dropped here too, though decoding gates sentinels already. Thermal runaway is a rise
+    of 1 degC/s for 3 s together with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as
+    quoted in docs/sources.md 4).
     """
 
     inputs: tuple[str, ...] = tuple(source.path for source in _SOURCES)
@@ -158,7 +160,7 @@ class BatteryDetector:
             if number is not None:
                 series = window.new(path)
                 rows += [(t, number, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
-        rows = [row for row in rows if (0 < row[2] <= 6 if _IS_VOLT[row[1]] else -60 < row[2] <= 200)]
+        rows = [row for row in rows if (0 < row[2] <= 6 if _IS_VOLT[row[1]] else _CELSIUS_MIN < row[2] <= 200)]
         rows.sort()
         calm = (self._are_calm(rows, volt=False), self._are_calm(rows, volt=True))
         events: list[Event] = []

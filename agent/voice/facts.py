@@ -4,6 +4,7 @@ from typing import Final, get_args
 
 from agent.core.events import (
     AnyEvent,
+    BatteryAdvice,
     BatteryAlarm,
     Collision,
     ConfigApplied,
@@ -42,6 +43,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
     for alarm, facts in _ALARM_FACTS.items():
         keys[f"battery_alarm.{alarm}"] = frozenset(facts)
         keys[f"battery_alarm.{alarm}.stop"] = frozenset(facts)
+    for level in ("advice", "service_soon", "stop_now"):
+        keys[f"battery_advice.{level}"] = frozenset({"cell"})
     keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
     keys["config_applied"] = frozenset({"config_version"})
     return keys
@@ -58,13 +61,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
     """
     kind = event.kind
     match event:
-        case BatteryAlarm(alarm="thermal_runaway", cleared=True):
-            return ()  # a battery that has burnt is never declared safe by a box
-        case BatteryAlarm(cleared=True):
-            return (f"{kind}.cleared",)
-        case BatteryAlarm():
-            stop = (f"{kind}.{event.alarm}.stop",) if event.level >= STOP_LEVEL else ()
-            return (*stop, f"{kind}.{event.alarm}")
+        case BatteryAlarm() | BatteryAdvice():
+            return _battery_keys(event)
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
         case Collision(severity="severe"):
@@ -79,6 +77,16 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.{event.state}", kind)
         case _:
             return (kind,)
+
+
+def _battery_keys(event: BatteryAlarm | BatteryAdvice) -> tuple[str, ...]:
+    if isinstance(event, BatteryAdvice):
+        return () if event.cell is None else (f"{event.kind}.{event.level}",)  # another pack: its workshop knows
+    if event.cleared:
+        # A battery that has burnt is never declared safe by a box.
+        return () if event.alarm == "thermal_runaway" else (f"{event.kind}.cleared",)
+    stop = (f"{event.kind}.{event.alarm}.stop",) if event.level >= STOP_LEVEL else ()
+    return (*stop, f"{event.kind}.{event.alarm}")
 
 
 def is_slight(collision: Collision) -> bool:
@@ -96,6 +104,8 @@ def facts_of(event: Event) -> dict[str, Fact]:
                 quantity: Fact(quantity, event.value),
                 "limit": Fact(quantity, event.limit),
             }
+        case BatteryAdvice():
+            return {"cell": Fact("cell", event.cell)}
         case TripEnded():
             return {
                 "distance": Fact("distance", event.distance_m),

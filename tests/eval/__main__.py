@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-KNOWN: Final = ("collision",)
+KNOWN: Final = ("battery", "collision")
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from agent.core.events import Event
 from agent.core.signals import Series
 from agent.detect import Detector
 from agent.detect.battery import BatteryDetector
+from agent.detect.cells import CellDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.driving import DrivingDetector
 from agent.detect.trip import TripDetector
@@ -145,6 +146,34 @@ def test_trip(
 def test_battery(seed: int, bumps: list[tuple[float, float, float, int]], cuts_ns: list[int]) -> None:
     whole, cut, live = _whole_and_cut(lambda: BatteryDetector(LIMITS), _pack(seed, bumps), cuts_ns)
     assert whole == cut == live
+
+
+def _many_cells(seed: int, bumps: list[tuple[float, float, float, int]]) -> Recording:
+    """A dozen cells with a current for minutes, in step or not, with faults that come and go, and sentinels."""
+    rng = np.random.default_rng(seed)
+    together, seconds = seed % 2 == 0, 25 * DURATION_S
+    rate_hz = float(rng.choice([0.2, 1.0, 2.0]))
+    t_s = np.arange(0, seconds, 1 / rate_hz)
+    ampere = 60 * np.sin(t_s / 7) - 20
+    recording = {vss.PACK_CURRENT: series(t_s, ampere), vss.STATE_OF_CHARGE: series(t_s, 60.0)}
+    for cell in range(12):
+        volt = 3.8 + rng.normal(0, 0.004) + (0.0009 + rng.normal(0, 5e-5)) * ampere + rng.normal(0, 0.0005, len(t_s))
+        for at_s, span_s, size, axis in bumps:
+            if axis == cell % 3:
+                inside = (t_s >= 25 * at_s) & (t_s < 25 * (at_s + 40 * span_s))
+                volt[inside] += size / 2000 if size > 0 else size / 20_000 * ampere[inside]
+        volt[rng.random(len(t_s)) < 0.01] = 65.535
+        recording[vss.cell_voltage(cell)] = series(t_s if together else t_s + rng.uniform(0, 0.2), volt)
+    return recording
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**20), pulses, st.lists(st.integers(0, round(25 * DURATION_S * NS)), max_size=30))
+def test_cells(seed: int, bumps: list[tuple[float, float, float, int]], cuts_ns: list[int]) -> None:
+    recording = _many_cells(seed, bumps)
+    whole = run(CellDetector(LIMITS), recording, cuts_ns=[])
+    assert whole == run(CellDetector(LIMITS), recording, cuts_ns=cuts_ns)
+    assert whole == run(CellDetector(LIMITS), recording, window_s=1.7)
 
 
 def _order(event: Event) -> tuple[int, str]:

@@ -1,0 +1,86 @@
+"""The pack's cells: rows, half minutes and days of them, and who is unlike the others."""
+
+from typing import Final
+
+import msgspec
+
+from agent.core.battery_events import BatteryAdvice
+from agent.core.config import Detect
+from agent.core.events import Event
+from agent.core.ports import PackStore
+from agent.core.signals import SignalWindow
+from agent.detect.cell_blocks import Block, CellBlocks
+from agent.detect.cell_faults import CellFaults
+from agent.detect.cell_rows import INPUTS, CellRows, Row
+from agent.detect.cell_trend import CellTrend
+from agent.detect.streams import NS
+
+_SAVE_NS: Final = 3600 * NS  # a hundred kilobytes: cards wear out
+
+
+class CellDetector:
+    """Advice on cells and news of sensors that lie, from what the cells do beside each other.
+
+    What it learns of the cells is saved every hour of driving, and found again by store at the next boot.
+    epoch_ns: UTC at t_ns 0, None where nobody knows the date.
+    """
+
+    inputs: tuple[str, ...] = INPUTS
+
+    def __init__(self, limits: Detect, *, store: PackStore | None = None, epoch_ns: int | None = None) -> None:
+        battery = limits.battery
+        self._rows = CellRows()
+        self._blocks = CellBlocks()
+        self._faults = CellFaults(battery.chemistry, capacity_ah=battery.capacity_ah)
+        self._store = store
+        self._saved_ns: int | None = None
+        state = store.load() if store is not None else b""
+        self._trend = CellTrend(battery.chemistry, state=state, epoch_ns=epoch_ns)
+
+    def configure(self, limits: Detect) -> None:
+        """The chemistry is the car's and does not change; nothing else here is configured."""
+
+    def update(self, window: SignalWindow) -> list[Event]:
+        """Judge the seconds that this window completes."""
+        return [event for row in self._rows.feed(window) for event in self._judge(row)]
+
+    def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
+        """Judge what is still open."""
+        events = [event for row in self._rows.flush() for event in self._judge(row)]
+        block = self._blocks.flush(self._trend.cells)
+        events += self._judge_block(block) if block is not None else []
+        self._save()
+        return events
+
+    def _save(self) -> None:
+        if self._store is not None and self._trend.cells:
+            self._store.save(self._trend.dump())
+
+    def _without_known(self, events: list[Event]) -> list[Event]:
+        """Both ways may find one weak cell: it is told once a level."""
+        news: list[Event] = []
+        for event in events:
+            if isinstance(event, BatteryAdvice) and event.cell is not None and event.fault == "weak_cell":
+                if not self._trend.note(event.cell, event.level):
+                    continue
+                event = msgspec.structs.replace(event, since_days=self._trend.since_days(event.cell))  # noqa: PLW2901
+            news.append(event)
+        return news
+
+    def _judge(self, row: Row) -> list[Event]:
+        events = self._without_known(self._trend.feed(row))
+        if not self._trend.cells:
+            return events
+        self._saved_ns = row.t_ns if self._saved_ns is None else self._saved_ns
+        if row.t_ns - self._saved_ns >= _SAVE_NS:
+            self._saved_ns = row.t_ns
+            self._save()
+        block = self._blocks.feed(row, self._trend.cells)
+        return events + (self._judge_block(block) if block is not None else [])
+
+    def _judge_block(self, block: Block) -> list[Event]:
+        events = self._without_known(self._faults.feed(block))
+        ohm = self._faults.resistances(block)
+        if ohm is not None:
+            self._trend.learn_resistance(ohm)
+        return events

@@ -1,0 +1,37 @@
+"""A small file in which something learnt outlives a boot."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_PACK_SIZE_MAX: Final = 400_000
+
+
+class StateFile:
+    """A MountStore or PackStore: one small file, replaced as a whole. At most size_max bytes of it are read."""
+
+    def __init__(self, path: Path, size_max: int) -> None:
+        self._path = path
+        self._size_max = size_max
+
+    def load(self) -> bytes:
+        """What was saved last; empty where there is nothing to read."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(self._size_max)
+        except OSError:
+            return b""
+
+    def save(self, state: bytes) -> None:
+        """Keep it. A full disk costs some learning next time, no more."""
+        with suppress(OSError):
+            fresh = self._path.with_suffix(".new")
+            fresh.write_bytes(state)
+            fresh.replace(self._path)
+
+
+class FilePackStore(StateFile):
+    """A PackStore in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "pack.state", _PACK_SIZE_MAX)
