@@ -26,6 +26,7 @@ from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigR
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.paths import PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
+from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
 from agent.link import mqtt
@@ -226,7 +227,11 @@ class _App:
         self._hardware.on_window(window)
         self._models.on_window(window)
 
-    def _on_durable(self) -> None:
+    def _on_durable(self, records: Sequence[SealedRecord]) -> None:
+        for record in records:
+            if record.is_notice:
+                text = f"record {record.sequence} is on the disk"
+                self._hardware.notify(Notice("stored", self._clock.monotonic_ns(), text))
         if self._uplink:
             self._uplink.wake()
 

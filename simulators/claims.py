@@ -166,7 +166,7 @@ class ClaimsDesk:
 
     def _take_feedback(self, device: str, boot: int, event: Feedback, now_ns: int) -> Ticket | None:
         """What the driver answered: help makes a crash urgent, fine closes it where nothing else is to be done."""
-        note = Note("driver", (event.intent,))
+        note = Note("driver", (event.question, event.intent))
         if event.question == "brake_noise":
             if event.intent != "yes":
                 return None

@@ -11,7 +11,7 @@ from agent.proto.msd import NO_VIN, Msd, degrees_of
 from simulators.claims import SURE, Note
 from simulators.claims_case import Case
 from simulators.claims_svg import clock_of
-from simulators.claims_words import Language, name_of, word
+from simulators.claims_words import Language, value_of, word
 
 _G: Final = 9.80665  # m/s^2
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,7 +44,7 @@ def clock_text(pdof_deg: float | None, language: Language, *, bare: bool = False
 
 def note_text(note: Note, language: Language) -> str:
     """A note of the desk in words."""
-    return word(f"note_{note.key}", language, *(name_of("v", value, language) for value in note.values))
+    return word(f"note_{note.key}", language, *(value_of(value, language) for value in note.values))
 
 
 def facts_table(case: Case, language: Language) -> str:

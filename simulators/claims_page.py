@@ -10,7 +10,7 @@ from simulators.claims_case import Case
 from simulators.claims_facts import clock_text, emergency_table, facts_table, km_h, note_text, percent, sentence, utc
 from simulators.claims_record import record_sections
 from simulators.claims_svg import car
-from simulators.claims_words import LANGUAGES, Language, load_style, name_of, word
+from simulators.claims_words import LANGUAGES, Language, load_style, value_of, word
 from simulators.report_html import table
 
 
@@ -189,8 +189,8 @@ def _answers(answers: Sequence[Feedback], language: Language) -> str:
     heads = [word(key, language) for key in ("asked", "said", "words")]
     rows = [
         [
-            name_of("question", one.question, language),
-            name_of("v", one.intent, language),
+            value_of(one.question, language),
+            value_of(one.intent, language),
             f"“{one.transcript}”" if one.transcript else "–",
         ]
         for one in answers

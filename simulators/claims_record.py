@@ -9,7 +9,7 @@ import numpy as np
 from agent.core import vss
 from agent.core.crash import CrashData, Element
 from simulators.claims_svg import Axis, Curve, Values, chart, legend, value_axis
-from simulators.claims_words import Language, name_of, word
+from simulators.claims_words import Language, value_of, word
 
 _G: Final = 9.80665  # m/s^2
 _PULSE: Final = Axis(-50, 300, 50, "ms")
@@ -154,7 +154,7 @@ def _shown(value: Element, language: Language) -> str:
             return word("unavailable", language)
         return ", ".join("–" if one is None else _text(one) for one in value)
     if isinstance(value, str):
-        return name_of("v", value, language)
+        return value_of(value, language)
     return _text(value)
 
 

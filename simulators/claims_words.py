@@ -19,9 +19,9 @@ def word(key: str, language: Language, *places: object, **values: object) -> str
     return found.format(*places, **values) if places or values else found
 
 
-def name_of(kind: str, name: str, language: Language) -> str:
-    """The word for one of a kind (intent, question, ...); a name that has none as it is."""
-    key = f"{kind}_{name}"
+def value_of(name: str, language: Language) -> str:
+    """The word for a value (an intent, a question, an alarm, ...); a name that has none as it is."""
+    key = f"v_{name}"
     return word(key, language) if key in load_words(language) else name
 
 

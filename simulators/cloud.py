@@ -35,7 +35,7 @@ BrokerKind = Literal["mosquitto", "embedded"]
 class Cloud:
     """Everything runs within `async with Cloud(directory) as cloud`. broker_kind says which broker it is.
 
-    outcomes counts what reached the receiver: accepted, duplicate, dead.
+    outcomes counts what reached the receiver: accepted, duplicate, dead; on_outcome is told of each.
     operator_key and owner_key are the private halves of what trust() names: the operator's, to sign bundles with, and
     the vehicle owner's, who may read his own records.
     """
@@ -69,7 +69,7 @@ class Cloud:
         self._network: Network | None = None
         self._road_port = road_port
         self._terms = terms
-        self._on_outcome = on_outcome
+        self.on_outcome = on_outcome
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
         self._service: asyncio.Task[None] | None = None
@@ -179,7 +179,7 @@ class Cloud:
 
     def _note(self, outcome: Outcome) -> None:
         self.outcomes[outcome.status] += 1
-        self._on_outcome(outcome)
+        self.on_outcome(outcome)
         self._changed.set()
 
     async def _start_receiver(self) -> None:

@@ -1,6 +1,5 @@
 """`./run demo`: one simulated drive, from frame to receipt, with everything that runs in the car."""
 
-import argparse
 import asyncio
 import hashlib
 import io
@@ -24,7 +23,7 @@ from agent.core.config import Config, Consent, Detect, Device, Store, Voice
 from agent.core.errors import AgentError, InputError
 from agent.core.events import ConfigApplied, ConfigRejected, Purpose
 from agent.core.keys import parse_ed25519
-from agent.core.ports import Language, Microphone, Notice, Speaker
+from agent.core.ports import Microphone, Notice, Speaker
 from agent.store.chain import verify_chain
 from agent.store.unseal import open_record
 from drivers.keystore import FileKeystore
@@ -33,10 +32,10 @@ from drivers.onnx_worker import OnnxWorker
 from drivers.speaker import EspeakSpeaker
 from fleet.bundle import make_manifest
 from fleet.push import push
-from simulators.arguments import pace
-from simulators.can import INTERFACES
 from simulators.clock import ManualClock
-from simulators.cloud import BrokerKind, Cloud
+from simulators.cloud import Cloud
+from simulators.demo_desk import DemoDesk
+from simulators.demo_options import Options, parse_options
 from simulators.drive import CarDrive
 from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker
 from simulators.hardware import PROFILE, open_car, open_hardware
@@ -51,28 +50,16 @@ _PUSH_TIMEOUT_S: Final = 15.0
 _BUNDLE_VALID_NS: Final = 3_600 * 10**9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line chose."""
-
-    scenario: str = "commute"
-    seed: int = 7
-    pace: float = 1.0
-    language: Language = "zh"
-    headless: bool = False
-    broker: BrokerKind | None = None
-    can: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of the drive. lines: the event list, the same for the same seed."""
+    """What came of the drive. lines: the event list, the same for the same seed. page: the crash's, for a browser."""
 
     lines: list[str]
     events: int
     sealed: int
     received: int
     verified: int
+    page: Path | None = None
 
     @property
     def lost(self) -> int:
@@ -87,7 +74,7 @@ class Outcome:
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0 where no event was lost, 1 where one was, 2 where the demo cannot run as asked."""
-    options = _parse(argv)
+    options = parse_options(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter shows "?"
     console = Console(highlight=False)
@@ -99,6 +86,8 @@ def main(argv: Sequence[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    if outcome.page is not None:
+        console.print(f"claims desk: {outcome.page}", soft_wrap=True)
     digest = hashlib.sha256("\n".join(outcome.lines).encode()).hexdigest()
     console.print(f"event list of seed {options.seed}: {len(outcome.lines)} lines, sha256 {digest[:16]}")
     console.print(
@@ -113,8 +102,11 @@ async def run_demo(options: Options, console: Console, *, scenario: Scenario | N
     """Drive the scenario, the one given or the one named, with the whole agent and cloud around it."""
     scenario = scenario or load_scenario(options.scenario)
     with tempfile.TemporaryDirectory(prefix="outrider-demo-") as folder:
-        async with Cloud(Path(folder) / "cloud", broker=options.broker) as cloud:
-            return await _Demo(scenario, options, console, cloud=cloud, folder=Path(folder)).run()
+        cloud = Cloud(Path(folder) / "cloud", broker=options.broker)
+        demo = _Demo(scenario, options, console, cloud=cloud, folder=Path(folder))
+        cloud.on_outcome = demo.desk.take
+        async with cloud:
+            return await demo.run()
 
 
 @dataclass(slots=True)
@@ -137,6 +129,7 @@ class _Demo:
         self._clock = ManualClock(wall_start_ns=time.time_ns())
         self._typing = not options.headless and sys.stdin.isatty()
         self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns(), typing=self._typing)
+        self.desk = DemoDesk(self._say_desk, now_ns=self._clock.monotonic_ns, on_air=options.pace == 1)
         self._seen = _Seen()
         self._pushed = 0
 
@@ -163,6 +156,10 @@ class _Demo:
                 await car.run()
                 summary = await agent  # the clock stands: what is left to do lives in real time
         counts = self._cloud.counts()
+        page = None
+        if chosen.claims is not None:
+            name = f"{self._scenario.name}-{chosen.seed}"
+            page = self.desk.write(self._cloud.store, chosen.claims, name, chosen.language)
         self._console.print(self._summary(summary, keystore))
         return Outcome(
             lines=self._seen.lines,
@@ -170,6 +167,7 @@ class _Demo:
             sealed=summary.sealed,
             received=counts.received,
             verified=counts.verified,
+            page=page,
         )
 
     def _summary(self, summary: app.Summary, keystore: FileKeystore) -> Table:
@@ -257,12 +255,16 @@ class _Demo:
     def _say(self, topic: typing.Literal["summary", "config"], text: str) -> None:
         self._timeline.notice(Notice(topic=topic, t_ns=self._clock.monotonic_ns(), text=text))
 
+    def _say_desk(self, text: str) -> None:
+        self._timeline.tell("desk", self._clock.monotonic_ns(), text)
+
     def _notice(self, notice: Notice) -> None:
         if notice.topic == "event" and notice.event is not None:
             self._seen.lines.append(f"{notice.event.t_ns} {notice.event.kind} {describe(notice.event)}")
             if isinstance(notice.event, ConfigApplied | ConfigRejected):
                 self._seen.config.set()
         self._timeline.notice(notice)
+        self.desk.notice(notice)
 
 
 def to_toml(change: dict[str, Any], prefix: str = "") -> str:
@@ -281,15 +283,3 @@ def _soon(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:
         action()
 
     return act
-
-
-def _parse(argv: Sequence[str]) -> Options:
-    parser = argparse.ArgumentParser(prog="./run demo", description="One simulated drive, from frame to receipt.")
-    parser.add_argument("--headless", action="store_true", help="nobody is there to answer: the simulated driver does")
-    parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same events (default 7)")
-    parser.add_argument("--scenario", default="commute", help="a name from `python -m simulators list`, or a file")
-    parser.add_argument("--language", choices=("zh", "en"), default="zh")
-    parser.add_argument("--pace", type=pace, default=1.0, help="1 is real time, 0 as fast as possible")
-    parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
-    parser.add_argument("--can", choices=INTERFACES, default="", help="send the frames on this bus, for others to hear")
-    return Options(**vars(parser.parse_args(argv)))

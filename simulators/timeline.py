@@ -42,6 +42,7 @@ _TOPICS: Final = {
     "asked": ("bold green", "asks"),
     "heard": ("bold magenta", "hears"),
     "sync": ("blue", "link"),
+    "desk": ("bold blue", "desk"),
     "source": ("blue", "source"),
     "config": ("blue", "config"),
     "summary": ("bold", "demo"),
@@ -102,6 +103,11 @@ class Timeline:
             if notice.topic == "heard":
                 self._live = self._new_live()
                 self._live.start()
+
+    def tell(self, topic: str, t_ns: int, text: str) -> None:
+        """Show a line of somebody who is not in the car."""
+        style, who = _TOPICS[topic]
+        self._print(t_ns, who, text, style)
 
     def _new_live(self) -> Live:
         """A stopped one remembers its height and would overwrite what was printed since."""

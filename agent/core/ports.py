@@ -254,9 +254,14 @@ class Connect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something for a person to see: on the demo's timeline, in the log. Never leaves the box."""
+    """Something for a person to see: on the demo's timeline, in the log. Never leaves the box.
 
-    topic: Literal["signals", "event", "said", "asked", "heard", "sync", "source", "config", "summary"]
+    stored, sent: the way of a crash's notices; the record is on the disk, and at the broker.
+    """
+
+    topic: Literal[
+        "signals", "event", "said", "asked", "heard", "stored", "sent", "sync", "source", "config", "summary"
+    ]
     t_ns: int
     text: str
     event: Event | None = None

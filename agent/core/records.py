@@ -70,6 +70,11 @@ class SealedRecord:
     bulk: bool = False
 
     @property
+    def is_notice(self) -> bool:
+        """Whether somebody at the insurer's waits for it: of a crash, and not its detail."""
+        return self.priority is Priority.CRASH and not self.bulk
+
+    @property
     def position(self) -> Position:
         """Where the record belongs."""
         return Position(self.boot, self.sequence)

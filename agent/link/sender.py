@@ -42,8 +42,10 @@ class Sender:
         counts: Counter[str],
         fresh_waits: Callable[[], Iterator[float]],
         say: Callable[[str], None],
+        on_sent: Callable[[SealedRecord], None] = lambda _: None,
     ) -> None:
         """Count published, refused and held; say once per connection that the broker refuses."""
+        self._on_sent = on_sent
         self._in_flight_max = link.in_flight_max
         self._backlog = backlog
         self._budget = budget
@@ -142,6 +144,7 @@ class Sender:
         else:
             self._counts["published"] += 1
             self._patience.restore()
+            self._on_sent(record)
         self._answered(record, asyncio.get_running_loop().time() - begun_s)
 
     def _answered(self, record: SealedRecord, took_s: float) -> None:

@@ -14,7 +14,7 @@ from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, ProtocolError, SealError, StoreError, first_failure
 from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
-from agent.core.records import Range
+from agent.core.records import Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox
 from agent.link.budget import MESSAGE_OVERHEAD, Budget
@@ -76,6 +76,7 @@ class Uplink:
             counts=self._counts,
             fresh_waits=self._fresh_waits,
             say=self._say,
+            on_sent=self._tell_sent,
         )
         self._progress = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -241,6 +242,10 @@ class Uplink:
             self._say(text if isinstance(reason, StoreError) else f"{text}; {exc}")
         else:
             self._say(f"{text}, {waiting} waiting" if waiting else text, waiting=waiting)
+
+    def _tell_sent(self, record: SealedRecord) -> None:
+        if record.is_notice:
+            self._notify(Notice("sent", self._clock.monotonic_ns(), f"record {record.sequence} is at the broker"))
 
     def _say(self, text: str, **values: float) -> None:
         _LOG.info("%s", text)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -25,6 +25,9 @@ from agent.store.outbox import Outbox
 from agent.store.rebuild import Damage
 from agent.store.reports import Reports
 from agent.store.seal import Sealer
+
+OnDurable = Callable[[Sequence[SealedRecord]], None]
+"""Told of each commit."""
 
 _LOG: Final = logging.getLogger(__name__)
 _WAITING_MAX: Final = 4096
@@ -53,7 +56,7 @@ class Recorder:
         clock: Clock,
         *,
         config: Config,
-        on_durable: Callable[[], None],
+        on_durable: OnDurable,
         encode: Encode,
         uniform: Callable[[], float],
     ) -> None:
@@ -87,7 +90,7 @@ class Recorder:
         keystore: Keystore,
         clock: Clock,
         *,
-        on_durable: Callable[[], None] = lambda: None,
+        on_durable: OnDurable = lambda _: None,
         encode: Encode = encode_event,
         uniform: Callable[[], float] = random.random,
     ) -> "Recorder":
@@ -225,7 +228,7 @@ class Recorder:
         self._failure = None
         self.sealed += len(records)
         self._settled.set()
-        self._on_durable()
+        self._on_durable(records)
 
     def _take_batch(self) -> tuple[list[Event], bool]:
         """Critical events by themselves, before any other: they do not wait for the sealing of a full batch."""

@@ -21,7 +21,8 @@ from typing import Final
 from rich.console import Console
 
 from agent.core.errors import AgentError
-from simulators.demo import Options, run_demo
+from simulators.demo import run_demo
+from simulators.demo_options import Options
 from simulators.sweep import watch
 from simulators.world import Scenario, load_scenario, random_commute, simulate_commute
 from simulators.world.frames import encode_drive

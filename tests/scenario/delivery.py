@@ -73,7 +73,7 @@ async def open_car(
         config,
         keystore,
         clock,
-        on_durable=lambda: uplink.wake(),  # noqa: PLW0108 - they need each other
+        on_durable=lambda _: uplink.wake(),
     )
     uplink = Uplink(
         link,

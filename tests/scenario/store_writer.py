@@ -17,7 +17,7 @@ async def main(directory: Path, seed: int) -> None:
     uniform = random.Random(seed).random  # noqa: S311  # only the mix of events depends on it
     config = make_config(directory, batch_wait_ms=2, batch_max=20)
 
-    def tell() -> None:
+    def tell(_: object) -> None:
         sys.stdout.write(f"{recorder.outbox.boot} {recorder.sealed}\n")
         sys.stdout.flush()
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from simulators.demo import Options, Outcome, main, run_demo
+from simulators.demo import Outcome, main, run_demo
+from simulators.demo_options import Options
 from simulators.mosquitto import find_mosquitto
 
 
@@ -50,6 +51,26 @@ async def test_the_same_events_at_another_pace_and_through_the_cars_own_driver(c
     assert len(usual.lines) == 15
 
 
+async def test_a_crash_is_shown_from_the_car_to_the_claims_desk(tmp_path: Path) -> None:
+    outcome, text = await drive(scenario="crash_front", language="en", broker="embedded", claims=tmp_path, pace=20.0)
+    steps = [
+        r"!! +COLLISION at \d+ km/h",
+        r"desk +the first notice of the crash is on the disk, \d+ ms after it was found",
+        r"desk +the first notice of the crash is sent, \d+ ms after it was found",
+        r"desk +ticket 1 opened \(crash\)",
+    ]
+    found = [re.search(step, text) for step in steps]
+    assert all(found), text
+    places = [one.start() for one in found if one]
+    assert places == sorted(places)
+    assert re.search(r"asks +\S+", text)
+    assert outcome.page == tmp_path / "crash_front-7" / "ticket-1.en.html"
+    page = outcome.page.read_text(encoding="utf-8")
+    assert "Frontal collision at " in page
+    assert "<b>frontal</b>" in page
+    assert "verified in its chain" in page
+
+
 async def test_a_quiet_drive_reports_the_trip_and_nothing_else() -> None:
     outcome, _ = await drive(scenario="healthy", language="en", broker="embedded")
     assert [line.split()[1] for line in outcome.lines] == [
@@ -70,7 +91,7 @@ def test_an_unknown_scenario_is_one_line(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_terminated_it_takes_its_broker_and_its_keys_along(tmp_path: Path) -> None:
     demo = subprocess.Popen(
-        [sys.executable, "-m", "simulators", "demo", "--headless"],
+        [sys.executable, "-m", "simulators", "demo", "--headless", "--claims", str(tmp_path)],
         stdout=subprocess.PIPE,
         env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
     )
@@ -84,15 +105,18 @@ def test_terminated_it_takes_its_broker_and_its_keys_along(tmp_path: Path) -> No
     assert not [line for line in _commands() if str(tmp_path) in line]
 
 
-def test_a_terminal_that_knows_no_chinese_gets_question_marks() -> None:
+def test_a_terminal_that_knows_no_chinese_gets_question_marks(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simulators", "demo", "--headless", "--pace", "0", "--broker", "embedded"]
     shown = subprocess.run(
-        [sys.executable, "-m", "simulators", "demo", "--headless", "--pace", "0", "--broker", "embedded"],
+        [*command, "--claims", str(tmp_path)],
         env=os.environ | {"PYTHONIOENCODING": "latin-1"},
         capture_output=True,
         check=True,
     )
     assert b"?" in shown.stdout
-    assert b" 0 lost" in shown.stdout.splitlines()[-1]
+    lines = shown.stdout.splitlines()
+    assert b" 0 lost" in lines[-1]
+    assert lines[-3].startswith(f"claims desk: {tmp_path}".encode())
 
 
 @pytest.mark.parametrize("pace", ["nan", "-1", "fast"])

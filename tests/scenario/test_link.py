@@ -70,7 +70,7 @@ async def test_an_agent_restarted_with_a_backlog_delivers_it(cloud: Cloud, tmp_p
 
 async def test_a_crash_overtakes_the_backlog(cloud: Cloud, tmp_path: Path) -> None:
     arrived: list[Outcome] = []
-    cloud._on_outcome = arrived.append
+    cloud.on_outcome = arrived.append
     cloud.cut()
     async with open_car(cloud, tmp_path, quick_link(cloud)) as car:
         await car.record(120)

@@ -27,7 +27,7 @@ def crash(t_ns: int) -> Collision:
 async def fill_and_crash(directory: Path, disk: Disk) -> None:
     durable = asyncio.Event()
     config = make_config(directory, batch_wait_ms=1)
-    recorder = await Recorder.open(config, KEYS.device, QuickClock(), on_durable=durable.set)
+    recorder = await Recorder.open(config, KEYS.device, QuickClock(), on_durable=lambda _: durable.set())
     running = asyncio.create_task(recorder.run())
     recorder.put(braking())
     await recorder.flush()

@@ -177,7 +177,11 @@ def test_help_is_urgent_and_silence_leaves_it_open(intent: str, severity: int) -
     desk = ClaimsDesk()
     _opened(desk, _crash(10))
     ticket = _opened(desk, _said(intent))
-    assert (ticket.severity, ticket.is_open, ticket.notes[-1]) == (severity, True, Note("driver", (intent,)))
+    assert (ticket.severity, ticket.is_open, ticket.notes[-1]) == (
+        severity,
+        True,
+        Note("driver", ("all_right", intent)),
+    )
 
 
 def test_a_battery_has_one_ticket_as_severe_as_its_worst_alarm() -> None:

@@ -79,7 +79,7 @@ async def test_a_crash_is_durable_at_once_and_telemetry_waits_for_company(tmp_pa
     clock = ManualClock()
     durable: list[int] = []
     recorder = await open_recorder(
-        make_config(tmp_path, batch_wait_ms=200), clock, on_durable=lambda: durable.append(clock.monotonic_ns())
+        make_config(tmp_path, batch_wait_ms=200), clock, on_durable=lambda _: durable.append(clock.monotonic_ns())
     )
     running = asyncio.create_task(recorder.run())
     recorder.put(impact(1))

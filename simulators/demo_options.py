@@ -1,0 +1,42 @@
+"""The command line of `./run demo`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.ports import Language
+from simulators.arguments import pace
+from simulators.can import INTERFACES
+from simulators.claims_pages import PAGES
+from simulators.cloud import BrokerKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line chose. claims: where the claims desk's pages go, None for nowhere."""
+
+    scenario: str = "commute"
+    seed: int = 7
+    pace: float = 1.0
+    language: Language = "zh"
+    headless: bool = False
+    broker: BrokerKind | None = None
+    can: str = ""
+    claims: Path | None = None
+
+
+def parse_options(argv: Sequence[str]) -> Options:
+    """Exits with 2 where there is no such option."""
+    parser = argparse.ArgumentParser(prog="./run demo", description="One simulated drive, from frame to receipt.")
+    parser.add_argument("--headless", action="store_true", help="nobody is there to answer: the simulated driver does")
+    parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same events (default 7)")
+    parser.add_argument("--scenario", default="commute", help="a name from `python -m simulators list`, or a file")
+    parser.add_argument("--language", choices=("zh", "en"), default="zh")
+    parser.add_argument("--pace", type=pace, default=1.0, help="1 is real time, 0 as fast as possible")
+    parser.add_argument("--broker", choices=("mosquitto", "embedded"), help="default: mosquitto where installed")
+    parser.add_argument("--can", choices=INTERFACES, default="", help="send the frames on this bus, for others to hear")
+    parser.add_argument(
+        "--claims", type=Path, default=PAGES, metavar="DIRECTORY", help="the claims desk's pages (default build/claims)"
+    )
+    return Options(**vars(parser.parse_args(argv)))
