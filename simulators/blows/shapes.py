@@ -10,6 +10,7 @@ from simulators.world.inertial import road
 from simulators.world.motion import GRAVITY
 
 _ROAD_SEEDS: Final = 1 << 31
+_MOUNT_GIVES_M: Final = 0.015
 
 
 def direction(rng: np.random.Generator, *, up: float = 1.0) -> Force:
@@ -26,6 +27,25 @@ def blow(start_s: float, duration_s: float, peak: Force, *, turning_dps: Force |
         force += shape[:, None] * peak
         if turning_dps is not None:
             turning += shape[:, None] * turning_dps
+
+    return add
+
+
+def knocked(start_s: float, duration_s: float, peak: Force, *, back: float, turning_dps: Force | None = None) -> Add:
+    """A blow on a box that is fixed: what holds it gives way and takes all of its velocity back, `back` times as long.
+
+    A blow so long that the box would move by more than its mount allows is made shorter.
+    """
+    size = float(np.linalg.norm(peak))
+    duration_s = min(
+        duration_s, float(np.sqrt(4 * _MOUNT_GIVES_M / size))
+    )  # a haversine moves by peak * duration^2 / 4
+    hit = blow(start_s, duration_s, peak, turning_dps=turning_dps)
+    spring = blow(start_s + duration_s, back * duration_s, -peak / back)
+
+    def add(t_s: Floats, force: Force, turning: Force, rng: np.random.Generator) -> None:
+        hit(t_s, force, turning, rng)
+        spring(t_s, force, turning, rng)
 
     return add
 

@@ -29,7 +29,7 @@ def summarise(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
     return {
         "crash": _recalls(crashes, judge),
         "parked_hit": _recalls(parked, judge),
-        "errors": _errors([*crashes, *parked], judge),
+        "errors": _errors(crashes, parked, judge),
         "clipped": _clipped([*crashes, *parked], judge),
         "extra_collisions": sum(len(_told(row, judge)) > 1 for row in [*crashes, *parked]),
         "false_alarms": _false_alarms(negatives, judge),
@@ -75,33 +75,38 @@ def _band(row: Row) -> str:
     return next((f"{low:02}-{high:02}" for low, high in _BANDS_KMH if low <= value < high), "80")
 
 
-def _errors(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
-    """Of collisions found: delta-v where the sensor was not clipped, direction where the mounting is known."""
-    found = {}
-    for rate in ("all", 400, 100):
-        delta_v, direction, onset = [], [], []
-        for row in rows:
-            event, blow = row.found(), row.blow
-            if event is None or blow is None or not judge(event) or rate not in ("all", row.job.rate_hz):
-                continue
-            onset.append(abs(event.t_ns - blow.t_ns) / 1e6)
-            if not row.clipped:
-                delta_v.append(abs(event.delta_v_kmh / blow.delta_v_kmh - 1) * 100)
-            if event.pdof_deg is not None and row.conditions and row.conditions.mount != "unknown":
-                direction.append(abs((event.pdof_deg - blow.pdof_deg + 180) % 360 - 180))
-        found[str(rate)] = {
-            "delta_v_within_10_pct": _round(within(delta_v, 10.0), 4),
-            "delta_v_pct_p50": _round(percentile(delta_v, 0.5), 2),
-            "delta_v_pct_p95": _round(percentile(delta_v, 0.95), 2),
-            "pdof_within_20_deg": _round(within(direction, 20.0), 4),
-            "pdof_deg_p50": _round(percentile(direction, 0.5), 2),
-            "pdof_deg_p95": _round(percentile(direction, 0.95), 2),
-            "t0_ms_p50": _round(percentile(onset, 0.5), 1),
-            "t0_ms_p95": _round(percentile(onset, 0.95), 1),
-            "delta_v_count": len(delta_v),
-            "pdof_count": len(direction),
-        }
-    return found
+def _errors(crashes: Sequence[Row], parked: Sequence[Row], judge: Judge) -> dict[str, Any]:
+    """Of collisions found, all together and apart."""
+    groups = {"all": [*crashes, *parked]}
+    for name, rows in (("crash", crashes), ("parked", parked)):
+        groups |= {f"{name} {rate} Hz": [row for row in rows if row.job.rate_hz == rate] for rate in (400, 100)}
+    return {name: _errors_of(rows, judge) for name, rows in groups.items()}
+
+
+def _errors_of(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
+    """Delta-v where the sensor was not clipped, direction where it is told and the mounting known."""
+    delta_v, direction, onset = [], [], []
+    for row in rows:
+        event, blow = row.found(), row.blow
+        if event is None or blow is None or not judge(event):
+            continue
+        onset.append(abs(event.t_ns - blow.t_ns) / 1e6)
+        if not row.clipped:
+            delta_v.append(abs(event.delta_v_kmh / blow.delta_v_kmh - 1) * 100)
+        if event.pdof_deg is not None and row.conditions and row.conditions.mount != "unknown":
+            direction.append(abs((event.pdof_deg - blow.pdof_deg + 180) % 360 - 180))
+    return {
+        "delta_v_within_10_pct": _round(within(delta_v, 10.0), 4),
+        "delta_v_pct_p50": _round(percentile(delta_v, 0.5), 2),
+        "delta_v_pct_p95": _round(percentile(delta_v, 0.95), 2),
+        "pdof_within_20_deg": _round(within(direction, 20.0), 4),
+        "pdof_deg_p50": _round(percentile(direction, 0.5), 2),
+        "pdof_deg_p95": _round(percentile(direction, 0.95), 2),
+        "t0_ms_p50": _round(percentile(onset, 0.5), 1),
+        "t0_ms_p95": _round(percentile(onset, 0.95), 1),
+        "delta_v_count": len(delta_v),
+        "pdof_count": len(direction),
+    }
 
 
 def _clipped(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
@@ -206,8 +211,8 @@ def render(console: Console, name: str, summary: Summary) -> None:
 def _errors_table(summary: Summary) -> Table:
     table = Table(title="errors of what was found", title_justify="left")
     table.add_column("figure")
-    for rate in summary["errors"]:
-        table.add_column(rate if rate == "all" else f"{rate} Hz", justify="right")
+    for group in summary["errors"]:
+        table.add_column(group, justify="right")
     for figure in next(iter(summary["errors"].values())):
         table.add_row(figure, *(str(column[figure]) for column in summary["errors"].values()))
     clipped = ", ".join(f"{key} {value}" for key, value in summary["clipped"].items())

@@ -115,3 +115,12 @@ def test_the_low_pass_loses_3_db_at_its_end_and_nothing_of_a_delta_v() -> None:
     blow = pulse("sawtooth", t_s, 1.0, 0.08)[:, None]
     assert low_pass(blow, 4000, 30).sum() == pytest.approx(blow.sum(), rel=1e-6)
     assert np.abs(low_pass(blow, 4000, 30)[:3900]).max() < 1e-6
+
+
+def test_a_box_that_is_fixed_keeps_no_delta_v_of_a_knock() -> None:
+    for seed in range(6):
+        scene = draw("knock_parked", seed, rate_hz=1600, mount="known", range_g=200.0)
+        t_s = scene.signals[ACCELERATIONS[0]].t_ns / 1e9
+        felt = np.column_stack([scene.signals[path].value for path in ACCELERATIONS])
+        change_kmh = (felt - np.median(felt[t_s < 2.5], axis=0)).sum(axis=0) / 1600 * 3.6
+        assert np.linalg.norm(change_kmh) < 1
