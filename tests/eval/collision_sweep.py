@@ -124,4 +124,4 @@ def _whole_hours(rows: Sequence[Row]) -> float:
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        print(f"\r{done} of {total} scenes", end="\n" if done == total else "", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"\r{done} of {total} scenes", end="\n" if done == total else "", file=sys.stderr, flush=True)
