@@ -27,7 +27,7 @@ def door_slam(rng: np.random.Generator) -> Plan:
         to_car.append(blow(start_s, between(rng, 0.006, 0.025), size * np.array([0.2, sign, 0.4])))
         to_car.append(ringing(start_s, between(rng, 15, 60), between(rng, 0.03, 0.1), 0.4 * size * direction(rng)))
     doors = {vss.DOORS_OPEN[0]: ((0.0, 1.0), (at_s, 0.0))}
-    scenario = _stand(at_s, slams, lasts_s=3)
+    scenario = _stand(at_s, sorted(slams, key=lambda slam: slam.at_s), lasts_s=3)
     return Plan(scenario, to_car=tuple(to_car), awake=bool(rng.random() < 0.5), context=doors)
 
 
