@@ -101,7 +101,8 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     frontal_deg: frontal and rear reach so far to either side; common knowledge in the field (11 to 1 o'clock).
     events_max: impacts told of one crash; UN R160 wants room for three (second-hand).
     lock_delta_v_kmh: longitudinal delta-v from which a record is locked, and a crash is severe: 25 km/h in UN R160
-    (second-hand); one source has 24 for GB 39732. records_per_hour: crash records begun, those withdrawn included.
+    (second-hand); one source has 24 for GB 39732. moderate_delta_v_kmh: below a crash is minor; ours.
+    records_per_hour: crash records begun, those withdrawn included.
     """
 
     delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 8.0
@@ -111,6 +112,7 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     frontal_deg: Annotated[float, Meta(ge=15, le=75)] = 45.0
     events_max: Annotated[int, Meta(ge=1, le=20)] = 5
     lock_delta_v_kmh: Annotated[float, Meta(ge=8, le=50)] = 25.0
+    moderate_delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 15.0
     records_per_hour: Annotated[int, Meta(ge=1, le=1000)] = 20
 
 

@@ -61,6 +61,11 @@ def seat_belted(seat: str) -> str:
     return f"{seat}.IsBelted"
 
 
+def seat_occupied(seat: str) -> str:
+    """Path of whether somebody sits there: 1 where so."""
+    return f"{seat}.IsOccupied"
+
+
 def airbag_deployed(seat: str) -> str:
     """Path of a seat's air bag: 1 once it has fired."""
     return f"{seat}.Airbag.IsDeployed"

@@ -1,56 +1,46 @@
 """Collision, parked impact, rollover and road shock from the IMU."""
 
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from agent.core import vss
 from agent.core.config import Detect
-from agent.core.events import Collision, Event
+from agent.core.events import Event
 from agent.core.signals import EMPTY_SERIES, SignalWindow
-from agent.detect.alignment import KNOWN_DEG
+from agent.detect.crash_context import WITNESSES, Witness
+from agent.detect.crash_features import AFTER_NS
 from agent.detect.impacts import LONGEST_NS, SAME_CRASH_NS, CrashSequence, Pulse, find_end
 from agent.detect.pulse import (
     LONG_AGO_NS,
     MS,
     Floats,
     Ints,
-    Mounting,
     PulseHistory,
     PulseTrace,
-    crash_mode_of,
     horizontal,
-    pdof_deg,
     reach,
 )
+from agent.detect.resting import Resting
 from agent.detect.road import SHOCK_NS, RoadShocks
 from agent.detect.rollover import Rollovers
-from agent.detect.streams import NS, AxisMerge, BucketMeans, RestLevel, SpeedTrack
+from agent.detect.streams import NS, AxisMerge, SpeedTrack
+from agent.detect.verdict import STATIONARY_PEAK_MPS2, TOLERANCE, make_case
 
-_BUCKET_NS: Final = 50 * MS
-_REST_SECONDS: Final = 10
 _RANGE_SHARE: Final = 0.99
 _CRASHES_KEPT_NS: Final = 30 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
-_SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
-_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (docs/sources.md 3)
-_REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
-_STATIONARY_PEAK_MPS2: Final = 9.8  # 3 km/h in 100 ms peak at 1.7 g (docs/sources.md 3)
-_STATIONARY_LONGEST_NS: Final = 280 * MS
 
 
 class CollisionDetector:
     """Delta-v of at least 8 km/h within 150 ms across gravity; a lower limit for a car at rest.
 
     Input: acceleration in m/s^2 (longitudinal forward +, lateral right + as in SAE J670, vertical either way), with or
-    without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes when the
-    pulse has ended; what begins within 5 s of a crash's first impact is another impact of it. A resting level that
-    absorbs gravity on whichever axis it lies is learnt every second, at first in 150 ms; before that nothing is judged.
-    Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
+    without gravity, 100 to 1,600 Hz, times need not be even; speed in km/h where there is one. The event comes 0.1 s
+    after the pulse has ended; what begins within 5 s of a crash's first impact is another impact of it. A resting level
+    that absorbs gravity on whichever axis it lies is learnt every second, at first in 150 ms; before that nothing is
+    judged. Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
     Standing means speed 0 or unknown, and an IMU at rest in the second before. An IMU that tells of itself is asked
     whether it knows forward (else there is no direction in the event) and which samples were clipped.
     """
@@ -63,15 +53,18 @@ class CollisionDetector:
         vss.ROLL_RATE,
         vss.IMU_HEADING_ERROR,
         vss.IMU_CLIPPED,
+        *(path for path in WITNESSES if path != vss.ROLL_RATE),
     )
 
     def __init__(self, limits: Detect) -> None:
         self._axes = AxisMerge(3)
-        self._buckets = BucketMeans(_BUCKET_NS)
-        self._rest = RestLevel(3, seconds=_REST_SECONDS, hasty=True)
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
-        self._mounting = Mounting()
+        self._shocks = RoadShocks(limits.road)
+        self._rolls = Rollovers(limits.rollover)
+        self._resting = Resting(self._rolls.learn)
+        self._witness = Witness()
+        self._window: SignalWindow | None = None  # while it is judged
         self._pulse: Pulse | None = None
         self._sequence = CrashSequence()
         self._over_ns = LONG_AGO_NS  # end of the last pulse: none begins before
@@ -79,12 +72,7 @@ class CollisionDetector:
         self._rearm_ns = LONG_AGO_NS
         self._heard_ns = LONG_AGO_NS
         self._loud_ns = LONG_AGO_NS
-        self._level: Floats | None = None
-        self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
         self._crashes: list[int] = []  # T0 of recent crashes
-        self._shocks = RoadShocks(limits.road)
-        self._rolls = Rollovers(limits.rollover)
-        self._headings: deque[tuple[int, bool]] = deque(maxlen=64)  # (since, forward is known), as the IMU tells it
         self._clips = EMPTY_SERIES.t_ns
         self.configure(limits)
 
@@ -95,25 +83,29 @@ class CollisionDetector:
         self._shocks.limits = limits.road
         self._rolls.limits = limits.rollover
         self._span_ns = collision.span_ms * MS
-        self._lowest_kmh = min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
+        self._lowest_kmh = TOLERANCE * min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
         # Below this on every axis no span adds up to a trigger, and there is no shock: the common case ends here.
         pulse_mps2 = 0.9 * self._lowest_kmh / 3.6 / (collision.span_ms / 1000) / 3**0.5
         self._gate_mps2 = min(pulse_mps2, limits.road.peak_mps2 / 2)
 
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
+        self._window = window
         self._speeds.feed(window.new(vss.SPEED))
         self._listen(window)
         t_ns, values = self._axes.merge([window.new(path) for path in self.inputs[:3]])
         self._rolls.feed(window.new(vss.ROLL_RATE), t_ns, values, window.t_ns)
         events: list[Event] = []
         if len(t_ns):
-            for rows in self._stretches(t_ns, values):
+            for rows in self._resting.stretches(t_ns, values):
                 events += self._judge(t_ns[rows], values[rows])
             self._history.trim()
             self._heard_ns = int(t_ns[-1])
         elif window.t_ns - self._heard_ns > _SILENT_NS:
             events = self._finish_blows()  # the IMU fell silent in the crash
+        if self._pulse is not None:
+            self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
+        self._window = None
         events += self._rolls.judge(self._speeds, self._crashes)
         self._crashes = [t for t in self._crashes if window.t_ns - t < _CRASHES_KEPT_NS]
         self._rolls.forget(window.t_ns)
@@ -127,51 +119,24 @@ class CollisionDetector:
         return events + self._rolls.judge(self._speeds, self._crashes)
 
     def _finish_blows(self) -> list[Event]:
-        pulse = self._pulse
-        events = [] if pulse is None else self._close(pulse, self._history.trace(), None, calm=True)
+        events: list[Event] = []
+        if (pulse := self._pulse) is not None:
+            trace = self._history.trace()
+            last = min(trace.first_after(pulse.t0_ns + LONGEST_NS + 1), len(trace.t_ns)) - 1
+            end, calm = find_end(trace, pulse) or (last, False)
+            events = self._close(pulse, trace, end, calm=calm)
         return events + self._road_events(self._shocks.finish())
 
     def _listen(self, window: SignalWindow) -> None:
         """Hear what the IMU says of itself; only some do."""
-        heading, clipped = window.new(vss.IMU_HEADING_ERROR), window.new(vss.IMU_CLIPPED)
-        self._headings.extend(zip(heading.t_ns.tolist(), (heading.value <= KNOWN_DEG).tolist(), strict=True))
+        self._resting.hear(window.new(vss.IMU_HEADING_ERROR))
+        clipped = window.new(vss.IMU_CLIPPED)
         if len(clipped):
             recent = self._clips[self._clips > clipped.t_ns[-1] - NS]
             self._clips = np.concatenate([recent, clipped.t_ns])
 
-    def _mounting_at(self, t_ns: int) -> Mounting:
-        """The mounting, its axes not trusted where the IMU said before that it does not know forward."""
-        known = next((known for since_ns, known in reversed(self._headings) if since_ns <= t_ns), True)
-        return self._mounting if known else replace(self._mounting, trusted=False)
-
-    def _stretches(self, t_ns: Ints, values: Floats) -> Iterator[slice]:
-        """Rows over which one resting level holds; the level and the mounting are set before each."""
-        done = 0
-        buckets = self._buckets.feed(t_ns, values)
-        if buckets is not None:
-            columns = zip(buckets.number.tolist(), buckets.mean.tolist(), buckets.ready_ns.tolist(), strict=True)
-            for number, mean, ready_ns in columns:
-                if not self._rest.feed(number, mean):
-                    continue
-                upto = int(np.searchsorted(t_ns, ready_ns))
-                if upto > done:
-                    yield slice(done, upto)
-                done = upto
-                self._learn(ready_ns)
-        if done < len(t_ns):
-            yield slice(done, len(t_ns))
-
-    def _learn(self, ready_ns: int) -> None:
-        """Take over what the resting level has become."""
-        self._level = None if self._rest.level is None else np.array(self._rest.level)
-        self._mounting = Mounting() if self._rest.level is None else Mounting.from_rest(self._rest.level)
-        at_rest = self._rest.spread < _REST_SPREAD_MPS2
-        self._rests.append((ready_ns, at_rest))
-        trusted = self._mounting_at(ready_ns).trusted
-        self._rolls.learn(ready_ns, self._rest.newest, trusted=trusted, at_rest=at_rest)
-
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
-        deviation = np.zeros_like(values) if self._level is None else values - self._level
+        deviation = np.zeros_like(values) if self._resting.level is None else values - self._resting.level
         self._history.add(t_ns, deviation, reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
         loud = reach(deviation, self._gate_mps2).nonzero()[0]
         recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
@@ -182,9 +147,10 @@ class CollisionDetector:
             return []
         trace = self._history.trace()
         events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
-        vertical = np.abs(deviation @ np.array(self._mounting.down))
+        vertical = np.abs(deviation @ np.array(self._resting.mounting.down))
         if self._shocks.open or float(vertical.max()) >= self._shocks.limits.peak_mps2:
-            events += self._road_events(self._shocks.feed(t_ns, vertical, horizontal(deviation, self._mounting)))
+            across = horizontal(deviation, self._resting.mounting)
+            events += self._road_events(self._shocks.feed(t_ns, vertical, across))
         else:
             self._shocks.calm()
         return events
@@ -210,23 +176,24 @@ class CollisionDetector:
                 self._pulse = self._trigger(trace, row)
             if self._pulse is None:
                 break
-            end = find_end(trace, self._pulse, self._mounting)
-            if end is None:
-                break
+            end = find_end(trace, self._pulse)
+            if end is None or int(trace.t_ns[-1] - trace.t_ns[end[0]]) < AFTER_NS:
+                break  # what comes after a pulse tells what it was
             events += self._close(self._pulse, trace, end[0], calm=end[1])
             row = end[0] + 1
         return events
 
     def _trigger(self, trace: PulseTrace, row: int) -> Pulse | None:
         """Open a pulse at the first sample from row on that passes the trigger."""
+        mounting = self._resting.mounting
         if self._restless:
-            calm = trace.end(row - 1, self._mounting)
+            calm = trace.end(row - 1, mounting)
             if calm is None:
                 return None
             row, self._restless, self._over_ns = calm, False, int(trace.t_ns[calm])
         row = max(row, trace.first_after(self._rearm_ns))
         rows = slice(row, len(trace.t_ns))
-        delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows, since_ns=self._over_ns), self._mounting)
+        delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows, since_ns=self._over_ns), mounting)
         for k in np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist():
             pulse = self._open(trace, row + k, delta_kmh[k])
             if pulse is not None:
@@ -239,64 +206,44 @@ class CollisionDetector:
             return None  # the blows of a rollover are its own
         since_ns = max(now_ns - self._span_ns, self._over_ns)
         # A car that was just hit does not stand any more.
-        standing = not self._sequence.covers(since_ns) and self._stood(now_ns - self._span_ns)
-        if delta_kmh < (self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh):
+        following = self._sequence.covers(since_ns)
+        standing = not following and self._stood(now_ns - self._span_ns)
+        limit_kmh = self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh
+        if delta_kmh < TOLERANCE * limit_kmh:
             return None
+        mounting = self._resting.mounting_at(now_ns)
         before = trace.acceleration(slice(first := trace.first_after(since_ns), first + 1))
-        if standing and float(horizontal(before, self._mounting)[0]) >= _STATIONARY_PEAK_MPS2 / 2:
+        if standing and float(horizontal(before, mounting)[0]) >= STATIONARY_PEAK_MPS2 / 2:
             return None  # a blow comes out of rest: this is a box, or a car, that was tilted and lies so
-        t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, self._mounting_at(now_ns))])
-        return Pulse(t0_ns, now_ns, standing)
+        t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, mounting)])
+        return Pulse(t0_ns, now_ns, standing, mounting, following)
 
     def _stood(self, t_ns: int) -> bool:
-        """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest in the last whole second."""
-        if self._speeds.at(t_ns):
-            return False
-        return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
+        """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest."""
+        return not self._speeds.at(t_ns) and self._resting.rested(t_ns)
 
-    def _close(self, pulse: Pulse, trace: PulseTrace, end: int | None, *, calm: bool) -> list[Event]:
-        """Measure the pulse; an event unless it has not the shape of a crash."""
+    def _close(self, pulse: Pulse, trace: PulseTrace, end: int, *, calm: bool) -> list[Event]:
+        """Measure the pulse, and tell what it was."""
         self._pulse = None
-        start = trace.first_after(pulse.t0_ns)
-        if end is None:
-            end = min(trace.first_after(pulse.t0_ns + LONGEST_NS + 1), len(trace.t_ns)) - 1
-        rows = slice(start, end + 1)
         end_ns = int(trace.t_ns[end])
-        delta_v = trace.delta_v(start, rows)
-        across = horizontal(delta_v, self._mounting)
-        most = int(np.argmax(across))
-        loudness = horizontal(trace.acceleration(rows), self._mounting)
-        peak = float(loudness.max())
-        plausible = int((loudness >= peak / 4).sum()) >= _SAMPLES_MIN and end_ns - pulse.t0_ns >= _SHORTEST_NS
-        if pulse.standing and across[most] < self._limits.delta_v_kmh:
-            along = float(np.abs(delta_v @ np.array(self._mounting.down)).max())
-            short = end_ns - pulse.t0_ns <= _STATIONARY_LONGEST_NS
-            plausible &= short and peak >= _STATIONARY_PEAK_MPS2 and across[most] >= along
+        if self._window is not None:
+            self._witness.look(self._window, pulse.t0_ns)
+        case = make_case(
+            trace,
+            pulse,
+            end,
+            calm=calm,
+            context=self._witness.context(pulse.t0_ns, end_ns + AFTER_NS),
+            speed_kmh=self._speeds.at(pulse.t0_ns),
+            told_clipped=bool(((self._clips >= pulse.t0_ns) & (self._clips <= end_ns)).any()),
+        )
+        kind = case.kind(self._limits)
         self._over_ns, self._restless = end_ns, not calm
-        if not plausible:
+        if kind != "collision":
             self._rearm_ns = end_ns + _REARM_AFTER_NOTHING_NS
-            return []
+            return [] if kind == "nothing" else [case.shock(kind)]
         self._crashes.append(pulse.t0_ns)
         number, since_first_s = self._sequence.number(pulse.t0_ns)
         if number > self._limits.events_max:
             return []
-        x_kmh, y_kmh = float(delta_v[most, 0]), float(delta_v[most, 1])
-        pdof = pdof_deg(x_kmh, y_kmh) if (known := self._mounting_at(pulse.t0_ns).trusted) else None
-        told = (self._clips >= pulse.t0_ns) & (self._clips <= end_ns)
-        return [
-            Collision(
-                t_ns=pulse.t0_ns,
-                delta_v_kmh=round(float(across[most]), 2),
-                duration_ms=round((end_ns - pulse.t0_ns) / MS, 1),
-                peak_mps2=round(peak, 2),
-                stationary=pulse.standing,
-                pdof_deg=None if pdof is None else round(pdof, 1),
-                delta_v_longitudinal_kmh=round(x_kmh, 2) if known else None,
-                delta_v_lateral_kmh=round(y_kmh, 2) if known else None,
-                speed_before_kmh=self._speeds.at(pulse.t0_ns),
-                clipped=bool(trace.clipped[rows].any() or told.any()),
-                crash_mode=None if pdof is None else crash_mode_of(pdof, self._limits.frontal_deg),
-                multi_event=number,
-                since_first_s=since_first_s,
-            )
-        ]
+        return [case.collision(self._limits, number=number, since_first_s=since_first_s)]

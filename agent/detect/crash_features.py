@@ -43,11 +43,12 @@ FEATURES: Final[tuple[str, ...]] = (
     "standing",  # 1 where the car stood
 )
 
-AFTER_NS: Final = 100 * MS  # what of the time after a pulse's end is looked at
-
 _BIN_NS: Final = 10 * MS
 _BEFORE_BINS: Final = 40
-_AFTER_BINS: Final = AFTER_NS // _BIN_NS
+_AFTER_BINS: Final = 10
+
+AFTER_NS: Final = (_AFTER_BINS + 1) * _BIN_NS  # what of the time after a pulse's end is looked at, at most
+
 _GRAVITY_MPS2: Final = 9.81
 _GRAVITY_OFF_MPS2: Final = 1.5  # what is felt is gravity alone where its size is off by no more
 _FALLING_MPS2: Final = 3.0

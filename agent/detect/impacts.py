@@ -1,6 +1,6 @@
 """Impacts of one crash: when one is over, and which come next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.detect.pulse import LONG_AGO_NS, MS, Mounting, PulseTrace
@@ -17,11 +17,13 @@ class Pulse:
     t0_ns: int
     trigger_ns: int
     standing: bool
+    mounting: Mounting = field(default_factory=Mounting)  # as it was known then
+    following: bool = False  # another impact of a crash
 
 
-def find_end(trace: PulseTrace, pulse: Pulse, mounting: Mounting) -> tuple[int, bool] | None:
+def find_end(trace: PulseTrace, pulse: Pulse) -> tuple[int, bool] | None:
     """Index of the pulse's last sample, and whether it is calm there or cut 300 ms after T0; None while it lasts."""
-    end = trace.end(trace.first_after(pulse.trigger_ns), mounting)
+    end = trace.end(trace.first_after(pulse.trigger_ns), pulse.mounting)
     latest = trace.first_after(pulse.t0_ns + LONGEST_NS + 1) - 1
     if end is not None and end <= latest:
         return end, True

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core import vss
 from agent.core.config import CollisionLimits, Detect
-from agent.core.events import Collision, Event, RoadImpact
+from agent.core.events import Collision, DeviceShock, Event, RoadImpact
 from agent.detect.collision import CollisionDetector
 from agent.detect.pulse import crash_mode_of
 from tests.unit.detect.feed import LIMITS, Recording, run, series
@@ -112,7 +112,6 @@ def test_a_hit_on_a_standing_car_has_a_lower_limit(speed_kmh: float | None) -> N
     "force",
     [
         [(10.0, 0.02, (0.0, 2.0, 0))],  # a door
-        [(10.0, 0.01, (0, 6.0, 0)), (10.01, 0.01, (0, -6.0, 0))],  # a knock on the box
         [(10.0, 0.1, (0, 1.0, 5.0))],  # somebody sits down
         [(10.0, 0.6, (0, 6.0, 0))],  # a car wash pushes
     ],
@@ -121,6 +120,13 @@ def test_a_standing_car_is_not_hit_by_what_happens_to_standing_cars(
     force: list[tuple[float, float, tuple[float, float, float]]],
 ) -> None:
     assert _detect(_ride(force=force, speed_kmh=0.0, shake=0.03)) == []
+
+
+def test_a_knock_on_the_box_is_its_own_kind() -> None:
+    force = [(10.0, 0.01, (0.0, 6.0, 0.0)), (10.01, 0.01, (0.0, -6.0, 0.0))]
+    (event,) = _detect(_ride(force=force, speed_kmh=0.0, shake=0.03))
+    assert isinstance(event, DeviceShock)
+    assert (event.what, event.speed_kmh) == ("knock", 0.0)
 
 
 def test_two_loud_samples_are_no_pulse() -> None:

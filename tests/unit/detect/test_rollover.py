@@ -6,7 +6,7 @@ import pytest
 
 from agent.core import vss
 from agent.core.config import Detect, RolloverLimits
-from agent.core.events import Event, Rollover
+from agent.core.events import DeviceShock, Event, Rollover
 from agent.detect.collision import CollisionDetector
 from tests.unit.detect.feed import LIMITS, NS, Recording, run, series
 
@@ -130,7 +130,9 @@ def test_without_a_gyroscope_a_car_that_comes_to_lie_on_its_side_tells() -> None
 
 
 def test_attitude_says_nothing_of_a_standing_car_a_nose_that_points_down_or_where_a_gyroscope_knows_better() -> None:
-    assert _detect(_tumble([(13.0, 1.6, 90.0)], gyroscope=False, speed_kmh=0.0, shake=0.02)) == []
+    (moved,) = _detect(_tumble([(13.0, 1.6, 90.0)], gyroscope=False, speed_kmh=0.0, shake=0.02))
+    assert isinstance(moved, DeviceShock)
+    assert moved.what == "loose"
     assert _detect(_tumble([(13.0, 1.6, 80.0)], gyroscope=False, pitch=True)) == []
     fallen = dict(_tumble([(13.0, 1.6, 90.0)]))
     fallen[vss.ROLL_RATE] = series(fallen[vss.ROLL_RATE].t_ns / NS, 0.0)

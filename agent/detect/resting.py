@@ -1,0 +1,78 @@
+"""What the box shows at rest, as it is learnt: gravity's share, the mounting, and when it was at rest."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+
+from agent.core.signals import Series
+from agent.detect.alignment import KNOWN_DEG
+from agent.detect.pulse import MS, Floats, Ints, Mounting
+from agent.detect.streams import BucketMeans, RestLevel
+
+_BUCKET_NS: Final = 50 * MS
+_REST_SECONDS: Final = 10
+_REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
+
+
+class Learner(Protocol):
+    """Who is told of every new level: since when, and the median of the last whole second alone."""
+
+    def __call__(self, ready_ns: int, newest: list[float] | None, *, trusted: bool, at_rest: bool) -> None:
+        """Take it."""
+        ...
+
+
+class Resting:
+    """The resting level of three axes, followed second by second."""
+
+    def __init__(self, learnt: Learner) -> None:
+        self.level: Floats | None = None
+        self.mounting = Mounting()
+        self._learnt = learnt
+        self._buckets = BucketMeans(_BUCKET_NS)
+        self._rest = RestLevel(3, seconds=_REST_SECONDS, hasty=True)
+        self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
+        self._headings: deque[tuple[int, bool]] = deque(maxlen=64)  # (since, forward is known), as the IMU tells it
+
+    def hear(self, heading_error: Series) -> None:
+        """Take what an IMU that learns its mounting says of forward, in degrees."""
+        known = (heading_error.value <= KNOWN_DEG).tolist()
+        self._headings.extend(zip(heading_error.t_ns.tolist(), known, strict=True))
+
+    def stretches(self, t_ns: Ints, values: Floats) -> Iterator[slice]:
+        """Rows of t_ns int64[n] and values float64[n, 3] over which one level holds; it is set before each is given."""
+        done = 0
+        buckets = self._buckets.feed(t_ns, values)
+        if buckets is not None:
+            columns = zip(buckets.number.tolist(), buckets.mean.tolist(), buckets.ready_ns.tolist(), strict=True)
+            for number, mean, ready_ns in columns:
+                if not self._rest.feed(number, mean):
+                    continue
+                upto = int(np.searchsorted(t_ns, ready_ns))
+                if upto > done:
+                    yield slice(done, upto)
+                done = upto
+                self._learn(ready_ns)
+        if done < len(t_ns):
+            yield slice(done, len(t_ns))
+
+    def mounting_at(self, t_ns: int) -> Mounting:
+        """The mounting, its axes not trusted where the IMU said before that it does not know forward."""
+        known = next((known for since_ns, known in reversed(self._headings) if since_ns <= t_ns), True)
+        return self.mounting if known else replace(self.mounting, trusted=False)
+
+    def rested(self, t_ns: int) -> bool:
+        """Whether the IMU was at rest in the last whole second before t_ns."""
+        return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
+
+    def _learn(self, ready_ns: int) -> None:
+        """Take over what the resting level has become."""
+        self.level = None if self._rest.level is None else np.array(self._rest.level)
+        self.mounting = Mounting() if self._rest.level is None else Mounting.from_rest(self._rest.level)
+        at_rest = self._rest.spread < _REST_SPREAD_MPS2
+        self._rests.append((ready_ns, at_rest))
+        trusted = self.mounting_at(ready_ns).trusted
+        self._learnt(ready_ns, self._rest.newest, trusted=trusted, at_rest=at_rest)

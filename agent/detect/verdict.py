@@ -1,0 +1,188 @@
+"""What a finished pulse was: a crash, or something that only shook the box; and how bad, and how sure that is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+from typing import Final, Literal
+
+from agent.core.config import CollisionLimits
+from agent.core.crash_events import Collision, DeviceShock, LimitOfData
+from agent.detect.crash_context import Context
+from agent.detect.crash_features import crash_features, named
+from agent.detect.crash_figures import Figures
+from agent.detect.data_limits import find_limits, is_stuck
+from agent.detect.impacts import Pulse
+from agent.detect.pulse import MS, PulseTrace, crash_mode_of, pdof_deg
+
+Kind = Literal["collision", "nothing", "knock", "drop", "loose"]
+Severity = Literal["minor", "moderate", "severe"]
+
+TOLERANCE: Final = 0.95
+"""Share of a limit that is enough: sensors are off by some per cent in scale, and noise takes from a pulse's tails."""
+STATIONARY_PEAK_MPS2: Final = 9.8
+"""3 km/h in 100 ms peak at 1.7 g (docs/sources.md 3)."""
+
+_SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
+_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (docs/sources.md 3)
+_STATIONARY_LONGEST_NS: Final = 280 * MS
+_FALL_MS: Final = 100  # a box that falls for so long fell 5 cm
+_TILT_DEG: Final = 35.0
+_SWING_ECHO: Final = 0.7
+_SWING_MPS2: Final = 4.0
+_SWING_TURNS: Final = 2
+_SWING_REBOUND: Final = 0.5
+_TORN: Final = 2.0  # times the trigger: a blow that tears the box off its mount is a blow
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A finished pulse and all that is known of it; features as in crash_features, shape the same by name."""
+
+    pulse: Pulse
+    figures: Figures
+    features: list[int]
+    shape: Mapping[str, float]
+    context: Context
+    speed_kmh: float | None
+    stuck: bool
+    limits_of_data: list[LimitOfData]
+
+    def kind(self, limits: CollisionLimits) -> Kind:
+        """Name what it was by rules."""
+        return "nothing" if self.stuck else _kind(self, limits)
+
+    def shock(self, what: Literal["knock", "drop", "loose"]) -> DeviceShock:
+        """Tell of a box that was shaken without its car."""
+        peak = round(self.figures.peak_mps2, 2)
+        return DeviceShock(t_ns=self.pulse.t0_ns, what=what, peak_mps2=peak, speed_kmh=self.speed_kmh)
+
+    def collision(self, limits: CollisionLimits, *, number: int, since_first_s: float | None) -> Collision:
+        """Tell of a collision, the number-th of its crash."""
+        pulse, figures, context = self.pulse, self.figures, self.context
+        known = pulse.mounting.trusted
+        pdof = pdof_deg(figures.x_kmh, figures.y_kmh) if known else None
+        severity = severity_of(figures, context, limits)
+        confidence = round(confidence_of(self, limits), 3)
+        return Collision(
+            t_ns=pulse.t0_ns,
+            delta_v_kmh=round(figures.delta_v_kmh, 2),
+            duration_ms=round((figures.end_ns - pulse.t0_ns) / MS, 1),
+            peak_mps2=round(figures.peak_mps2, 2),
+            stationary=pulse.standing,
+            pdof_deg=None if pdof is None else round(pdof, 1),
+            delta_v_longitudinal_kmh=round(figures.x_kmh, 2) if known else None,
+            delta_v_lateral_kmh=round(figures.y_kmh, 2) if known else None,
+            speed_before_kmh=self.speed_kmh,
+            clipped="clipped" in self.limits_of_data,
+            crash_mode=None if pdof is None else crash_mode_of(pdof, limits.frontal_deg),
+            multi_event=number,
+            since_first_s=since_first_s,
+            max_after_ms=round(figures.max_after_ms, 1),
+            asi=round(figures.asi, 2),
+            severity=severity,
+            confidence=confidence,
+            confidence_rules=confidence,
+            airbag_deployed=context.airbag_deployed,
+            belted=context.belted,
+            occupants=context.occupants,
+            braking=context.braking,
+            drivable=_drivable(severity),
+            limits_of_data=self.limits_of_data,
+            features=self.features,
+            latitude=context.latitude,
+            longitude=context.longitude,
+            position_accuracy_m=context.position_accuracy_m,
+        )
+
+
+def make_case(  # what is known of the moment
+    trace: PulseTrace,
+    pulse: Pulse,
+    end: int,
+    *,
+    calm: bool,
+    context: Context,
+    speed_kmh: float | None,
+    told_clipped: bool,
+) -> Case:
+    """Measure the pulse whose last sample is `end`; calm: it is not cut there. told_clipped: the IMU said so."""
+    figures = Figures.of(trace, pulse, end)
+    features = crash_features(
+        trace, pulse, end, mounting=pulse.mounting, speed_kmh=speed_kmh, turn_dps=context.turn_dps
+    )
+    limits_of_data = find_limits(trace, pulse, end, calm=calm)
+    if told_clipped or figures.clipped:
+        limits_of_data.insert(0, "clipped")
+    stuck = is_stuck(trace, pulse, end, calm=calm)
+    return Case(pulse, figures, features, named(features), context, speed_kmh, stuck, limits_of_data)
+
+
+def _kind(case: Case, limits: CollisionLimits) -> Kind:
+    pulse, figures, shape = case.pulse, case.figures, case.shape
+    duration_ns = figures.end_ns - pulse.t0_ns
+    if shape["free_fall_ms"] >= _FALL_MS:
+        return "drop"
+    if figures.loud < _SAMPLES_MIN:
+        return "nothing"
+    if duration_ns < _SHORTEST_NS:
+        return "knock"
+    torn = shape["kmh_in_150ms"] >= _TORN * limits.delta_v_kmh
+    swings = (
+        shape["echo_before"] >= _SWING_ECHO
+        and shape["shake_before_mps2"] >= _SWING_MPS2
+        and (shape["sign_changes"] >= _SWING_TURNS or shape["rebound"] >= _SWING_REBOUND)
+        and not pulse.following
+    )
+    if not torn and (swings or shape["tilt_after_deg"] >= _TILT_DEG):
+        return "loose"
+    if pulse.standing and figures.delta_v_kmh < TOLERANCE * limits.delta_v_kmh:
+        pushed = figures.delta_v_kmh >= figures.along_kmh and figures.peak_mps2 >= STATIONARY_PEAK_MPS2
+        return "collision" if pushed and duration_ns <= _STATIONARY_LONGEST_NS else "nothing"
+    return "collision"
+
+
+def severity_of(figures: Figures, context: Context, limits: CollisionLimits) -> Severity:
+    """Severe from the delta-v that locks a record, here in any direction, or where an air bag fired."""
+    if context.airbag_deployed or figures.delta_v_kmh >= limits.lock_delta_v_kmh:
+        return "severe"
+    # Clipped, delta-v is a lower bound, and nothing minor brings a sensor to its end.
+    if figures.delta_v_kmh >= limits.moderate_delta_v_kmh or figures.clipped:
+        return "moderate"
+    return "minor"
+
+
+def confidence_of(case: Case, limits: CollisionLimits) -> float:
+    """How clearly this is a collision, 0 to 1.
+
+    A logistic sum, so that more of any part never makes it less: how far the trigger is passed (all from 1.8 times),
+    the duration (all from 55 to 220 ms), the shape (a push across gravity that neither rings, nor turns, nor swings
+    back), and what the car says. The weights are ours: a clean pulse just at the trigger comes to 0.86, one of twice
+    the trigger to 0.98, an air bag lifts either beyond 0.99.
+    """
+    pulse, figures, shape, context = case.pulse, case.figures, case.shape, case.context
+    limit = limits.stationary_delta_v_kmh if pulse.standing else limits.delta_v_kmh
+    duration_ms = (figures.end_ns - pulse.t0_ns) / MS
+    passed = _ramp(figures.delta_v_kmh / limit, TOLERANCE, 1.8)
+    lasting = min(_ramp(duration_ms, 40, 55), 1 - _ramp(duration_ms, 220, 300))
+    clean = 1.0
+    for name, good, bad in (
+        ("vertical_share", 0.4, 0.8),
+        ("sign_changes", 2, 8),
+        ("ringing", 0.2, 0.7),
+        ("rebound", 0.4, 1.0),
+        ("echo_before", 0.4, 1.0),
+    ):
+        clean *= 1 - _ramp(shape[name], good, bad)
+    told = 3.0 * bool(context.airbag_deployed) + 0.5 * bool(context.braking)
+    told -= 1.5 * bool(context.door_moved and pulse.standing)
+    return 1 / (1 + exp(1.0 - 2.2 * passed - 1.2 * lasting - 1.6 * clean - told))
+
+
+def _drivable(severity: Severity) -> Literal["likely", "unlikely", "unknown"]:
+    """Say as a hint what a workshop would guess: practice, not published."""
+    return "likely" if severity == "minor" else "unlikely" if severity == "severe" else "unknown"
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 at low, 1 at high."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
