@@ -11,8 +11,8 @@ from agent.core.signals import SignalWindow
 from agent.detect.alignment import KNOWN_DEG, Orientation, angle_deg
 from agent.detect.mounting import SelfMount
 from simulators.mounting import random_rotation
+from tests.eval.drives import CAR_TRIP, windows
 from tests.interop.figures import Figures
-from tests.interop.test_detect_recordings import CAR_TRIP, _windows
 
 pytestmark = pytest.mark.interop
 
@@ -33,7 +33,7 @@ def _rows(window: SignalWindow, paths: tuple[str, ...]) -> tuple[npt.NDArray[np.
 def _learn(path: Path, dbc: Path, mounted: npt.NDArray[np.float64]) -> tuple[Orientation | None, float | None]:
     """What ten minutes teach a chip that is mounted so in the box, and after how many minutes forward was known."""
     mount, first_ns, known_min = SelfMount(), None, None
-    for window in _windows(path, dbc, window_s=0.5):
+    for window in windows(path, dbc, window_s=0.5):
         first_ns = window.t_ns if first_ns is None else first_ns
         mount.observe(window)
         t_ns, rows = _rows(window, TURNS)
