@@ -29,6 +29,7 @@ from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
+from agent.emergency import Emergency
 from agent.link import mqtt
 from agent.link.dial import check_link
 from agent.link.renewal import Renewal
@@ -83,7 +84,7 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
-        self._egress = EgressFilter(self._config.consent.purposes)
+        self._egress = EgressFilter(self._config.consent)
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
         )
@@ -109,6 +110,8 @@ class _App:
             emit=self._emit,
             sent=self._config.consent.purposes if self._config.link.host else (),
         )
+        claims = "claims" in self._config.consent.purposes
+        self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         self._receipt_key = _read_receipt_key(self._config)
         self._uplink: Uplink | None = None
 
@@ -151,6 +154,7 @@ class _App:
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
+                helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
                 helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
@@ -217,13 +221,15 @@ class _App:
     def _emit(self, event: Event) -> None:
         """The one way of an event: to disk, to the driver, to whoever watches."""
         self._events[event.kind] += 1
-        if self._egress.admits(event):
-            self._recorder.put(event)
+        if (leaving := self._egress.admit(event)) is not None:
+            self._recorder.put(leaving)
+        self._emergency.on_event(event)
         self._conversation.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)
+        self._emergency.on_window(window)
         self._hardware.on_window(window)
         self._models.on_window(window)
 

@@ -18,6 +18,7 @@ from agent.core.events import (
     Collision,
     ConfigApplied,
     ConfigRejected,
+    EmergencyData,
     Event,
     Feedback,
     HarshDriving,
@@ -186,6 +187,8 @@ def _describe_self(event: Event) -> str:
             return f"{event.source} {event.state} {event.detail}".rstrip()
         case ModelChanged():
             return f"model {event.model} {event.state} {event.reason}".rstrip()
+        case EmergencyData():
+            return f"minimum set of data for a desk: {len(event.msd)} bytes"
         case _:
             return event.kind.replace("_", " ")
 

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.core.config import load_config
-from agent.core.errors import SealError
-from agent.core.events import Priority
+from agent.core.errors import ProtocolError, SealError
+from agent.core.events import EmergencyData, Event, Priority
 from agent.core.keys import parse_ed25519
 from agent.core.records import parse_envelope
+from agent.proto.msd import decode_msd, describe_msd
 from agent.store.look import look
 from agent.store.unseal import open_record
 from drivers.keystore import FileKeystore, open_x25519
@@ -32,10 +33,21 @@ def show_events(config_path: Path, *, key: Path | None, most: int) -> int:
         text = "sealed"
         if private is not None and public is not None:
             try:
-                text = msgspec.json.encode(open_record(envelope, private, public)[1].event).decode()
+                text = _describe(open_record(envelope, private, public)[1].event)
             except SealError as exc:
                 text = f"cannot be opened: {exc}"
         place = (str(header.boot), str(header.sequence), Priority(header.priority).name.lower())
         table.add_row(*place, str(len(envelope)), text)
     Console().print(table)
     return 0
+
+
+def _describe(event: Event) -> str:
+    """JSON, and what a minimum set of data says."""
+    text = msgspec.json.encode(event).decode()
+    if not isinstance(event, EmergencyData):
+        return text
+    try:
+        return f"{text}\n{describe_msd(decode_msd(event.msd))}"
+    except ProtocolError as exc:
+        return f"{text}\n{exc}"

@@ -4,6 +4,7 @@ asn1tools takes 0.3 s to load and compile firmware_config/msd.asn, so that happe
 loop.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -123,6 +124,32 @@ def decode_msd(data: bytes) -> Msd:
     )
     _check(msd)
     return msd
+
+
+def describe_msd(msd: Msd) -> str:
+    """One line for a person; times are UTC."""
+    when = (
+        dt.datetime.fromtimestamp(msd.timestamp_s, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if msd.timestamp_s
+        else "no date"
+    )
+    if msd.place is None:
+        where = "nobody knows where"
+    else:
+        latitude, longitude = degrees_of(msd.place)
+        where = f"at {latitude:.5f}, {longitude:.5f} ({'to be trusted' if msd.trusted else 'not to be trusted'})"
+    return ", ".join(
+        [
+            "automatic" if msd.automatic else "by hand",
+            *(["a test"] if msd.test else []),
+            when,
+            f"VIN {'not told' if msd.vin == NO_VIN else msd.vin}",
+            f"{msd.category} {'+'.join(sorted(msd.propulsion)) or 'of unknown propulsion'}",
+            where,
+            "heading unknown" if msd.direction_deg is None else f"heading {msd.direction_deg} degrees",
+            "belts unknown" if msd.passengers is None else f"{msd.passengers} belted",
+        ]
+    )
 
 
 def place_of(latitude_deg: float, longitude_deg: float) -> Place:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from agent.core.errors import ProtocolError
-from agent.proto.msd import NO_VIN, SIZE_MAX, Msd, decode_msd, degrees_of, encode_msd, place_of, recent_of
+from agent.proto.msd import NO_VIN, SIZE_MAX, Msd, decode_msd, degrees_of, describe_msd, encode_msd, place_of, recent_of
 
 VECTOR = bytes.fromhex("02251C0680E30A51439E2955D43800800437F80A3105669023F8A71166932185B004150043C040")
 EXAMPLE = Msd(
@@ -95,6 +95,17 @@ def test_cut_off_bytes_are_refused(data: bytes) -> None:
 def test_another_version_is_refused_by_its_number() -> None:
     with pytest.raises(ProtocolError, match="version 3; known is 2"):
         decode_msd(b"\3" + VECTOR[1:])
+
+
+def test_a_person_reads_it_in_a_line() -> None:
+    assert describe_msd(EXAMPLE) == (
+        "automatic, 2013-05-06T22:14:12Z, VIN ECALLEXAMPLE02013, M1 gasoline, at 5.23870, 52.22123 (to be trusted),"
+        " heading 90 degrees, 2 belted"
+    )
+    assert describe_msd(Msd(test=True)) == (
+        "automatic, a test, no date, VIN not told, M1 of unknown propulsion, nobody knows where, heading unknown,"
+        " belts unknown"
+    )
 
 
 def test_places_before_are_differences_from_one_to_the_next() -> None:
