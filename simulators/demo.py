@@ -39,7 +39,7 @@ from simulators.demo_options import Options, parse_options
 from simulators.drive import CarDrive
 from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker
 from simulators.hardware import PROFILE, open_car, open_hardware
-from simulators.timeline import Timeline, describe
+from simulators.timeline import Timeline, describe, is_worth_a_line
 from simulators.world import Scenario, load_scenario
 from simulators.world.scenario import ConfigPush
 
@@ -259,7 +259,7 @@ class _Demo:
         self._timeline.tell("desk", self._clock.monotonic_ns(), text)
 
     def _notice(self, notice: Notice) -> None:
-        if notice.topic == "event" and notice.event is not None:
+        if notice.topic == "event" and notice.event is not None and is_worth_a_line(notice.event):
             self._seen.lines.append(f"{notice.event.t_ns} {notice.event.kind} {describe(notice.event)}")
             if isinstance(notice.event, ConfigApplied | ConfigRejected):
                 self._seen.config.set()

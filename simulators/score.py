@@ -89,7 +89,7 @@ def judge(family: str, name: str, seconds: float, truths: Sequence[Truth], repor
     Among matches of equal number the nearer report is preferred. An alarm that only ends (`cleared`) or that rises a
     level after it was found is neither found nor false.
     """
-    left = [report for report in reports if report.event.kind not in _NO_VERDICT and not _ends(report.event)]
+    left = [report for report in reports if _is_verdict(report.event)]
     able = [truth for truth in truths if can_tell(truth)]
     matched = _match(able, left)
     found = tuple((truth, left[matched[n]]) for n, truth in enumerate(able) if n in matched)
@@ -184,5 +184,6 @@ def _goes_on(event: Event) -> bool:
     return hasattr(event, "alarm")
 
 
-def _ends(event: Event) -> bool:
-    return bool(getattr(event, "cleared", False))
+def _is_verdict(event: Event) -> bool:
+    """Whether it claims that something happened; detail behind a claim and the end of an alarm do not."""
+    return event.kind not in _NO_VERDICT and not event.bulk and not getattr(event, "cleared", False)

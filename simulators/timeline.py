@@ -18,6 +18,7 @@ from agent.core.events import (
     Collision,
     ConfigApplied,
     ConfigRejected,
+    CrashRecord,
     EmergencyData,
     Event,
     Feedback,
@@ -94,6 +95,8 @@ class Timeline:
         if notice.topic == "sync":
             self._link = notice.text
         if notice.topic == "event" and notice.event is not None:
+            if not is_worth_a_line(notice.event):
+                return
             style, mark = _STYLES[notice.event.priority]
             self._print(notice.t_ns, mark, describe(notice.event), style)
         elif notice.topic in _TOPICS:
@@ -142,6 +145,11 @@ class Timeline:
         return Text("".join(bars), style="green")
 
 
+def is_worth_a_line(event: Event) -> bool:
+    """Of the fragments of a crash record only the last is: it says what came of it."""
+    return not isinstance(event, CrashRecord) or event.part in ("end", "withdrawn")
+
+
 def describe(event: Event) -> str:
     """One line a person reads, without the time."""
     match event:
@@ -175,6 +183,9 @@ def describe(event: Event) -> str:
 def _describe_self(event: Event) -> str:
     """Lines about the box rather than the car."""
     match event:
+        case CrashRecord():
+            came = "is complete" if event.complete else "was no crash" if event.part == "withdrawn" else "is incomplete"
+            return f"crash record {event.record} {came}: {event.fragment + 1} fragments"
         case ConfigApplied():
             return f"signed config {event.bundle} version {event.config_version} is running"
         case ConfigRejected():

@@ -1,6 +1,7 @@
 """`outrider events`: what waits in the outbox, also while the agent runs. Sealed, unless the owner's key opens it."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -15,6 +16,8 @@ from agent.proto.msd import decode_msd, describe_msd
 from agent.store.look import look
 from agent.store.unseal import open_record
 from drivers.keystore import FileKeystore, open_x25519
+
+_BYTES_SHOWN: Final = 256
 
 
 def show_events(config_path: Path, *, key: Path | None, most: int) -> int:
@@ -44,10 +47,19 @@ def show_events(config_path: Path, *, key: Path | None, most: int) -> int:
 
 def _describe(event: Event) -> str:
     """JSON, and what a minimum set of data says."""
-    text = msgspec.json.encode(event).decode()
+    text = _text_of(event)
     if not isinstance(event, EmergencyData):
         return text
     try:
         return f"{text}\n{describe_msd(decode_msd(event.msd))}"
     except ProtocolError as exc:
         return f"{text}\n{exc}"
+
+
+def _text_of(event: Event) -> str:
+    """JSON without what no person reads: of long bytes and texts their length."""
+    plain: dict[str, object] = msgspec.to_builtins(event)
+    for name, value in plain.items():
+        if isinstance(value, str) and len(value) > _BYTES_SHOWN:
+            plain[name] = f"({len(value)} characters)"
+    return msgspec.json.encode(plain).decode()

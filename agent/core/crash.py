@@ -26,6 +26,37 @@ IMU_PATHS: Final = (
     vss.PITCH_RATE,
     vss.YAW_RATE,
 )
+_AXES: Final = ("longitudinal", "lateral", "resultant")
+_BEFORE: Final = ("speed_kmh", "accelerator_percent", "service_brake", "engine_rpm", "steering_deg")
+ELEMENTS: Final = (
+    "trigger",
+    "trigger_ms",
+    *(f"delta_v_{axis}_kmh" for axis in _AXES),
+    *(f"delta_v_max_{axis}_{unit}" for axis in _AXES for unit in ("kmh", "ms")),
+    "clipped",
+    "clipped_ms",
+    *(f"{name}_{span}" for name in _BEFORE for span in ("5s", "20s")),
+    "abs_active_5s",
+    "esc_active_5s",
+    "belt_driver",
+    "belt_passenger",
+    "airbag_lamp",
+    "airbag_driver_ms",
+    "airbag_passenger_ms",
+    "roll_deg",
+    "ignition_cycles_crash",
+    "ignition_cycles_download",
+    "events",
+    "since_first_s",
+    "since_previous_s",
+    "locked",
+    "locked_by",
+    "imu_rate_hz",
+    "mounting_known",
+    "complete",
+    "incomplete_because",
+)
+"""Names of a recorder's elements, every one of them always there; docs/wire.md says what they mean."""
 FRAGMENTS_MAX: Final = 4096
 """Of one record; a number beyond is refused."""
 

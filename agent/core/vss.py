@@ -45,6 +45,7 @@ IMU_HEADING_ERROR: Final = "Vehicle.Private.IMU.HeadingError"  # degrees; 180: w
 IMU_CLIPPED: Final = "Vehicle.Private.IMU.Clipped"  # accelerometer axes at the end of their range; told where any is
 
 ABS_ENGAGED: Final = "Vehicle.ADAS.ABS.IsEngaged"  # 0 or 1
+ESC_ENGAGED: Final = "Vehicle.ADAS.ESC.IsEngaged"  # 0 or 1
 AIRBAG_LAMP: Final = "Vehicle.Private.Cabin.Airbag.IsWarningOn"  # 0 or 1
 DOORS_OPEN: Final = tuple(
     f"Vehicle.Cabin.Door.Row{row}.{side}.IsOpen" for row in (1, 2) for side in ("DriverSide", "PassengerSide")

@@ -9,6 +9,7 @@ from agent.core.signals import SignalWindow
 from agent.detect.battery import BatteryDetector
 from agent.detect.cells import CellDetector
 from agent.detect.collision import CollisionDetector
+from agent.detect.crash_record import CrashRecords
 from agent.detect.trip import TripDetector
 
 
@@ -42,4 +43,5 @@ def make_detectors(
     pack_store: where what is learnt of the cells outlives a boot; epoch_ns: UTC at t_ns 0, None where it is not known.
     """
     cells = CellDetector(limits, store=pack_store, epoch_ns=epoch_ns)
-    return [CollisionDetector(limits), BatteryDetector(limits), cells, TripDetector(limits)]
+    records = CrashRecords(limits)
+    return [CollisionDetector(limits, records), records, BatteryDetector(limits), cells, TripDetector(limits)]

@@ -9,7 +9,9 @@ from agent.core.config import Detect
 from agent.core.events import Event
 from agent.core.signals import EMPTY_SERIES, SignalWindow
 from agent.detect.crash_context import WITNESSES, Witness
+from agent.detect.crash_elements import Impact
 from agent.detect.crash_features import AFTER_NS
+from agent.detect.crash_record import CrashRecords
 from agent.detect.impacts import LONGEST_NS, SAME_CRASH_NS, CrashSequence, Pulse, find_end
 from agent.detect.pulse import (
     LONG_AGO_NS,
@@ -56,7 +58,9 @@ class CollisionDetector:
         *(path for path in WITNESSES if path != vss.ROLL_RATE),
     )
 
-    def __init__(self, limits: Detect) -> None:
+    def __init__(self, limits: Detect, records: CrashRecords | None = None) -> None:
+        """Records, where there are any, hear of every trigger and of what became of it."""
+        self._records = records
         self._axes = AxisMerge(3)
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
@@ -216,6 +220,9 @@ class CollisionDetector:
         if standing and float(horizontal(before, mounting)[0]) >= STATIONARY_PEAK_MPS2 / 2:
             return None  # a blow comes out of rest: this is a box, or a car, that was tilted and lies so
         t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, mounting)])
+        level, full = self._resting.level, self._sequence.is_full(t0_ns, self._limits.events_max)
+        if self._records and level is not None and not full:
+            self._records.open(Impact(t0_ns, now_ns, "collision", level, mounting))
         return Pulse(t0_ns, now_ns, standing, mounting, following)
 
     def _stood(self, t_ns: int) -> bool:
@@ -241,9 +248,15 @@ class CollisionDetector:
         self._over_ns, self._restless = end_ns, not calm
         if kind != "collision":
             self._rearm_ns = end_ns + _REARM_AFTER_NOTHING_NS
+            if self._records:
+                self._records.close(pulse.t0_ns, end_ns + AFTER_NS, crash=False)
             return [] if kind == "nothing" else [case.shock(kind)]
         self._crashes.append(pulse.t0_ns)
         number, since_first_s = self._sequence.number(pulse.t0_ns)
         if number > self._limits.events_max:
             return []
-        return [case.collision(self._limits, number=number, since_first_s=since_first_s)]
+        record = 0
+        if self._records:
+            sure_ns = end_ns + AFTER_NS
+            record = self._records.close(pulse.t0_ns, sure_ns, crash=True, event=number, since_first_s=since_first_s)
+        return [case.collision(self._limits, number=number, since_first_s=since_first_s, record=record)]

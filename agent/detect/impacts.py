@@ -41,6 +41,10 @@ class CrashSequence:
         """Whether what begins at t_ns belongs to the crash before it."""
         return t_ns - self._first_ns <= SAME_CRASH_NS
 
+    def is_full(self, t0_ns: int, events_max: int) -> bool:
+        """Whether an impact at t0_ns would be one more of its crash than are told."""
+        return self.covers(t0_ns) and self._count >= events_max
+
     def number(self, t0_ns: int) -> tuple[int, float | None]:
         """Take an impact; which of its crash it is, from 1, and the time from the first in s."""
         if not self.covers(t0_ns):

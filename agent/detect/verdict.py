@@ -56,7 +56,7 @@ class Case:
         peak = round(self.figures.peak_mps2, 2)
         return DeviceShock(t_ns=self.pulse.t0_ns, what=what, peak_mps2=peak, speed_kmh=self.speed_kmh)
 
-    def collision(self, limits: CollisionLimits, *, number: int, since_first_s: float | None) -> Collision:
+    def collision(self, limits: CollisionLimits, *, number: int, since_first_s: float | None, record: int) -> Collision:
         """Tell of a collision, the number-th of its crash."""
         pulse, figures, context = self.pulse, self.figures, self.context
         known = pulse.mounting.trusted
@@ -77,6 +77,7 @@ class Case:
             crash_mode=None if pdof is None else crash_mode_of(pdof, limits.frontal_deg),
             multi_event=number,
             since_first_s=since_first_s,
+            record=record,
             max_after_ms=round(figures.max_after_ms, 1),
             asi=round(figures.asi, 2),
             severity=severity,

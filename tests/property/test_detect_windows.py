@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import vss
-from agent.core.events import Event
-from agent.core.signals import Series
+from agent.core.config import Detect
+from agent.core.crash import assemble
+from agent.core.events import Collision, CrashRecord, Event
+from agent.core.signals import Series, SignalWindow
 from agent.detect import Detector
 from agent.detect.battery import BatteryDetector
 from agent.detect.cells import CellDetector
 from agent.detect.collision import CollisionDetector
+from agent.detect.crash_record import CrashRecords
 from agent.detect.driving import DrivingDetector
 from agent.detect.trip import TripDetector
 from tests.unit.detect.feed import LIMITS, NS, Recording, run, series
@@ -116,6 +119,45 @@ def test_collision_and_road_shock(
 ) -> None:
     whole, cut, live = _whole_and_cut(lambda: CollisionDetector(LIMITS), _drive(seed, bumps, holes, rate_hz), cuts_ns)
     assert whole == cut == live
+
+
+class _Recorded:
+    """The detector of collisions with the records of them behind it, as a pipeline asks the two."""
+
+    inputs = (*CollisionDetector.inputs, *CrashRecords.inputs)
+
+    def __init__(self) -> None:
+        records = CrashRecords(LIMITS)
+        self._both: tuple[Detector, Detector] = (CollisionDetector(LIMITS, records), records)
+
+    def configure(self, limits: Detect) -> None:
+        for detector in self._both:
+            detector.configure(limits)
+
+    def update(self, window: SignalWindow) -> list[Event]:
+        return [event for detector in self._both for event in detector.update(window)]
+
+    def finish(self, t_ns: int) -> list[Event]:
+        return [event for detector in self._both for event in detector.finish(t_ns)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**20), pulses, gaps, cuts, st.sampled_from([20, 100, 400]))
+def test_crash_records(
+    seed: int,
+    bumps: list[tuple[float, float, float, int]],
+    holes: list[tuple[float, float]],
+    cuts_ns: list[int],
+    rate_hz: int,
+) -> None:
+    whole, cut, live = _whole_and_cut(_Recorded, _drive(seed, bumps, holes, rate_hz), cuts_ns)
+    assert whole == cut == live
+    records = {event.record for event in whole if isinstance(event, CrashRecord)}
+    for number in records:
+        found = assemble(e for e in whole if isinstance(e, CrashRecord) and e.record == number)
+        assert found.missing == ()
+    told = {event.record for event in whole if isinstance(event, Collision)}
+    assert told - {0} <= records
 
 
 @settings(max_examples=60, deadline=None)
