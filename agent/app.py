@@ -37,6 +37,7 @@ from agent.link.signed_time import SignedTime
 from agent.link.uplink import Uplink
 from agent.models import ModelRoom
 from agent.pipeline import Pipeline, PipelineCounts
+from agent.platform import NationalPlatform
 from agent.privacy.egress import EgressFilter
 from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
@@ -114,9 +115,17 @@ class _App:
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         self._receipt_key = _read_receipt_key(self._config)
         self._uplink: Uplink | None = None
+        self._platform: NationalPlatform | None = None
 
     async def open(self) -> None:
         """Open the store, and tell that we are here."""
+        self._platform = await NationalPlatform.open(
+            self._config,
+            self._hardware.keystore,
+            self._clock,
+            values=self._pipeline.latest,
+            uniform=self._uniform,
+        )
         self._recorder = await Recorder.open(
             self._config, self._hardware.keystore, self._clock, on_durable=self._on_durable, uniform=self._uniform
         )
@@ -130,6 +139,7 @@ class _App:
             uplink=self._uplink,
             events=self._events,
             renewal=self._make_renewal(),
+            platform=self._platform,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
         self._emit(
@@ -156,6 +166,8 @@ class _App:
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
                 helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
                 helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
+                if self._platform:
+                    helpers.append(listeners.create_task(self._platform.run(), name="platform"))
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
                 self._pipeline.finish()
@@ -225,6 +237,8 @@ class _App:
             self._recorder.put(leaving)
         self._emergency.on_event(event)
         self._conversation.on_event(event)
+        if self._platform:
+            self._platform.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
     def _on_window(self, window: SignalWindow) -> None:

@@ -13,6 +13,7 @@ from agent.health.stats import status_path, write_status
 from agent.link.renewal import Renewal
 from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline
+from agent.platform import NationalPlatform
 from agent.privacy.egress import EgressFilter
 from agent.store.recorder import Recorder
 from agent.voice.conversation import Conversation
@@ -32,6 +33,7 @@ class Parts:
     uplink: Uplink | None
     events: Mapping[str, int]
     renewal: Renewal | None = None
+    platform: NationalPlatform | None = None
 
 
 class Status:
@@ -87,6 +89,7 @@ class Status:
             "voice": dict(self._parts.conversation.counters()),
             "sources": self.sources(),
             "link": {**uplink.counters(), "trouble": uplink.trouble} if uplink else {},
+            "platform": dict(self._parts.platform.counters()) if self._parts.platform else {},
             "certificate": self._parts.renewal.look()[1] if self._parts.renewal else "",
             "waiting": waiting,
         }

@@ -257,6 +257,27 @@ class Link(Section, frozen=True, kw_only=True):
     drain_timeout_s: Annotated[float, Meta(ge=0, le=600)] = 1.5
 
 
+class Platform(Section, frozen=True, kw_only=True):
+    """A platform that speaks GB/T 32960.3, over TCP, or TLS where there is a ca. An empty host: none.
+
+    It is told under the purpose `safety`, and as vehicle.vin. packs: the codes of the pack by GB/T 34014, 2025 only.
+    position: whether it is told where the car is. days: how long data waits for the platform; 0: as the edition asks.
+    """
+
+    host: str = ""
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 32_960
+    ca: str = ""
+    edition: Literal[2016, 2025] = 2016
+    iccid: Annotated[str, Meta(pattern=r"^[0-9A-Z]{20}$")] = "0" * 20
+    packs: Annotated[list[Annotated[str, Meta(pattern=r"^[0-9A-Z]{24}$")]], Meta(max_length=50)] = msgspec.field(
+        default_factory=list
+    )
+    period_s: Annotated[float, Meta(ge=1, le=30)] = 10.0
+    position: bool = False
+    answer_s: Annotated[float, Meta(ge=1, le=120)] = 10.0
+    days: Annotated[int, Meta(ge=0, le=30)] = 0
+
+
 class Trust(Section, frozen=True, kw_only=True):
     """Whom the agent believes: public keys as files (raw Ed25519 or X25519 in PEM)."""
 
@@ -313,6 +334,7 @@ class Config(Section, frozen=True, kw_only=True):
     voice: Voice = Voice()
     store: Store = Store()
     link: Link = Link()
+    platform: Platform = Platform()
     trust: Trust = Trust()
     consent: Consent = Consent()
     stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0

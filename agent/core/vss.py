@@ -30,6 +30,7 @@ PACK_TEMPERATURE_MAX: Final = f"{_PACK}.Temperature.Max"  # Celsius
 PACK_TEMPERATURE_MIN: Final = f"{_PACK}.Temperature.Min"  # Celsius
 CELL_VOLTAGE_MAX: Final = f"{_PACK}.CellVoltage.Max"  # V
 CELL_VOLTAGE_MIN: Final = f"{_PACK}.CellVoltage.Min"  # V
+IS_CHARGING: Final = f"{_PACK}.Charging.IsCharging"  # 0 or 1
 LOW_VOLTAGE: Final = "Vehicle.LowVoltageBattery.CurrentVoltage"  # V
 
 LOW_VOLTAGE_STATE: Final = "Vehicle.LowVoltageSystemState"  # 0 UNDEFINED, 1 LOCK, 2 OFF, 3 ACC, 4 ON, 5 START

@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 from agent.proto.gbt32960.fields import Array, Plain, Reading, byte, dword, word
 
+ALARM_BIT_MAX: Final = 18  # of the general alarms; those above are kept in reserve
+
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:

@@ -202,6 +202,28 @@ def build_struct(struct: type[Struct], **values: Any) -> Struct:
     return struct(**values)
 
 
+def tell_struct(struct: type[Struct], **values: Any) -> Struct:
+    """As build_struct, of measured values: one that does not fit its field is "abnormal" instead of an error."""
+    told: dict[str, Any] = {}
+    for name, spec in _layout(struct):
+        given = values.get(name)
+        if isinstance(spec, Number):
+            told[name] = _tell(spec, given)
+        elif isinstance(spec, Array) and isinstance(spec.item, Number):
+            told[name] = [_tell(spec.item, item) for item in given or ()]
+        elif given is not None:
+            told[name] = given
+    return build_struct(struct, **told)
+
+
+def _tell(spec: Number, value: float | None) -> float | Quality | None:
+    try:
+        spec.measure(value)
+    except (ValueError, OverflowError):  # beyond the field, NaN, infinity
+        return Quality.ABNORMAL
+    return value
+
+
 def parse_time(reader: Reader) -> datetime:
     """Six bytes YY MM DD hh mm ss in UTC+8. Raises ProtocolError."""
     digits = reader.take(6)
