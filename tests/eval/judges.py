@@ -1,12 +1,48 @@
 """Who has the last word on a collision that the detector tells: the rules alone, or the rules and the model."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
+import numpy as np
+
+from agent.core.errors import InputError
 from agent.core.events import Collision
+from agent.core.manifest import load_feature_manifest
+from agent.core.paths import MODELS
+from agent.detect.crash_features import FEATURES
+from agent.judge import join_confidence
+from drivers.onnx_child import open_model, run
 
 Judge = Callable[[Collision], bool]
 
+_MODEL: Final = "collision"
+# The agent takes no collision back, whatever the model says: it tells how sure it is. Here one counts where that is
+# more likely true than not, which is the mildest reading of it that a desk could make.
+_LIKELY: Final = 0.5
+
 
 def judges() -> Mapping[str, Judge]:
-    """By name; the rules are always there, the model where one is installed."""
-    return {"rules": lambda _: True}
+    """By name: the rules, by which every collision told counts; with the model, those that then are likely."""
+    known: dict[str, Judge] = {"rules": lambda _: True}
+    if (MODELS / f"{_MODEL}.toml").is_file():
+        known["rules_and_model"] = with_model()
+    return known
+
+
+def with_model() -> Judge:
+    """Join the model's word to the rules' confidence, as agent.judge does. Raises AgentError."""
+    manifest = load_feature_manifest(MODELS / f"{_MODEL}.toml")
+    if tuple(feature.name for feature in manifest.features) != FEATURES:
+        raise InputError(f"{_MODEL}: its features are not those that the detector gives")
+    session = open_model(manifest, MODELS / manifest.file)
+    mean = np.array([feature.mean for feature in manifest.features])
+    scale = np.array([feature.scale for feature in manifest.features])
+
+    def judge(event: Collision) -> bool:
+        if len(event.features) != len(mean):
+            return event.confidence >= _LIKELY
+        z = np.clip((np.array(event.features) / 1000 - mean) / scale, -manifest.clip, manifest.clip)
+        probability = float(run(session, z.astype(np.float32), manifest)[0, 0])
+        return join_confidence(event.confidence, probability) >= _LIKELY
+
+    return judge

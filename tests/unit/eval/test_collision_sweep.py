@@ -1,12 +1,13 @@
 """The evaluation itself: what it plans, counts and claims."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from agent.core.events import Collision
 from simulators.blows import HELD_OUT, KINDS, TUNING, Blow
-from tests.eval import collision
+from tests.eval import collision, judges
 from tests.eval.collision_report import summarise
 from tests.eval.collision_sweep import SMALL, USUAL, plan
 from tests.eval.scenes import Job, Row, run_many
@@ -60,6 +61,13 @@ def test_false_alarms_are_counted_by_class_and_by_the_hours_they_stand_for() -> 
     assert entry["upper_95_per_10000_h"] == pytest.approx(4744, abs=1)
     assert summary["confusion"]["pothole"] == {"nothing": 29, "collision": 1}
     assert summarise(rows, lambda event: event.delta_v_kmh > 10)["false_alarms"]["all"]["false"] == 0
+
+
+def test_without_a_model_the_rules_judge_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(judges, "MODELS", tmp_path)
+    known = judges.judges()
+    assert list(known) == ["rules"]
+    assert known["rules"](_told(0, 9.0))
 
 
 def test_the_sweep_tells_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
