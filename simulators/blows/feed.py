@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import numpy as np
-
 from agent.core.events import Event
 from agent.core.signals import EMPTY_SERIES, Series, SignalWindow
 
@@ -60,7 +58,7 @@ class Window:
         series = self.recording.get(path)
         if series is None:
             return EMPTY_SERIES
-        first, last = np.searchsorted(series.t_ns, (start_ns, self.t_ns), side="right")
+        first, last = series.t_ns.searchsorted((start_ns, self.t_ns), side="right")
         return Series(series.t_ns[first:last], series.value[first:last])
 
 

@@ -86,4 +86,5 @@ def test_the_evaluation_of_recordings_tells_its_figures(shared_data: Path, figur
     assert told["nhtsa_delta_v_error_pct"] <= 10
     assert told["nhtsa_engine_channels_survived"] == 1
     assert told["canedge_collisions"] == 0
-    assert told["escooter_found"] <= told["escooter_staged"] == 2
+    assert told["escooter_found"] == told["escooter_staged"] == 2
+    assert told["escooter_false"] == 0
