@@ -23,6 +23,7 @@ from agent.core.toml import load_toml
 from drivers.keystore import create_ed25519, open_ed25519
 from fleet.bundle import make_manifest
 from fleet.emergency import add_msd
+from fleet.labels import add_labels
 from fleet.push import push
 from fleet.receive import add_receive
 from fleet.receiver.database import open_store
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export", help="write a device's sealed records to a file, as evidence"))
     _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
     _add_telemetry(commands.add_parser("telemetry", help="print a device's telemetry as CSV"))
+    add_labels(commands.add_parser("labels", help="list collisions with what their drivers answered, for training"))
     _add_devices(commands.add_parser("devices", help="list the devices heard of, as JSON lines"))
     add_msd(commands.add_parser("msd", help="read minimum sets of data (EN 15722), given or received"))
     return parser
