@@ -88,14 +88,15 @@ def test_nothing_that_is_heard_takes_a_severe_collision_back(
     language: Language, said: list[tuple[str | None, float]]
 ) -> None:
     blow, events, texts = asyncio.run(_told_after(list(said), language))
-    (answer,) = events
-    assert isinstance(answer, Feedback), "an answer is all that a conversation can add"
-    assert (answer.about, answer.about_ns) == ("collision", blow.t_ns)
+    answers = [event for event in events if isinstance(event, Feedback)]
+    assert answers == events, "an answer is all that a conversation can add"
+    assert answers[0].question == "all_right_severe"
+    assert {(answer.about, answer.about_ns) for answer in answers} == {("collision", blow.t_ns)}
     told = {"zh": "上报", "en": "report"}[language]
     assert told in texts[0]
     assert not [text for text in texts if _DENIES.search(text)]
-    if answer.intent in ("fine", "false_alarm"):
-        assert {"zh": "仍会上报", "en": "all the same"}[language] in texts[-1]
+    if answers[0].intent in ("fine", "false_alarm"):
+        assert [text for text in texts if {"zh": "仍会上报", "en": "all the same"}[language] in text]
 
 
 def test_the_pattern_of_a_denial_finds_one() -> None:

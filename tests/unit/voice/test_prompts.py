@@ -138,7 +138,7 @@ def test_an_empty_car_is_spoken_to_only_after_a_severe_blow(phrases: Phrases) ->
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_nobody_is_promised_what_no_consent_sends(phrases: Phrases, language: Literal["zh", "en"]) -> None:
-    told = {"zh": "保险公司", "en": "insurer"}[language]
+    told = {"zh": "上报", "en": "report"}[language]
     for event in (collision(severity="severe"), Rollover(t_ns=0)):
         sent, unsent = (choose_prompt(event, phrases, language, sent=sent) for sent in (True, False))
         assert sent is not None
@@ -260,7 +260,7 @@ def test_a_value_that_is_not_a_number_still_speaks(phrases: Phrases) -> None:
             "",
             "questions.all_right_severe: unsent: for other answers",
         ),
-        ("en", 'unsent = "That was a severe', 'unsent = "{x} was a severe', "prompts.collision.severe: unsent: the"),
+        ("en", 'unsent = "A severe', 'unsent = "{x} severe', "prompts.collision.severe: unsent: the"),
         ("en", "needs_driver = true", "needs_driver = false", "prompts.collision.parked: needs_driver: other than"),
         ("zh", 'words = ["没事"', 'words = ["没事", "救命"', "questions.all_right: '救命' stands for two answers"),
         ("zh", 'words = ["没事"', 'words = ["没事", "!"', "questions.all_right: '!' has no word in it"),
