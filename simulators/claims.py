@@ -19,7 +19,8 @@ SURE: Final = 0.5
 """Below this confidence a desk asks before it believes."""
 _TICKETS_MAX: Final = 100_000
 _SEVERITIES: Final = {"minor": 1, "moderate": 2, "severe": 3}
-_FALSE_ALARMS: Final = frozenset({"false_alarm", "no_crash"})
+_WANTED: Final = frozenset({"help", "tow", "garage", "damage", "yes"})
+_HARMLESS: Final = {"fine": "driver_is_fine", "no_damage": "no_damage"}
 
 
 class Note(NamedTuple):
@@ -166,25 +167,28 @@ class ClaimsDesk:
 
     def _take_feedback(self, device: str, boot: int, event: Feedback, now_ns: int) -> Ticket | None:
         """What the driver answered: help makes a crash urgent, fine closes it where nothing else is to be done."""
-        note = Note("driver", (event.question, event.intent))
+        note = Note("driver", (f"question_{event.question}", event.intent))
         if event.question == "brake_noise":
             if event.intent != "yes":
                 return None
             return self._open(device, boot, "brake_noise", 1, event.t_ns, note, now_ns)
         crash = event.about in {"collision", "rollover"}
-        ticket = self._find_crash(device, boot, event.about_ns) if crash else self._find(device, "battery")
+        if crash:
+            ticket = self._find_crash(device, boot, event.about_ns, closed=event.about_ns is not None)
+        else:
+            ticket = self._find(device, "battery")
         if ticket is None:
             return None
-        if event.intent == "help":
-            return self._raise(replace(ticket, call_back=False), 3, note)
-        if event.intent == "yes" and event.question == "rescue":
-            return self._raise(ticket, 2, note)
+        if event.intent in _WANTED:  # also behind an answer that has closed it
+            severity = 3 if event.intent == "help" else 2 if event.intent == "tow" or event.question == "rescue" else 0
+            sure = event.intent == "help"
+            return self._raise(replace(ticket, outcome="", call_back=ticket.call_back and not sure), severity, note)
         ticket = self._raise(ticket, 0, note)
-        if event.intent in _FALSE_ALARMS and crash:
+        if event.intent == "false_alarm" and crash:
             outcome = "" if ticket.severity >= 3 else "false_alarm"
             return self._keep(replace(ticket, false_alarm=True, outcome=outcome))
-        if event.intent == "fine" and crash and ticket.severity < 2:
-            return self._keep(replace(ticket, outcome="driver_is_fine"))
+        if event.intent in _HARMLESS and crash and ticket.severity < 2:
+            return self._keep(replace(ticket, outcome=_HARMLESS[event.intent]))
         return ticket
 
     def _join(self, ticket: Ticket, one: Progress) -> Ticket:

@@ -68,7 +68,8 @@ class Case:
     def notice_s(self) -> float | None:
         """How long after T0 the first notice was at the insurer's; None where the clocks do not tell."""
         first = self.first
-        if first is None or first.wall_ns is None or first.received_ns < first.wall_ns:
+        told = first is not None and isinstance(first.event, (Collision, Rollover))
+        if first is None or not told or first.wall_ns is None or first.received_ns < first.wall_ns:
             return None
         return (first.received_ns - first.wall_ns) / 1e9
 

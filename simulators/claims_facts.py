@@ -60,7 +60,7 @@ def emergency_table(msd: Msd, language: Language) -> str:
         "propulsion": ", ".join(sorted(word(name, language) for name in msd.propulsion)) or word("untold", language),
         "when": utc(msd.timestamp_s * 10**9) if msd.timestamp_s else word("undated", language),
         "position": word("position_not_agreed", language),
-        "passengers": word("untold", language) if msd.passengers is None else str(msd.passengers),
+        "belted": word("untold", language) if msd.passengers is None else str(msd.passengers),
     }
     if msd.place is not None:
         latitude, longitude = degrees_of(msd.place)
@@ -98,7 +98,8 @@ def _sentences(case: Case, language: Language) -> Iterator[str]:
     if silent:
         yield word("s_silent_after" if impacts or rolled else "s_silent", language)
     elif not impacts and not rolled:
-        yield word("s_other", language, note=note_text(ticket.notes[0], language))
+        gravest = max(ticket.notes, key=lambda note: int(note.values[1]) if note.key == "alarm" else 0)
+        yield word("s_other", language, note=note_text(gravest, language))
     if ticket.false_alarm:
         yield word("s_false_alarm", language)
     if any(one.intent == "help" for one in case.events(Feedback)):
@@ -132,7 +133,7 @@ def _collision_facts(event: Collision, language: Language) -> Iterator[tuple[str
         return word("untold" if value is None else "yes" if value else "no", language)
 
     parts = (event.delta_v_longitudinal_kmh, event.delta_v_lateral_kmh)
-    shown = " / ".join("–" if part is None else f"{part:+.0f}".replace("-", "−") for part in parts)
+    shown = " / ".join("–" if part is None else _signed(part) for part in parts)
     yield "delta_v_parts", bound(f"{shown} km/h")
     yield "max_after", _known(event.max_after_ms, " ms", language)
     yield "duration", f"{event.duration_ms:.0f} ms"
@@ -140,15 +141,17 @@ def _collision_facts(event: Collision, language: Language) -> Iterator[tuple[str
     yield "asi", word("unknown", language) if event.asi is None else bound(f"{event.asi:.2f}")
     yield "standing", flag(event.stationary)
     yield "airbag", flag(event.airbag_deployed)
-    counts = (event.occupants, event.belted)
-    none_told = all(count is None for count in counts)
-    told = ", ".join("–" if count is None else str(count) for count in counts)
-    yield "occupants", word("untold", language) if none_told else told
+    for key, count in (("occupants", event.occupants), ("belted", event.belted)):
+        yield key, word("untold", language) if count is None else str(count)
     yield "braking", flag(event.braking)
     yield "drivable", word(event.drivable, language)
     yield "position", _position(event, language)
     limits = [word(limit, language) for limit in event.limits_of_data]
     yield "limits", ", ".join(limits) or word("limits_none", language)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.0f}".replace("-", "−") if round(value) else "0"
 
 
 def _position(event: Collision, language: Language) -> str:

@@ -9,7 +9,7 @@ from simulators.claims import Ticket
 from simulators.claims_case import Case
 from simulators.claims_facts import clock_text, emergency_table, facts_table, km_h, note_text, percent, sentence, utc
 from simulators.claims_record import record_sections
-from simulators.claims_svg import car
+from simulators.claims_svg import car, rolled_car
 from simulators.claims_words import LANGUAGES, Language, load_style, value_of, word
 from simulators.report_html import table
 
@@ -74,10 +74,11 @@ def _case(case: Case, language: Language, title: str) -> Iterator[str]:
     yield f'<div class="over">{say("title")} · {escape(ticket.device)} · {_moment(case, language)}</div>'
     yield f'<h1>{escape(title)}</h1><p class="sentence">{escape(sentence(case, language))}</p>'
     yield "<p>" + "".join(_badges(ticket, language)) + "</p>"
-    urgent = " u3" if ticket.severity == 3 else ""
-    yield f'<div class="do{urgent}"><b>{say("answer")}</b>{say(ticket.answer)}</div>'
+    urgent = " u3" if ticket.severity == 3 and ticket.is_open else ""
+    answer = ticket.answer if ticket.is_open else "answer_closed"
+    yield f'<div class="do{urgent}"><b>{say("answer")}</b>{say(answer)}</div>'
     impacts = case.events(Collision)
-    if ticket.kind == "collision":
+    if impacts or case.events(Rollover):
         yield f'<div class="tiles">{"".join(_tiles(case, language))}</div>'
         yield f'<h2>{say("facts")}</h2><div class="two">{_direction(case, language)}{facts_table(case, language)}</div>'
     if len(impacts) > 1:
@@ -104,7 +105,7 @@ def _badges(ticket: Ticket, language: Language) -> Iterator[str]:
 
     yield badge(f"u{ticket.severity}", f"{word('urgency', language)}: {word(f'urgency_{ticket.severity}', language)}")
     yield badge("", _state(ticket, language))
-    if ticket.call_back:
+    if ticket.call_back and ticket.is_open:
         yield badge("u2", word("badge_call_back", language))
     if ticket.false_alarm:
         yield badge("u2", word("badge_false_alarm", language))
@@ -122,8 +123,11 @@ def _tiles(case: Case, language: Language) -> Iterator[str]:
         return f'<div class="tile"><span>{escape(word(key, language))}</span><b>{escape(value)}</b>{below}</div>'
 
     if worst is None:
-        if rolled:
+        for event in rolled[:1]:
+            speed = event.speed_before_kmh
             yield tile("class", word("rollover", language))
+            yield tile("turns", word("at_least", language, value=event.quarter_turns))
+            yield tile("speed_before", word("untold", language) if speed is None else km_h(speed, language))
         return
     yield tile("severity", word(worst.severity, language))
     kind = word("rollover", language) if rolled else word(worst.crash_mode or "none", language)
@@ -141,6 +145,10 @@ def _tiles(case: Case, language: Language) -> Iterator[str]:
 def _direction(case: Case, language: Language) -> str:
     """The car from above, and below it the direction in words."""
     worst = max(case.events(Collision), key=lambda event: event.delta_v_kmh, default=None)
+    rest_deg = next((event.resting_deg for event in case.events(Rollover) if event.resting_deg is not None), None)
+    if worst is None and rest_deg is not None:
+        words = word("rolled", language, degrees=f"{rest_deg:.0f}".replace("-", "−"))
+        return f"<figure>{rolled_car(rest_deg, label=words)}<figcaption>{escape(words)}</figcaption></figure>"
     angle = None if worst is None else worst.pdof_deg
     if angle is not None:
         shown = round(angle) % 360
@@ -189,7 +197,7 @@ def _answers(answers: Sequence[Feedback], language: Language) -> str:
     heads = [word(key, language) for key in ("asked", "said", "words")]
     rows = [
         [
-            value_of(one.question, language),
+            value_of(f"question_{one.question}", language),
             value_of(one.intent, language),
             f"“{one.transcript}”" if one.transcript else "–",
         ]
@@ -205,17 +213,20 @@ def _hints(case: Case, language: Language) -> str:
         return f"{note}<p>{escape(word('hints_none', language))}</p>"
     if case.powertrain is None:
         note += f'<p class="hint soft">{escape(word("powertrain_unknown", language))}</p>'
-    return f'{note}<ul class="hints">{"".join(_hint(hint, language) for hint in told)}</ul>'
+    for edition in dict.fromkeys(hint.edition.zh for hint in told):
+        of_it = [hint for hint in told if hint.edition.zh == edition]
+        listed = "".join(_hint(hint, language) for hint in of_it)
+        note += f'<h3>{escape(getattr(of_it[0].edition, language))}</h3><ul class="hints">{listed}</ul>'
+    return note
 
 
 def _hint(hint: Hint, language: Language) -> str:
     """The name as it is in the policy, what to ask first, and how sure the hint is."""
     gloss = "" if language == "zh" else f" ({hint.cover.en})"
     excluded = f" – {word('hint_excluded', language)}" if hint.excluded else ""
-    asked = "" if hint.condition is None else escape(getattr(hint.condition, language)) + "<br>"
-    sure = word(f"certainty_{hint.certainty}", language)
-    below = f"{getattr(hint.edition, language)} · {word('certainty', language)} {hint.certainty}: {sure}"
-    return f"<li><b>{escape(hint.cover.zh)}</b>{escape(gloss + excluded)}<br>{asked}<small>{escape(below)}</small></li>"
+    asked = "" if hint.condition is None else "<br>" + escape(getattr(hint.condition, language))
+    sure = f"{word('certainty', language)} {hint.certainty}: {word(f'certainty_{hint.certainty}', language)}"
+    return f"<li><b>{escape(hint.cover.zh)}</b>{escape(gloss + excluded)} <small>{escape(sure)}</small>{asked}</li>"
 
 
 def _emergency(case: Case, language: Language) -> str:

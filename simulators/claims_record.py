@@ -18,6 +18,7 @@ _AROUND: Final = Axis(-20, 5, 5, "s")
 _STEP_MS: Final = 10.0
 _APART_MS: Final = 6.0  # two samples at 400 Hz, and a little
 _HALF_MS: Final = 1.25
+_AT_END: Final = 0.995  # of what the axis showed when the table says that it was at its end
 _AXES: Final = ("longitudinal", "lateral", "vertical")
 _SIGNALS: Final = (
     ("speed", (vss.SPEED, vss.GNSS_SPEED), "speed_kmh_20s"),
@@ -30,7 +31,7 @@ _SIGNALS: Final = (
 """Word, where the signal is, and the element that holds it where there is none."""
 _PERCENT: Final = Axis(0, 100, 50, "")
 _FIXED: Final = {"accelerator": _PERCENT, "brake": _PERCENT, "service_brake": Axis(0, 1, 1, "")}
-_LEAST: Final = {"speed": 20.0, "steering": 20.0, "engine": 1000.0}
+_LEAST: Final = {"speed": 20.0, "steering": 20.0, "engine": 1000.0, "yaw": 20.0}
 _TWENTY_S: Final = 201
 _YAW: Final = 5
 
@@ -70,14 +71,21 @@ def _pulse(data: CrashData, language: Language) -> str:
 
 
 def _clipped(data: CrashData) -> list[tuple[float, float]]:
-    """From and until in ms after T0, by the sensor's own word; without one, from what the table says on."""
+    """From and until in ms after T0, by the sensor's own word; without one, while it stays where the table says so."""
     trace = data.signals.get(vss.IMU_CLIPPED)
     if trace is not None and len(trace.t_ns):
         ms = (trace.t_ns - data.t0_ns) / 1e6
         at_end = np.nan_to_num(trace.values[:, 0]) > 0
         return _runs(ms[at_end & (ms >= _PULSE.low) & (ms <= _PULSE.high)])
     from_ms = _number(data.elements.get("clipped_ms"))
-    return [] if from_ms is None else _runs(np.array([from_ms]))
+    if from_ms is None:
+        return []
+    ms = (data.imu.t_ns - data.t0_ns) / 1e6
+    size = np.abs(np.nan_to_num(data.imu.values[:, :3]))
+    first = int(np.argmin(np.abs(ms - from_ms)))
+    axis = int(size[first].argmax())
+    near = (ms >= from_ms - _HALF_MS) & (ms <= _PULSE.high)
+    return _runs(ms[near & (size[:, axis] >= _AT_END * size[first, axis])])
 
 
 def _runs(ms: Values) -> list[tuple[float, float]]:

@@ -12,9 +12,12 @@ import numpy.typing as npt
 from simulators.svg import line, rect, round_up, svg, text
 
 _WIDTH: Final = 520
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 26, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 22, 26, 24
 _POINTS_MAX: Final = 480
 """Of a curve: more than the pixels of a phone, and of each pair the smallest and the largest stays."""
+
+_OUTLINE: Final = ((-58, 56), (58, 56), (-40, 72), (40, 72), (-58, 10), (58, 10), (-30, -44), (30, -44))
+"""Corners of the car from behind."""
 
 Values = npt.NDArray[np.float64]
 _Scale = Callable[[float], float]
@@ -130,6 +133,21 @@ def car(pdof_deg: float | None, *, front: str, label: str) -> str:
     body = "".join(out)
     return (
         f'<svg class="car" viewBox="-140 -140 280 280" width="280" role="img" aria-label="{escape(label)}">{body}</svg>'
+    )
+
+
+def rolled_car(roll_deg: float, *, label: str) -> str:
+    """The car from behind as it came to rest; roll_deg: right side down +."""
+    turn = math.radians(roll_deg)
+    ground = max(x * math.sin(turn) + y * math.cos(turn) for x, y in _OUTLINE) + 2
+    body = (
+        f'<path class="axis" d="M-120 {ground:.0f} H120" fill="none"/>'
+        f'<g transform="rotate({roll_deg:.0f})"><path class="glass" d="M-40 52 h18 v20 h-18 z M22 52 h18 v20 h-18 z"/>'
+        '<path class="body" d="M-58 56 v-46 q0 -8 8 -10 l12 -36 q2 -8 10 -8 h56 q8 0 10 8 l12 36 q8 2 8 10 v46 z"/>'
+        '<path class="glass" d="M-38 -2 l9 -28 h58 l9 28 z M-52 14 h18 v12 h-18 z M34 14 h18 v12 h-18 z"/></g>'
+    )
+    return (
+        f'<svg class="car" viewBox="-120 -90 240 180" width="280" role="img" aria-label="{escape(label)}">{body}</svg>'
     )
 
 

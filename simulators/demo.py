@@ -10,16 +10,16 @@ import sys
 import tempfile
 import time
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from agent import app
-from agent.core.config import Config, Consent, Detect, Device, Store, Voice
+from agent.core.config import Config, Consent, Detect, Device, Store, Vehicle, Voice
 from agent.core.errors import AgentError, InputError
 from agent.core.events import ConfigApplied, ConfigRejected, Purpose
 from agent.core.keys import parse_ed25519
@@ -46,6 +46,11 @@ from simulators.world.scenario import ConfigPush
 _DEVICE: Final = "demo-car"
 _HAS_ESPEAK: Final = shutil.which("espeak-ng") is not None
 _DRAIN_S: Final = 30.0
+_PROPULSION: Final[Mapping[str, Sequence[Literal["gasoline", "electric"]]]] = {
+    "ice": ("gasoline",),
+    "ev": ("electric",),
+    "hybrid": ("gasoline", "electric"),
+}
 _PUSH_TIMEOUT_S: Final = 15.0
 _BUNDLE_VALID_NS: Final = 3_600 * 10**9
 
@@ -198,7 +203,8 @@ class _Demo:
             store=Store(directory=str(self._folder / "data")),
             link=self._cloud.link_config(_DEVICE, drain_timeout_s=_DRAIN_S),
             trust=self._cloud.trust(),
-            consent=Consent(purposes=list(typing.get_args(Purpose))),
+            consent=Consent(purposes=list(typing.get_args(Purpose)), crash_position="area"),
+            vehicle=Vehicle(propulsion=list(_PROPULSION[self._scenario.car.kind])),
         )
 
     def _speaker(self) -> Speaker:
@@ -252,7 +258,7 @@ class _Demo:
         if self._typing:
             self._say("summary", "you are the driver: when the car asks, type an answer and press Enter")
 
-    def _say(self, topic: typing.Literal["summary", "config"], text: str) -> None:
+    def _say(self, topic: Literal["summary", "config"], text: str) -> None:
         self._timeline.notice(Notice(topic=topic, t_ns=self._clock.monotonic_ns(), text=text))
 
     def _say_desk(self, text: str) -> None:

@@ -98,7 +98,8 @@ class Timeline:
             if not is_worth_a_line(notice.event):
                 return
             style, mark = _STYLES[notice.event.priority]
-            self._print(notice.t_ns, mark, describe(notice.event), style)
+            ended_ns = notice.event.until_ns if isinstance(notice.event, CrashRecord) else notice.t_ns
+            self._print(ended_ns, mark, describe(notice.event), style)
         elif notice.topic in _TOPICS:
             style, who = _TOPICS[notice.topic]
             self._print(notice.t_ns, who, notice.text, style)

@@ -113,6 +113,21 @@ def test_a_false_alarm_told_by_the_driver_is_marked_and_a_severe_one_looked_at_a
     assert (ticket.false_alarm, ticket.is_open) == (True, not closed)
 
 
+@pytest.mark.parametrize(("intent", "severity"), [("garage", 1), ("damage", 1), ("tow", 2), ("help", 3)])
+def test_who_wants_something_after_all_is_heard(intent: str, severity: int) -> None:
+    desk = ClaimsDesk()
+    _opened(desk, _crash(10, "minor"))
+    assert not _opened(desk, _said("fine", about_ns=10 * _S)).is_open
+    ticket = _opened(desk, _said(intent, about_ns=10 * _S))
+    assert (ticket.number, ticket.is_open, ticket.severity) == (1, True, severity)
+
+
+def test_a_parked_car_without_damage_is_closed() -> None:
+    desk = ClaimsDesk()
+    _opened(desk, _crash(10, "minor"))
+    assert _opened(desk, _said("no_damage", question="parked_hit")).outcome == "no_damage"
+
+
 def test_an_answer_belongs_to_the_crash_that_was_asked_about() -> None:
     desk = ClaimsDesk()
     _opened(desk, _crash(10))
@@ -180,7 +195,7 @@ def test_help_is_urgent_and_silence_leaves_it_open(intent: str, severity: int) -
     assert (ticket.severity, ticket.is_open, ticket.notes[-1]) == (
         severity,
         True,
-        Note("driver", ("all_right", intent)),
+        Note("driver", ("question_all_right", intent)),
     )
 
 

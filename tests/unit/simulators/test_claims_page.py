@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from agent.core.events import AnyEvent, BatteryAlarm, EmergencyData, Rollover
+from agent.core.paths import PROMPTS
 from simulators.claims import ClaimsDesk
 from simulators.claims_case import Case, load_case, read_tickets
 from simulators.claims_page import render_case, render_index
@@ -79,7 +81,7 @@ def test_a_crash_is_told_in_one_sentence_in_either_language() -> None:
         "rules 95 %, model 99 %",
         "−34 / +6 km/h",
         "17.5 g",
-        "<td>2, 2</td>",
+        "<th>Occupants</th><td>2</td>",
         "not agreed to, or not known",
         "Record 1</b>: complete",
         "EDR-like, not a certified recorder",
@@ -134,13 +136,16 @@ def test_a_false_alarm_and_a_doubtful_crash_are_marked_and_concern_no_cover() ->
     assert "The driver says that it was a false alarm." in denied
     assert "closed: false alarm, says the driver" in denied
     assert "None known for this." in denied
+    assert "Nothing: the ticket is closed." in denied
 
 
 def test_a_rollover_has_no_direction_but_its_turns() -> None:
     html = page(Rollover(t_ns=T0_NS, roll_deg=-191.0, quarter_turns=2, resting_deg=-180.0, speed_before_kmh=66.0))
     assert "The car turned over: at least 2 quarter turns." in html
     assert "−191°" in html
-    assert "A rollover has no single direction of force." in html
+    assert 'transform="rotate(-180)"' in html
+    unknown = page(Rollover(t_ns=T0_NS, quarter_turns=1))
+    assert "A rollover has no single direction of force." in unknown
 
 
 def test_impacts_of_one_crash_are_listed() -> None:
@@ -157,6 +162,7 @@ def test_a_box_that_fell_silent_says_so_and_shows_what_there_is() -> None:
     assert "Record 1</b>: cut off: the box fell silent" in html
     assert "<polyline" in html
     assert "The table has not come yet." in html
+    assert "first notice" not in html.lower()
 
 
 def test_a_notice_without_its_record_is_a_page_all_the_same() -> None:
@@ -212,9 +218,18 @@ def test_no_page_shows_a_key_without_words(language: Language) -> None:
     assert {case.ticket.answer, "collision_1", "call_back_1", "battery_3", "brake_noise_1"} <= known.keys()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_a_driver_may_be_asked_and_answer_has_words(language: Language) -> None:
+    shipped = tomllib.loads((PROMPTS / f"{language}.toml").read_text(encoding="utf-8"))["questions"]
+    asked = {f"v_question_{name}" for name in shipped if name != "brake_noise"}
+    said = {f"v_{intent}" for question in shipped.values() for intent in question.get("answers", {})}
+    assert asked | said | {"v_none", "v_unclear"} <= load_words(language).keys()
+
+
 def test_a_battery_has_a_page_too() -> None:
+    mild = BatteryAlarm(t_ns=0, alarm="over_temperature", level=1, value=50.0, limit=45.0, unit="Celsius")
     alarm = BatteryAlarm(t_ns=1, alarm="thermal_runaway", level=4, value=99.0, limit=60.0, unit="Celsius")
-    html = page(alarm)
+    html = page(mild, alarm)
     assert "battery alarm: thermal runaway, level 4." in html
     assert "新能源汽车损失保险" in html
 
