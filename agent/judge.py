@@ -48,9 +48,9 @@ class Judge:
         self._asking: set[asyncio.Task[npt.NDArray[np.float32] | None]] = set()
 
     def on_events(self, events: Iterable[Event]) -> None:
-        """Emit at once, or wait in line where somebody is asked or has to be."""
+        """Emit at once, or wait in line where somebody is asked or has to be; a crash's detail waits for nobody."""
         for event in events:
-            if not self._waiting and not self._asks(event):
+            if event.bulk or (not self._waiting and not self._asks(event)):
                 self._emit(event)
                 continue
             self._waiting.append(event)

@@ -1,13 +1,14 @@
 """From event to durable record: bounded waiting room, group commit, sealing in the order of the chain.
 
 A place in the chain is given when a record is sealed, and critical events (crash, safety) are sealed before others that
-wait. So the sequence is the order of sealing; within a boot t_ns tells what happened first.
+wait, the detail of a crash behind its notices. So the sequence is the order of sealing; within a boot t_ns tells what
+happened first.
 """
 
 import asyncio
 import logging
 import random
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from agent.store.outbox import Outbox
 from agent.store.rebuild import Damage
 from agent.store.reports import Reports
 from agent.store.seal import Sealer
+from agent.store.waiting import WaitingRoom
 
 OnDurable = Callable[[Sequence[SealedRecord]], None]
 """Told of each commit."""
@@ -70,8 +72,7 @@ class Recorder:
         self._on_durable = on_durable
         self._encode = encode
         self._uniform = uniform
-        self._critical: deque[Event] = deque()
-        self._ordinary: deque[Event] = deque()
+        self._waiting = WaitingRoom(_WAITING_MAX)
         self._sealing: list[Event] = []
         self._held: list[SealedRecord] = []  # sealed, not yet on the disk; their places in the chain are taken
         self._head = outbox.head
@@ -123,11 +124,10 @@ class Recorder:
         if self._closed:
             self._drop(event, "the recorder is closed")
             return
-        critical = event.priority <= Priority.SAFETY
-        (self._critical if critical else self._ordinary).append(event)
-        if len(self._critical) + len(self._ordinary) > _WAITING_MAX:
-            self._make_room()
-        if critical or len(self._ordinary) >= self._limits.batch_max:
+        gone = self._waiting.put(event)
+        if gone is not None:
+            self._drop(gone, "no room is left to wait for the disk")
+        if self._waiting.hurries or self._waiting.ordinary >= self._limits.batch_max:
             self._urgent.set()
         self._ready.set()
 
@@ -193,12 +193,12 @@ class Recorder:
             self._ready.clear()
             self._urgent.clear()
             await self._ready.wait()
-        if not self._held and not self._critical and len(self._ordinary) < self._limits.batch_max:
+        if not self._held and not self._waiting.hurries and self._waiting.ordinary < self._limits.batch_max:
             await self._wait(self._limits.batch_wait_ms / 1000)
         return True
 
     def _undone(self) -> int:
-        return len(self._critical) + len(self._ordinary) + len(self._sealing) + len(self._held)
+        return len(self._waiting) + len(self._sealing) + len(self._held)
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but no longer than until something urgent comes."""
@@ -215,14 +215,16 @@ class Recorder:
 
     async def _commit_batch(self) -> None:
         if not self._held:
-            self._sealing, critical = self._take_batch()
+            line, self._sealing = self._waiting.take(self._limits.batch_max)
+            if not self._closed and not self._waiting.hurries:
+                self._urgent.clear()
             offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
-            self._held = await asyncio.to_thread(self._seal, offset_ns, critical=critical)
-            self._ordinary.extendleft(reversed(self._sealing))
+            self._held = await asyncio.to_thread(self._seal, offset_ns, line)
+            self._waiting.give_back(line, self._sealing)
             self._sealing = []
         records = self._held
         critical = any(record.priority <= Priority.SAFETY for record in records)
-        crash = Priority.CRASH in {*(r.priority for r in records), *(event.priority for event in self._critical)}
+        crash = any(record.priority == Priority.CRASH for record in records) or self._waiting.holds(Priority.CRASH)
         await self.outbox.append(records, critical=critical, for_crash=crash)
         self._held = []
         self._failure = None
@@ -230,18 +232,10 @@ class Recorder:
         self._settled.set()
         self._on_durable(records)
 
-    def _take_batch(self) -> tuple[list[Event], bool]:
-        """Critical events by themselves, before any other: they do not wait for the sealing of a full batch."""
-        source = self._critical or self._ordinary
-        batch = [source.popleft() for _ in range(min(len(source), self._limits.batch_max))]
-        if not self._closed and not self._critical:
-            self._urgent.clear()
-        return batch, source is self._critical
-
-    def _seal(self, wall_offset_ns: int | None, *, critical: bool) -> list[SealedRecord]:
-        """In a thread: a hardware key may take its time. Stops early, leaving the rest, when a critical event comes."""
+    def _seal(self, wall_offset_ns: int | None, line: int) -> list[SealedRecord]:
+        """In a thread: a hardware key may take its time. Stops early, leaving the rest, for what is more urgent."""
         records: list[SealedRecord] = []
-        while self._sealing and (critical or not records or not self._critical):
+        while self._sealing and not (records and self._waiting.outranks(line)):
             event = self._sealing[0]
             header = Header(
                 device=self._sealer.keystore.device_id,
@@ -262,13 +256,6 @@ class Recorder:
                 records.append(record)
             del self._sealing[0]
         return records
-
-    def _make_room(self) -> None:
-        waiting = self._ordinary or self._critical
-        lowest = max(event.priority for event in waiting)
-        event = next(event for event in waiting if event.priority == lowest)
-        waiting.remove(event)
-        self._drop(event, "no room is left to wait for the disk")
 
     def _drop(self, event: Event, reason: str) -> None:
         self.dropped += 1
