@@ -14,6 +14,8 @@ from simulators.claims_svg import clock_of
 from simulators.claims_words import Language, value_of, word
 
 _G: Final = 9.80665  # m/s^2
+_SAID: Final = {"help": "s_help", "fine": "s_fine", "none": "s_silence", "garage": "s_garage"}
+_COARSE_M: Final = 200.0  # a place no surer than this has two decimals
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_9000_NS: Final = 221_845_392_000 * 10**9
 
@@ -102,8 +104,9 @@ def _sentences(case: Case, language: Language) -> Iterator[str]:
         yield word("s_other", language, note=note_text(gravest, language))
     if ticket.false_alarm:
         yield word("s_false_alarm", language)
-    if any(one.intent == "help" for one in case.events(Feedback)):
-        yield word("s_help", language)
+    said = [one.intent for one in case.events(Feedback) if one.question.startswith("all_right")]
+    if said and said[-1] in _SAID:
+        yield word(_SAID[said[-1]], language)
 
 
 def _where(event: Collision, language: Language) -> str:
@@ -157,14 +160,15 @@ def _signed(value: float) -> str:
 def _position(event: Collision, language: Language) -> str:
     if event.latitude is None or event.longitude is None:
         return word("position_not_agreed", language)
-    place = _place(event.latitude, event.longitude, language)
+    coarse = event.position_accuracy_m is not None and event.position_accuracy_m >= _COARSE_M
+    place = _place(event.latitude, event.longitude, language, digits=2 if coarse else 5)
     if event.position_accuracy_m is None:
         return place
     return word("position_within", language, place=place, accuracy=f"{event.position_accuracy_m:.0f}")
 
 
-def _place(latitude: float, longitude: float, language: Language) -> str:
-    return word("position_at", language, latitude=f"{latitude:.5f}", longitude=f"{longitude:.5f}")
+def _place(latitude: float, longitude: float, language: Language, *, digits: int = 5) -> str:
+    return word("position_at", language, latitude=f"{latitude:.{digits}f}", longitude=f"{longitude:.{digits}f}")
 
 
 def _known(value: float | None, unit: str, language: Language) -> str:

@@ -77,8 +77,8 @@ def _case(case: Case, language: Language, title: str) -> Iterator[str]:
     urgent = " u3" if ticket.severity == 3 and ticket.is_open else ""
     answer = ticket.answer if ticket.is_open else "answer_closed"
     yield f'<div class="do{urgent}"><b>{say("answer")}</b>{say(answer)}</div>'
-    impacts = case.events(Collision)
-    if impacts or case.events(Rollover):
+    impacts, rolled = case.events(Collision), case.events(Rollover)
+    if impacts or rolled:
         yield f'<div class="tiles">{"".join(_tiles(case, language))}</div>'
         yield f'<h2>{say("facts")}</h2><div class="two">{_direction(case, language)}{facts_table(case, language)}</div>'
     if len(impacts) > 1:

@@ -14,6 +14,7 @@ from agent.core.events import (
     AgentStarted,
     AgentStopped,
     Anomaly,
+    BatteryAdvice,
     BatteryAlarm,
     Collision,
     ConfigApplied,
@@ -27,6 +28,7 @@ from agent.core.events import (
     Priority,
     RoadImpact,
     Rollover,
+    SensorFault,
     SourceChanged,
     TripEnded,
     TripStarted,
@@ -156,19 +158,18 @@ def describe(event: Event) -> str:
     match event:
         case Collision():
             where = "standing" if event.stationary else f"at {_number(event.speed_before_kmh)} km/h"
-            return f"COLLISION {where}: delta-v {event.delta_v_kmh:.0f} km/h in {event.duration_ms:.0f} ms"
+            least = "at least " if event.clipped else ""
+            side = event.crash_mode or "side not known"
+            what = f"{side.replace('_', ' ')}, {event.severity}"
+            return (
+                f"COLLISION {where}: delta-v {least}{event.delta_v_kmh:.0f} km/h in {event.duration_ms:.0f} ms, {what}"
+            )
         case Rollover():
             return f"ROLLOVER at {_number(event.speed_before_kmh)} km/h: {event.quarter_turns} quarter turns"
         case HarshDriving():
             return f"harsh {event.maneuver}: {event.peak_mps2:.1f} m/s² at {_number(event.speed_kmh)} km/h"
         case RoadImpact():
             return f"road impact: {event.peak_mps2:.0f} m/s² at {_number(event.speed_kmh)} km/h, no collision"
-        case BatteryAlarm():
-            cell = "" if event.cell is None else f" in cell {event.cell + 1}"
-            name = event.alarm.replace("_", " ")
-            unit = event.unit.replace("Celsius", "°C")
-            state = "is over" if event.cleared else f"{event.value:.4g} {unit} (limit {event.limit:.4g})"
-            return f"battery level {event.level}, {name}{cell}: {state}"
         case TripStarted():
             return "trip started"
         case TripEnded():
@@ -177,8 +178,26 @@ def describe(event: Event) -> str:
             return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
         case Feedback():
             return f"the driver's answer is on record: {event.intent}"
+        case BatteryAlarm() | BatteryAdvice() | SensorFault():
+            return _describe_battery(event)
         case _:
             return _describe_self(event)
+
+
+def _describe_battery(event: BatteryAlarm | BatteryAdvice | SensorFault) -> str:
+    match event:
+        case BatteryAlarm():
+            cell = "" if event.cell is None else f" in cell {event.cell + 1}"
+            name = event.alarm.replace("_", " ")
+            unit = event.unit.replace("Celsius", "°C")
+            state = "is over" if event.cleared else f"{event.value:.4g} {unit} (limit {event.limit:.4g})"
+            return f"battery level {event.level}, {name}{cell}: {state}"
+        case BatteryAdvice():
+            cell = "the pack" if event.cell is None else f"cell {event.cell + 1}"
+            return f"{cell}: {event.fault.replace('_', ' ')}, {event.level.replace('_', ' ')}"
+        case SensorFault():
+            name = event.signal.rpartition("TractionBattery.")[2]
+            return f"sensor {name} is {event.fault}: {event.value:.4g} where {event.expected:.4g} is due"
 
 
 def _describe_self(event: Event) -> str:

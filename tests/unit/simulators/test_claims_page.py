@@ -124,8 +124,10 @@ def test_a_sensor_at_its_end_makes_lower_bounds_and_is_drawn() -> None:
 
 
 def test_the_position_is_shown_as_far_as_it_was_told() -> None:
+    exact = page(collision(latitude=31.23041, longitude=121.4737, position_accuracy_m=5.0))
+    assert "31.23041, 121.47370, within 5 m" in exact
     html = page(collision(latitude=31.23041, longitude=121.4737, position_accuracy_m=1000.0))
-    assert "31.23041, 121.47370, within 1000 m" in html
+    assert "31.23, 121.47, within 1000 m" in html
 
 
 def test_a_false_alarm_and_a_doubtful_crash_are_marked_and_concern_no_cover() -> None:
