@@ -59,7 +59,7 @@ class History:
     signal its last 256 batches.
     """
 
-    def __init__(self, catalog: SignalCatalog, *, seconds: float = 30.0, samples_max: int = 65_536) -> None:
+    def __init__(self, catalog: SignalCatalog, *, seconds: float = 30.0, samples_max: int = 196_608) -> None:
         self.backwards = 0
         self._catalog = catalog
         self._span_ns = round(seconds * 1e9)

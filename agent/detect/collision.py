@@ -65,7 +65,7 @@ class CollisionDetector:
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
         self._shocks = RoadShocks(limits.road)
-        self._rolls = Rollovers(limits.rollover)
+        self._rolls = Rollovers(limits.rollover, records)
         self._resting = Resting(self._rolls.learn)
         self._witness = Witness()
         self._window: SignalWindow | None = None  # while it is judged

@@ -31,6 +31,7 @@ _RANGE_SHARE: Final = 0.99
 _DRIVER, _PASSENGER = vss.SEATS[:2]
 
 Elements = dict[str, Element]
+Trigger = Literal["collision", "rollover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Impact:
 
     t0_ns: int
     trigger_ns: int
-    trigger: Literal["collision", "rollover"]
+    trigger: Trigger
     level: Floats
     mounting: Mounting
 
@@ -170,6 +171,6 @@ def _roll(rate: Series, t0_ns: int) -> list[float | None] | None:
     middle = (rate.value[1:] + rate.value[:-1]) / 2
     angle = np.concatenate([[0.0], np.cumsum(middle * np.diff(rate.t_ns) / NS)])
     at_ns = np.arange(_ROLL_FROM_NS, _ROLL_UNTIL_NS + 1, NS // 10) + t0_ns
-    known = (at_ns >= rate.t_ns[0]) & (at_ns <= rate.t_ns[-1])
+    known = (at_ns >= rate.t_ns[0]) & (at_ns <= rate.t_ns[-1] + _CURVE_STEP_NS)
     degrees = np.interp(at_ns, rate.t_ns, angle) - np.interp(t0_ns, rate.t_ns, angle)
     return [round(v, 1) if there else None for v, there in zip(degrees.tolist(), known.tolist(), strict=True)]

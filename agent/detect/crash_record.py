@@ -5,7 +5,7 @@ The collision detector opens a record at the sample that passes the trigger, and
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -15,45 +15,25 @@ from agent.core.crash_columns import Columns
 from agent.core.events import CrashRecord, Event
 from agent.core.signals import SignalWindow
 from agent.detect.crash_elements import (
-    CURVE_NS,
     LONGEST_NS,
     Elements,
     Impact,
+    Trigger,
     elements_after,
     elements_before,
     impact_elements,
 )
+from agent.detect.crash_plan import LATE_NS, SIGNALS_AFTER_NS, Part, Step, make_plan
 from agent.detect.crash_samples import RECORDED, between, imu_between, pieces, signals_between
 from agent.detect.pulse import LONG_AGO_NS, MS
 from agent.detect.streams import NS
 
-BEFORE_NS: Final = 15 * NS
-AFTER_NS: Final = 15 * NS
-SIGNALS_BEFORE_NS: Final = 20 * NS
-SIGNALS_AFTER_NS: Final = 5 * NS
 OPEN_MAX: Final = 16
 """Records under way at once: their spans overlap. Beyond, the oldest ends as it is."""
 
-_ONSET_NS: Final = 50 * MS  # told before T0 with the trigger
-_LATE_NS: Final = NS  # a source's newest samples may come so much later than another's; then it is silent
-_IMU_PIECE_NS: Final = NS
-_SIGNALS_PIECE_NS: Final = 5 * NS
-_FAST_HZ: Final = 1600  # above, pieces are shorter, so that none takes long
-_EARLIER_NS: Final = 600 * MS  # in which the pieces from before T0 are told, spread over the windows
 _GAP_NS: Final = 500 * MS
 _HOUR_NS: Final = 3600 * NS
-
-Part = Literal["trigger", "table", "imu", "signals", "end", "withdrawn"]
 _NO_COLUMNS: Final = Columns([], [], [], b"")
-
-
-class _Step(NamedTuple):
-    """A part to tell of the samples from from_ns up to until_ns, once it is due; the order is that of due_ns."""
-
-    due_ns: int
-    part: Part
-    from_ns: int
-    until_ns: int
 
 
 @dataclass(slots=True)
@@ -67,7 +47,7 @@ class _Record:
     since_previous_s: float | None
     number: int = 0
     fragment: int = 0
-    plan: list[_Step] | None = None
+    plan: list[Step] | None = None
     crash: bool | None = None
     sure_ns: int | None = None
     over_ns: int | None = None
@@ -109,24 +89,35 @@ class CrashRecords:
             under_way[0].over_ns = impact.trigger_ns
             under_way[0].facts["incomplete_because"] = "too many records at once"
         since_ns = t0_ns - self._previous_ns
-        record = _Record(impact, round(since_ns / NS, 3) if since_ns < _HOUR_NS else None)
+        follows = impact.trigger == "collision" and since_ns < _HOUR_NS
+        record = _Record(impact, round(since_ns / NS, 3) if follows else None)
         if len(self._withdrawn) < self._limits.records_per_hour:
             self._begin(record)
         self._records.append(record)
 
-    def close(self, t0_ns: int, at_ns: int, *, crash: bool, event: int = 1, since_first_s: float | None = None) -> int:
-        """Say whether it was a crash, and which of how many; the record's number, 0 for none.
+    def close(
+        self,
+        t0_ns: int,
+        at_ns: int,
+        *,
+        crash: bool,
+        trigger: Trigger = "collision",
+        event: int | None = None,
+        since_first_s: float | None = None,
+    ) -> int:
+        """Say whether it was a crash, and the how manieth impact of it; the record's number, 0 for none.
 
         at_ns: how far the decision looked. Not before the trigger; and a sample from it on was there, or none will be.
         """
-        record = next((record for record in self._records if record.impact.t0_ns == t0_ns), None)
+        key = (trigger, t0_ns)
+        record = next((r for r in self._records if (r.impact.trigger, r.impact.t0_ns) == key), None)
         if record is None:
             return 0
         record.crash = crash
         if crash:
             if not record.number:
                 self._begin(record)
-            if record.impact.trigger == "collision":
+            if trigger == "collision":
                 self._previous_ns = t0_ns
             record.facts |= {"events": event, "since_first_s": since_first_s}
             record.sure_ns = at_ns
@@ -171,9 +162,9 @@ class CrashRecords:
                 record.plan = []
             return
         if record.plan is None:
-            record.plan = _make_plan(record.impact, window)
+            record.plan = make_plan(record.impact, window)
         # While it is not sure to be a crash, nothing is told that a decision could still come before.
-        reached_ns = self._heard_ns if record.crash is None else max(self._heard_ns, window.t_ns - _LATE_NS)
+        reached_ns = self._heard_ns if record.crash is None else max(self._heard_ns, window.t_ns - LATE_NS)
         over = record.over_ns is not None and record.over_ns <= reached_ns
         due_ns = record.over_ns if over and record.over_ns is not None else reached_ns
         while record.plan and record.plan[0].due_ns <= due_ns:
@@ -191,7 +182,7 @@ class CrashRecords:
             if step.from_ns <= over_ns:
                 yield from self._tell(record, step._replace(until_ns=min(step.until_ns, over_ns + 1)), window)
 
-    def _tell(self, record: _Record, step: _Step, window: SignalWindow) -> Iterator[Event]:
+    def _tell(self, record: _Record, step: Step, window: SignalWindow) -> Iterator[Event]:
         t0_ns, (_, part, from_ns, until_ns) = record.impact.t0_ns, step
         if part == "end":
             yield self._end(record, step, window)
@@ -208,14 +199,14 @@ class CrashRecords:
             yield _fragment(record, part, *piece, elements=elements)
             part, elements = ("imu" if part == "table" else part), ""
 
-    def _table(self, record: _Record, step: _Step, window: SignalWindow) -> str:
+    def _table(self, record: _Record, step: Step, window: SignalWindow) -> str:
         t0_ns, until_ns = record.impact.t0_ns, step.until_ns
         record.elements = impact_elements(window, record.impact, until_ns, self._limits)
         record.elements |= elements_before(window, t0_ns) | elements_after(window, t0_ns, until_ns)
         sure = record.sure_ns is not None and record.sure_ns <= step.due_ns
         return _text(record, record.facts if sure else {}, complete=False)
 
-    def _end(self, record: _Record, step: _Step, window: SignalWindow) -> CrashRecord:
+    def _end(self, record: _Record, step: Step, window: SignalWindow) -> CrashRecord:
         """The last fragment, with the table as it is known then."""
         t0_ns, until_ns = record.impact.t0_ns, step.until_ns
         record.elements |= impact_elements(window, record.impact, until_ns, self._limits)
@@ -239,39 +230,13 @@ def _text(record: _Record, facts: Elements, *, complete: bool) -> str:
     return msgspec.json.encode(record.elements | known | facts).decode()
 
 
-def _make_plan(impact: Impact, window: SignalWindow) -> list[_Step]:
-    """All of a record's steps, by when they are due; how long its pieces are depends on the IMU's rate."""
-    t0_ns = impact.t0_ns
-    rate_hz = len(between(window, IMU_PATHS[0], t0_ns - NS, t0_ns))
-    piece_ns = _IMU_PIECE_NS if rate_hz <= _FAST_HZ else _IMU_PIECE_NS // 4
-    known_ns = max(impact.trigger_ns, t0_ns + CURVE_NS)
-    onset_ns = t0_ns - _ONSET_NS
-    steps = [
-        _Step(impact.trigger_ns, "trigger", onset_ns, min(impact.trigger_ns, t0_ns + LONGEST_NS) + 1),
-        _Step(known_ns, "table", onset_ns, t0_ns + CURVE_NS),
-    ]
-    before = range(t0_ns, t0_ns - BEFORE_NS, -piece_ns)
-    for k, until_ns in enumerate(before, 1):
-        due_ns = known_ns + k * _EARLIER_NS // len(before)
-        steps.append(_Step(due_ns, "imu", until_ns - piece_ns, until_ns))
-    ends = range(t0_ns + piece_ns, t0_ns + AFTER_NS + 1, piece_ns)
-    steps += [_Step(max(end_ns, known_ns), "imu", end_ns - piece_ns, end_ns) for end_ns in ends]
-    for k, until_ns in enumerate(range(t0_ns, t0_ns - SIGNALS_BEFORE_NS, -_SIGNALS_PIECE_NS), 1):
-        due_ns = known_ns + _EARLIER_NS + k * 100 * MS
-        steps.append(_Step(due_ns, "signals", until_ns - _SIGNALS_PIECE_NS, until_ns))
-    after_ns = t0_ns + SIGNALS_AFTER_NS
-    steps.append(_Step(after_ns + _LATE_NS, "signals", t0_ns, after_ns))
-    steps.append(_Step(max(t0_ns + AFTER_NS, known_ns), "end", t0_ns - BEFORE_NS, t0_ns + AFTER_NS))
-    return sorted(steps, key=lambda step: step.due_ns)
-
-
 def _first_from(window: SignalWindow, t_ns: int, latest_ns: int) -> int:
     """The IMU's first sample at or behind t_ns: a curve up to t_ns ends between it and the one before."""
     found = between(window, IMU_PATHS[0], t_ns, latest_ns).t_ns
     return int(found[0]) if len(found) else latest_ns
 
 
-def _what_is_lacking(window: SignalWindow, step: _Step) -> str:
+def _what_is_lacking(window: SignalWindow, step: Step) -> str:
     """Why the IMU's samples do not reach from the record's begin to its end; empty where they do."""
     t_ns = between(window, IMU_PATHS[0], step.from_ns, step.until_ns).t_ns
     if not len(t_ns):

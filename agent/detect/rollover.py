@@ -9,7 +9,9 @@ import numpy as np
 from agent.core.config import RolloverLimits
 from agent.core.events import Rollover
 from agent.core.signals import Series
-from agent.detect.pulse import LONG_AGO_NS, MS, Floats, Ints
+from agent.detect.crash_elements import Impact
+from agent.detect.crash_record import CrashRecords
+from agent.detect.pulse import LONG_AGO_NS, MS, Floats, Ints, Mounting
 from agent.detect.streams import NS, SpeedTrack
 
 _ONSET_DPS: Final = 30.0  # beyond what corners and bumps do to a body for long
@@ -61,8 +63,9 @@ class Rollovers:
     and which a box that falls over just before a stop does too.
     """
 
-    def __init__(self, limits: RolloverLimits) -> None:
+    def __init__(self, limits: RolloverLimits, records: CrashRecords | None = None) -> None:
         self.limits = limits
+        self._records = records
         self._roll: _Roll | None = None
         self._done: list[_Roll] = []
         self._spans: list[list[int]] = []  # [from, to] in which the car was tilted
@@ -108,12 +111,20 @@ class Rollovers:
         """Events of what has ended; crashes are the T0 of recent ones."""
         if not self._done and not self._lying:
             return []
-        events = [self._event(roll, speeds) for roll in self._done if self._plausible(roll, speeds, crashes)]
+        events: list[Rollover] = []
+        for roll in self._done:
+            plausible = self._plausible(roll, speeds, crashes)
+            if self._records:
+                self._records.close(roll.onset_ns, roll.last_ns + _GAP_NS, crash=plausible, trigger="rollover")
+            events += [self._event(roll, speeds)] if plausible else []
         for second in self._lying:
             since_ns = second.ready_ns - _LIES_NS
             moved = (speeds.highest(since_ns, second.ready_ns) or 0.0) >= max(self.limits.speed_min_kmh, 1.0)
             if moved or any(since_ns <= t0_ns < second.ready_ns - NS for t0_ns in crashes):
                 events.append(_lies(second))
+                self._record(second.ready_ns, second.ready_ns)
+                if self._records:
+                    self._records.close(second.ready_ns, second.ready_ns, crash=True, trigger="rollover")
         self._done, self._lying = [], []
         return events
 
@@ -137,7 +148,7 @@ class Rollovers:
                 self._roll = _Roll(t_ns, t_ns, rate, t_ns)
             return
         step_ns = t_ns - roll.last_ns
-        was_tilted = abs(roll.most) >= _TILTED_DEG
+        was_tilted, had_turned = (abs(roll.most) >= limit for limit in (_TILTED_DEG, self.limits.angle_deg))
         roll.angle += (rate + roll.rate) / 2 * (step_ns / NS)
         roll.most = max(roll.most, roll.angle, key=abs)
         roll.last_ns, roll.rate = t_ns, rate
@@ -152,8 +163,15 @@ class Rollovers:
             self._spans[-1][1] = t_ns + _GAP_NS
         elif abs(roll.most) >= _TILTED_DEG:
             self._spans.append([t_ns, t_ns + _GAP_NS])
+        if not had_turned and abs(roll.most) >= self.limits.angle_deg:
+            self._record(roll.onset_ns, t_ns)
         if t_ns - roll.loud_ns > _CALM_NS or t_ns - roll.onset_ns > _LONGEST_NS:
             self._end()
+
+    def _record(self, onset_ns: int, now_ns: int) -> None:
+        """Begin a record before it is sure: the power may fail while the car turns."""
+        if self._records:
+            self._records.open(Impact(onset_ns, now_ns, "rollover", np.zeros(3), Mounting()))
 
     def _end(self) -> None:
         if self._roll is not None and abs(self._roll.most) >= _TILTED_DEG:

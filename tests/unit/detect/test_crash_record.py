@@ -7,7 +7,7 @@ import pytest
 from agent.core import vss
 from agent.core.config import CollisionLimits, Detect
 from agent.core.crash import ELEMENTS, IMU_PATHS, CrashData, assemble
-from agent.core.events import Collision, CrashRecord, Event
+from agent.core.events import Collision, CrashRecord, Event, Rollover
 from agent.core.records import EVENT_SIZE_MAX, Position, encode_event
 from agent.core.signals import Series
 from agent.detect.collision import CollisionDetector
@@ -217,3 +217,35 @@ def test_fast_signals_are_thinned_and_where_the_car_was_is_no_part() -> None:
     assert len(found.signals[vss.ENGINE_SPEED].t_ns) == pytest.approx(2500, abs=2)
     assert vss.LATITUDE not in found.signals
     assert not any("Location" in path for path in RECORDED)
+
+
+def tumble(degrees: float, *, speed_kmh: float = 60.0) -> dict[str, Series]:
+    """A car that turns by so much about its long axis, from CRASH_S on, in two seconds."""
+    recording = ride()
+    t_s = recording[IMU_PATHS[0]].t_ns / NS
+    phase = np.clip((t_s - CRASH_S) / 2, 0, 1)
+    angle = np.deg2rad(degrees * (phase - np.sin(2 * np.pi * phase) / (2 * np.pi)))
+    for path, share in ((vss.ACCELERATION_LATERAL, -np.sin(angle)), (vss.ACCELERATION_VERTICAL, np.cos(angle))):
+        recording[path] = Series(recording[path].t_ns, share * G)
+    recording[vss.ROLL_RATE] = Series(recording[vss.ROLL_RATE].t_ns, np.rad2deg(np.gradient(angle, t_s)))
+    return recording | {vss.SPEED: series(np.arange(0, 45, 0.1), speed_kmh)}
+
+
+def test_a_car_that_turns_over_has_a_record_before_it_lies_still() -> None:
+    events = told(tumble(180.0))
+    (rollover,) = [e for _, e in events if isinstance(e, Rollover)]
+    at_ns, trigger = next((at_ns, e) for at_ns, e in events if isinstance(e, CrashRecord))
+    assert (trigger.part, trigger.record, trigger.t_ns) == ("trigger", 2, rollover.t_ns)
+    assert at_ns < CRASH_S * NS + 1.3 * NS
+    found = assemble(fragments_of(events, 2))
+    assert (found.complete, found.elements["trigger"], found.elements["events"]) == (True, "rollover", None)
+    assert found.elements["delta_v_max_resultant_kmh"] is None
+    roll = found.elements["roll_deg"]
+    assert isinstance(roll, list)
+    assert roll[-1] == pytest.approx(180, abs=5)
+
+
+def test_a_box_that_is_turned_in_a_standing_car_is_withdrawn() -> None:
+    events = told(tumble(180.0, speed_kmh=0.0))
+    assert not [e for _, e in events if isinstance(e, Rollover)]
+    assert fragments_of(events, 2)[-1].part == "withdrawn"
