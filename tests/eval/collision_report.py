@@ -13,7 +13,8 @@ from tests.eval.scenes import Row
 from tests.eval.statistics import percentile, poisson_upper, within
 
 _HOURS: Final = 10_000
-_EXAMPLES_MAX: Final = 40
+_EXAMPLES_MAX: Final = 60
+_QUIET: Final = frozenset({"door_slam", "boot_lid", "car_wash", "loading"})
 _BANDS_KMH: Final = ((3, 5), (5, 8), (8, 12), (12, 20), (20, 40), (40, 80))
 _OCTANTS: Final = ("front", "front right", "right", "rear right", "rear", "rear left", "left", "front left")
 
@@ -26,13 +27,28 @@ def summarise(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
     parked = [row for row in rows if row.job.kind == "parked_hit"]
     negatives = [row for row in rows if row.blow is None and row.job.kind != "commute"]
     commutes = [row for row in rows if row.job.kind == "commute"]
+    errors, false_alarms = _errors(crashes, parked, judge), _false_alarms(negatives, judge)
     return {
+        "headline": {
+            "recall": _recall(crashes, judge),
+            "recall_400_hz": _recall([row for row in crashes if row.job.rate_hz == 400], judge),
+            "recall_100_hz": _recall([row for row in crashes if row.job.rate_hz == 100], judge),
+            "recall_without_gnss": _recall([r for r in crashes if r.conditions and not r.conditions.gnss], judge),
+            "parked_recall": _recall(parked, judge),
+            "parked_false_door_wash_loading": sum(
+                len(_told(row, judge)) > 0 for row in negatives if row.job.kind in _QUIET
+            ),
+            "false_per_10000_h": false_alarms["all"]["per_10000_h"],
+            "false_upper_95_per_10000_h": false_alarms["all"]["upper_95_per_10000_h"],
+            "delta_v_within_10_pct": errors["all"]["delta_v_within_10_pct"],
+            "pdof_within_20_deg": errors["all"]["pdof_within_20_deg"],
+        },
         "crash": _recalls(crashes, judge),
         "parked_hit": _recalls(parked, judge),
-        "errors": _errors(crashes, parked, judge),
+        "errors": errors,
         "clipped": _clipped([*crashes, *parked], judge),
         "extra_collisions": sum(len(_told(row, judge)) > 1 for row in [*crashes, *parked]),
-        "false_alarms": _false_alarms(negatives, judge),
+        "false_alarms": false_alarms,
         "commute_false_alarms": sum(len(_told(row, judge)) for row in commutes),
         "confusion": _confusion(negatives, judge),
         "missed": [_name(row) for row in [*crashes, *parked] if not _hit(row, judge)][:_EXAMPLES_MAX],
@@ -47,6 +63,10 @@ def _told(row: Row, judge: Judge) -> list[Any]:
 def _hit(row: Row, judge: Judge) -> bool:
     event = row.found()
     return event is not None and judge(event)
+
+
+def _recall(rows: Sequence[Row], judge: Judge) -> float | None:
+    return round(sum(_hit(row, judge) for row in rows) / len(rows), 4) if rows else None
 
 
 def _recalls(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
@@ -191,6 +211,10 @@ def _round(value: float | None, digits: int) -> float | None:
 
 def render(console: Console, name: str, summary: Summary) -> None:
     """Print the figures as tables."""
+    table = Table(title=f"collisions, {name}", title_justify="left", show_header=False)
+    for figure, value in summary["headline"].items():
+        table.add_row(figure, str(value))
+    console.print(table)
     table = Table(title=f"{name}: recall", title_justify="left")
     for column in ("by", "group", "collisions", "of", "parked hits", "of"):
         table.add_column(column, justify="left" if column in ("by", "group") else "right")

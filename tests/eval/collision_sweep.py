@@ -88,7 +88,8 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:
-        console.print(f"{len(rows)} scenes in {took_s:.0f} s on {options.jobs} processes; {result['seeds']} seeds")
+        whole = f"{result['hours_sample_by_sample']} h of whole drives sample by sample"
+        console.print(f"{len(rows)} scenes, {whole}, in {took_s:.0f} s on {options.jobs} processes: {result['seeds']}")
     return 0
 
 
