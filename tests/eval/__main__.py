@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-KNOWN: Final = ("battery", "collision")
+KNOWN: Final = ("battery", "bus", "collision")
 
 
 def main() -> int:

@@ -1,0 +1,197 @@
+"""Frames that do not belong on a bus: unknown identifiers, floods, injected and forged payloads. Pure, in columns.
+
+What is normal is learnt from clean traffic, without gradients: which identifiers there are, how close two frames of one
+may follow each other, and how often each bit turns from one frame to the next. A forged payload turns bits that hardly
+ever turn, all at once (compare READ, Marchetti and Stabili, IEEE TIFS 2019).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.frames import REFUSED, FrameBatch
+
+Floats = npt.NDArray[np.float64]
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.intp]
+
+KEYS_MAX: Final = 4096
+"""Identifiers learnt; a bus has some dozens, and what an attacker makes up must not fill the memory."""
+
+_SEEN_MIN: Final = 8  # frames from which an identifier counts as one of the car's, and has a rhythm
+_BLOCKS: Final = 10  # of the clean frames: how surprising honest frames are is seen on every other one
+_GAP_SHARE: Final = 0.7  # of the smallest gap seen
+_MARGIN_BITS: Final = 10.0  # beyond the most surprising honest frame
+_FORGED_LEAST: Final = 0.5  # of what a payload of random bits surprises by: cars do new things every day
+_FORGED_MOST: Final = 0.8  # of the same: else one odd frame while learning blinds for good
+_SETTLED: Final = 4  # so many frames in a row that go on from each other are a new state of the car, not a forgery
+_LONG_AGO_NS: Final = -(1 << 62)
+
+
+class Finding(IntFlag):
+    """Why a frame is not believed."""
+
+    UNKNOWN = 1  # an identifier that the car does not use
+    EARLY = 2  # follows the last honest frame of its identifier more closely than the car ever sends it
+    PAYLOAD = 4  # turns bits that do not turn
+
+
+@dataclass(frozen=True, slots=True)
+class Habit:
+    """One identifier as the car sends it, as far as it is believed.
+
+    gap_ns: the least time between two frames. cost float64[8 * width]: surprise of each bit's turning, in bits;
+    limit: how much of it one step may add up to.
+    """
+
+    gap_ns: int
+    cost: Floats
+    limit: float
+
+
+def learn(clean: FrameBatch) -> Mapping[int, Habit]:
+    """Habits by frame key, from clean traffic of minutes at least; identifiers seen too rarely are left out."""
+    clean = clean[(clean.flags & REFUSED) == 0]
+    keys = clean.keys()
+    names, counts = np.unique(keys, return_counts=True)
+    often = names[counts >= _SEEN_MIN][:KEYS_MAX]
+    return {int(key): _learn_one(clean[np.flatnonzero(keys == key)]) for key in often}
+
+
+class BusWatch:
+    """Judges the traffic of one bus by habits, batch by batch; remembers each identifier's last believed frame."""
+
+    def __init__(self, habits: Mapping[int, Habit]) -> None:
+        known = sorted(habits)
+        self._keys = np.array(known, np.uint32)
+        self._habits = [habits[key] for key in known]
+        width = max((len(habit.cost) // 8 for habit in self._habits), default=1)
+        self._width = width
+        self._cost = np.zeros((len(known), 8 * width))
+        for place, habit in enumerate(self._habits):
+            self._cost[place, : len(habit.cost)] = habit.cost
+        self._never = self._cost >= self._cost.max(axis=1, initial=1.0, keepdims=True)
+        self._gap_ns = np.array([habit.gap_ns for habit in self._habits], np.int64)
+        self._limit = np.array([habit.limit for habit in self._habits])
+        self._at_ns = np.full(len(known), _LONG_AGO_NS, np.int64)
+        self._data = np.zeros((len(known), width), np.uint8)
+
+    def judge(self, batch: FrameBatch) -> Bytes:
+        """Findings of every frame, uint8[n] (see Finding); 0: honest as far as can be seen."""
+        found = np.zeros(len(batch), np.uint8)
+        judged = np.flatnonzero((batch.flags & REFUSED) == 0)
+        if not len(judged) or not len(self._keys):
+            found[judged] = Finding.UNKNOWN
+            return found
+        keys = batch.keys()[judged]
+        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known = self._keys[place] == keys
+        found[judged[~known]] = Finding.UNKNOWN
+        rows, place = judged[known], place[known]
+        order = np.argsort(place, kind="stable")
+        if len(order):
+            found[rows[order]] = self._judge_known(batch, rows[order], place[order])
+        return found
+
+    def _judge_known(self, batch: FrameBatch, rows: Rows, place: Rows) -> Bytes:
+        """Frames of known identifiers, by identifier and then by time: most go on from the one before."""
+        t_ns, data = batch.t_ns[rows], batch.data[rows, : self._width]
+        first = np.flatnonzero(np.diff(place, prepend=-1))
+        before_ns, before = np.roll(t_ns, 1), np.roll(data, 1, axis=0)
+        owners = place[first]
+        new = self._at_ns[owners] == _LONG_AGO_NS
+        before_ns[first] = self._at_ns[owners]
+        before[first] = np.where(new[:, None], data[first], self._data[owners])
+        strange = (t_ns - np.maximum(before_ns, t_ns - (1 << 60)) < self._gap_ns[place]) | (
+            self._surprise(place, before, data) > self._limit[place]
+        )
+        last = np.append(first[1:], len(rows)) - 1
+        self._at_ns[owners], believed = t_ns[last], self._data[owners]
+        self._data[owners] = data[last]
+        found = np.zeros(len(rows), np.uint8)
+        for number in np.flatnonzero(np.logical_or.reduceat(strange, first)).tolist():
+            piece = slice(int(first[number]), int(last[number]) + 1)
+            start = int(before_ns[piece.start]), data[piece.start] if new[number] else believed[number]
+            found[piece] = self._follow(int(owners[number]), start, t_ns[piece], data[piece], strange[piece])
+        return found
+
+    def _follow(
+        self, place: int, believed: tuple[int, Bytes], t_ns: Ints, data: Bytes, strange: npt.NDArray[np.bool_]
+    ) -> Bytes:
+        """Go through the frames of one identifier among which are strange ones, each against the last believed."""
+        found = np.zeros(len(t_ns), np.uint8)
+        suspects: list[int] = []
+        for row in range(len(t_ns)):
+            follows = row > 0 and found[row - 1] == 0  # then what it is compared with is the frame before
+            finding = 0 if follows and not strange[row] else self._compare(place, believed, int(t_ns[row]), data[row])
+            if finding:
+                found[row] = finding
+                suspects.append(row)
+            if not finding or self._settled(place, t_ns, data, suspects):
+                believed, suspects = (int(t_ns[row]), data[row]), []
+        self._at_ns[place], self._data[place] = believed
+        return found
+
+    def _compare(self, place: int, believed: tuple[int, Bytes], t_ns: int, data: Bytes) -> int:
+        early = Finding.EARLY if t_ns - believed[0] < self._gap_ns[place] else 0
+        surprise = self._surprise(np.array([place]), believed[1][None], data[None])[0]
+        return early | (Finding.PAYLOAD if surprise > self._limit[place] else 0)
+
+    def _settled(self, place: int, t_ns: Ints, data: Bytes, suspects: list[int]) -> bool:
+        """Whether the last suspects follow each other in the car's rhythm and go on from each other."""
+        last = suspects[-_SETTLED:]
+        if len(last) < _SETTLED or last[-1] - last[0] != _SETTLED - 1:
+            return False
+        steps = self._surprise(np.full(_SETTLED - 1, place), data[last[:-1]], data[last[1:]])
+        return bool((np.diff(t_ns[last]) >= self._gap_ns[place]).all() and (steps <= self._limit[place]).all())
+
+    def _surprise(self, place: Rows, before: Bytes, after: Bytes) -> Floats:
+        return _surprise_of(self._cost[place], self._never[place], before, after)
+
+
+def _learn_one(frames: FrameBatch) -> Habit:
+    data = frames.data[:, : max(1, int(frames.length.max()))]
+    blocks = np.array_split(data, min(_BLOCKS, len(data) // 2))
+    cost = _costs(np.concatenate(blocks[::2]))
+    rest = np.concatenate(blocks[1::2])
+    honest = float(_surprise_of(cost, _never(cost), rest[:-1], rest[1:]).max(initial=0.0)) + _MARGIN_BITS
+    cost = _costs(data)
+    patterns = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    random = float(_add_up(cost, _never(cost), np.tile(patterns, data.shape[1])).mean())
+    limit = min(max(honest, _FORGED_LEAST * random), _FORGED_MOST * random)
+    return Habit(gap_ns=max(0, round(_GAP_SHARE * int(np.diff(frames.t_ns).min()))), cost=cost, limit=limit)
+
+
+def _costs(data: Bytes) -> Floats:
+    """Surprise of each bit's turning, float64[8 * width]: -log2 of its share of the steps; no bit is wholly fixed."""
+    turned = np.unpackbits(data[1:] ^ data[:-1], axis=1)
+    shares = (turned.sum(axis=0) + 0.5) / (len(turned) + 1.0)
+    costs: Floats = -np.log2(np.minimum(shares, 1.0))
+    return costs
+
+
+def _never(cost: Floats) -> npt.NDArray[np.bool_]:
+    """Which bits have turned as rarely as any: those that never did, but in an identifier where all did."""
+    return np.asarray(cost >= cost.max(initial=1.0), np.bool_)
+
+
+def _surprise_of(cost: Floats, never: npt.NDArray[np.bool_], before: Bytes, after: Bytes) -> Floats:
+    """Of each step from a row of before to that of after, float64[n]."""
+    return _add_up(cost, never, np.unpackbits(before ^ after, axis=1))
+
+
+def _add_up(cost: Floats, never: npt.NDArray[np.bool_], turned: Bytes) -> Floats:
+    """Surprise in bits, float64[n], of which bits turned, uint8[n, 8 * width].
+
+    Of a byte the most surprising bit counts: where a number passes from 0x00FF to 0x0100 bits turn together. Bits that
+    have never turned count each: no number was there.
+    """
+    told = turned * cost
+    numbers = np.where(never, 0.0, told).reshape(len(told), -1, 8).max(axis=2).sum(axis=1)
+    added: Floats = (told * never).sum(axis=1) + numbers
+    return added
