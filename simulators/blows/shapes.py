@@ -106,7 +106,11 @@ def rough(start_s: float, end_s: float, size: float, speed_mps: float) -> Add:
 
 
 def white(start_s: float, end_s: float, size: float, hertz: float) -> Add:
-    """Rattling: noise of this size in m/s^2 (RMS) with a low-pass of one pole, between two instants."""
+    """Rattling: noise of this size in m/s^2 (RMS) with a low-pass of one pole, between two instants.
+
+    Nothing is in it so slow that a box which is fixed would move by more than its mount allows.
+    """
+    slowest_hz = float(np.sqrt(size / _MOUNT_GIVES_M)) / (2 * np.pi)
 
     def add(t_s: Floats, force: Force, turning: Force, rng: np.random.Generator) -> None:
         rows = slice(*np.searchsorted(t_s, (start_s, end_s)).tolist())
@@ -115,7 +119,8 @@ def white(start_s: float, end_s: float, size: float, hertz: float) -> Add:
         if count < 2:
             return
         spectrum = np.fft.rfft(rng.standard_normal((count, 3)), axis=0)
-        spectrum /= (1 + 1j * np.fft.rfftfreq(count, step_s) / hertz)[:, None]
+        hz = np.fft.rfftfreq(count, step_s)
+        spectrum *= ((hz >= slowest_hz) / (1 + 1j * hz / hertz))[:, None]
         noise = np.fft.irfft(spectrum, count, axis=0)
         noise *= size / np.maximum(noise.std(axis=0), 1e-9)
         force[rows] += noise
