@@ -27,12 +27,13 @@ from agent.detect.resting import Resting
 from agent.detect.road import SHOCK_NS, RoadShocks
 from agent.detect.rollover import Rollovers
 from agent.detect.streams import NS, AxisMerge, SpeedTrack
-from agent.detect.verdict import STATIONARY_PEAK_MPS2, TOLERANCE, make_case
+from agent.detect.verdict import TOLERANCE, make_case
 
 _RANGE_SHARE: Final = 0.99
 _CRASHES_KEPT_NS: Final = 30 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
+_TILTED_MPS2: Final = 4.9  # a car at rest that lies so far otherwise is tilted by 30 degrees
 
 
 class CollisionDetector:
@@ -73,7 +74,7 @@ class CollisionDetector:
         self._sequence = CrashSequence()
         self._over_ns = LONG_AGO_NS  # end of the last pulse: none begins before
         self._restless = False  # it was cut where it was not calm yet, and has not become so since
-        self._rearm_ns = LONG_AGO_NS
+        self._rearm_ns = LONG_AGO_NS  # until then the lower limit of a standing car rests
         self._heard_ns = LONG_AGO_NS
         self._loud_ns = LONG_AGO_NS
         self._crashes: list[int] = []  # T0 of recent crashes
@@ -195,7 +196,6 @@ class CollisionDetector:
             if calm is None:
                 return None
             row, self._restless, self._over_ns = calm, False, int(trace.t_ns[calm])
-        row = max(row, trace.first_after(self._rearm_ns))
         rows = slice(row, len(trace.t_ns))
         delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows, since_ns=self._over_ns), mounting)
         for k in np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist():
@@ -211,19 +211,19 @@ class CollisionDetector:
         since_ns = max(now_ns - self._span_ns, self._over_ns)
         # A car that was just hit does not stand any more.
         following = self._sequence.covers(since_ns)
-        standing = not following and self._stood(now_ns - self._span_ns)
+        standing = not following and now_ns >= self._rearm_ns and self._stood(now_ns - self._span_ns)
         limit_kmh = self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh
         if delta_kmh < TOLERANCE * limit_kmh:
             return None
         mounting = self._resting.mounting_at(now_ns)
         before = trace.acceleration(slice(first := trace.first_after(since_ns), first + 1))
-        if standing and float(horizontal(before, mounting)[0]) >= STATIONARY_PEAK_MPS2 / 2:
+        if standing and float(horizontal(before, mounting)[0]) >= _TILTED_MPS2:
             return None  # a blow comes out of rest: this is a box, or a car, that was tilted and lies so
         t0_ns = int(trace.t_ns[trace.time_zero(index, since_ns, mounting)])
         level, full = self._resting.level, self._sequence.is_full(t0_ns, self._limits.events_max)
         if self._records and level is not None and not full:
             self._records.open(Impact(t0_ns, now_ns, "collision", level, mounting))
-        return Pulse(t0_ns, now_ns, standing, mounting, following)
+        return Pulse(t0_ns, now_ns, standing, mounting, following, self._over_ns)
 
     def _stood(self, t_ns: int) -> bool:
         """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest."""

@@ -41,6 +41,8 @@ FEATURES: Final[tuple[str, ...]] = (
     "turn_dps",  # fastest turning from 100 ms before T0 to 100 ms after the end, -1 without a gyroscope
     "speed_before_kmh",  # -1 where the car does not tell
     "standing",  # 1 where the car stood
+    "rise_ms",  # time in which delta-v along the pulse's direction goes from a tenth to nine tenths
+    "carry_on",  # mean force along that direction in the last 50 ms until 100 ms after the end, over the peak
 )
 
 _BIN_NS: Final = 10 * MS
@@ -50,7 +52,9 @@ _AFTER_BINS: Final = 10
 AFTER_NS: Final = (_AFTER_BINS + 1) * _BIN_NS  # what of the time after a pulse's end is looked at, at most
 
 _GRAVITY_MPS2: Final = 9.81
-_GRAVITY_OFF_MPS2: Final = 1.5  # what is felt is gravity alone where its size is off by no more
+_GRAVITY_OFF_MPS2: Final = (
+    1.0  # 4.5 m/s^2 of skidding are more; what is felt is gravity alone where its size is off by no more
+)
 _FALLING_MPS2: Final = 3.0
 _TURN_SHARE: Final = 0.15
 _LARGEST: Final = 2000.0
@@ -135,7 +139,8 @@ def _shape(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, 
     inside = flat[_BEFORE_BINS : _BEFORE_BINS + end_bin + 1] - flat[_BEFORE_BINS]
     direction = inside[int(np.argmax((inside * inside).sum(axis=1)))]
     size = float(np.sqrt((direction * direction).sum()))
-    push = force[1:] @ (direction / max(size, _TINY))
+    direction = direction / max(size, _TINY)
+    push = force[1:] @ direction
     signs = np.sign(push[np.abs(push) >= _TURN_SHARE * peak])
     smooth = (force[:-2] + force[1:-1] + force[2:]) / 3
     shaken, whole = force[1:-1] - smooth, float((force[1:-1] ** 2).sum())
@@ -146,7 +151,17 @@ def _shape(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, 
         "jerk_mps2": float(horizontal(np.diff(force[: end_bin + 2], axis=0), mounting).max()),
         "sign_changes": float(np.count_nonzero(signs[1:] != signs[:-1])),
         "ringing": float((shaken**2).sum()) / max(whole, _TINY),
+        "rise_ms": _rise_ms(inside @ direction, size),
+        "carry_on": float(push[-5:].mean()) / max(peak, _TINY),
     }
+
+
+def _rise_ms(gained_kmh: Floats, size_kmh: float) -> float:
+    """Time from a tenth to nine tenths of what was gained, between bins by a straight line."""
+    most = max(1, int(np.argmax(gained_kmh)))
+    climbing = np.maximum.accumulate(gained_kmh[: most + 1])
+    tenth, most_of_it = np.interp([0.1 * size_kmh, 0.9 * size_kmh], climbing, np.arange(most + 1))
+    return float(most_of_it - tenth) * _BIN_NS / MS
 
 
 def _surroundings(velocity_kmh: Floats, end_bin: int, mounting: Mounting) -> dict[str, float]:

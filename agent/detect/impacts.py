@@ -19,6 +19,7 @@ class Pulse:
     standing: bool
     mounting: Mounting = field(default_factory=Mounting)  # as it was known then
     following: bool = False  # another impact of a crash
+    since_ns: int = LONG_AGO_NS  # end of the pulse before
 
 
 def find_end(trace: PulseTrace, pulse: Pulse) -> tuple[int, bool] | None:

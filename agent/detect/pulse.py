@@ -102,8 +102,19 @@ class PulseTrace:
         return counts.astype(np.float64) * _VELOCITY_UNIT_KMH
 
     def delta_v_within(self, span_ns: int, rows: slice, *, since_ns: int = LONG_AGO_NS) -> Floats:
-        """Delta-v in km/h over the span that ends at each of rows, of it what is since since_ns, float64[k, 3]."""
-        return self.delta_v(np.searchsorted(self.t_ns, np.maximum(self.t_ns[rows] - span_ns, since_ns)), rows)
+        """Delta-v in km/h over the span that ends at each of rows, of it what is since since_ns, float64[k, 3].
+
+        The span is whole at any rate: where it begins between two samples, a share of the step is taken.
+        """
+        begins_ns = np.maximum(self.t_ns[rows] - span_ns, since_ns)
+        first = np.searchsorted(self.t_ns, begins_ns)
+        before = np.maximum(first - 1, 0)
+        step_ns = self.t_ns[first] - self.t_ns[before]
+        # A step that was not integrated whole has no share; nor has one whose beginning may be forgotten.
+        whole = (step_ns > 0) & (step_ns <= _STEP_MAX_US * 1000)
+        share = np.where(whole, (self.t_ns[first] - begins_ns) / np.maximum(step_ns, 1), 0.0)
+        partly = (self._velocity[first] - self._velocity[before]) * share[:, None]
+        return (self._velocity[rows] - self._velocity[first] + partly) * _VELOCITY_UNIT_KMH
 
     def time_zero(self, trigger: int, since_ns: int, mounting: Mounting) -> int:
         """Index of T0: where more than 0.8 km/h in 20 ms longitudinal or 5 ms lateral began, from since_ns to trigger.
@@ -113,21 +124,26 @@ class PulseTrace:
         """
         start = min(self.first_after(since_ns), trigger)
         rows = slice(start, trigger + 1)
-        before_x = np.maximum(np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LONGITUDINAL_NS), start)
-        before_y = np.searchsorted(self.t_ns, self.t_ns[rows] - _T0_SPAN_LATERAL_NS)
-        before_y = np.maximum(np.minimum(before_y, np.arange(start, trigger + 1) - 1), start)
-        delta_x = self.delta_v(before_x, rows)
-        first = trigger + 1
+        floor_ns = int(self.t_ns[start])
+        delta_x = self.delta_v_within(_T0_SPAN_LONGITUDINAL_NS, rows, since_ns=floor_ns)
+        found: list[int] = []
         if mounting.trusted:
-            over_x = np.flatnonzero(np.abs(delta_x[:, 0]) > _T0_DELTA_V_KMH)
-            over_y = np.flatnonzero(np.abs(self.delta_v(before_y, rows)[:, 1]) > _T0_DELTA_V_KMH)
-            first = min(
-                int(before_x[over_x[0]]) if len(over_x) else first, int(before_y[over_y[0]]) if len(over_y) else first
-            )
-        if first > trigger:
-            over = np.flatnonzero(horizontal(delta_x, mounting) > _T0_DELTA_V_KMH)
-            first = int(before_x[over[0]]) if len(over) else start
-        return first
+            delta_y = self.delta_v_within(_T0_SPAN_LATERAL_NS, rows, since_ns=floor_ns)
+            found = [
+                *self._begins(np.abs(delta_x[:, 0]), start, _T0_SPAN_LONGITUDINAL_NS),
+                *self._begins(np.abs(delta_y[:, 1]), start, _T0_SPAN_LATERAL_NS),
+            ]
+        if not found:
+            found = self._begins(horizontal(delta_x, mounting), start, _T0_SPAN_LONGITUDINAL_NS)
+        return min(found, default=start)
+
+    def _begins(self, delta_kmh: Floats, start: int, span_ns: int) -> list[int]:
+        """Where the first span that is over T0's limit began, not before start; spans end at start, start + 1, ..."""
+        over = np.flatnonzero(delta_kmh > _T0_DELTA_V_KMH)
+        if not len(over):
+            return []
+        end = start + int(over[0])
+        return [max(start, min(self.first_after(int(self.t_ns[end]) - span_ns), end - 1))]
 
     def end(self, trigger: int, mounting: Mounting) -> int | None:
         """Index of the first sample after `trigger` over whose last 20 ms the resultant is at most 0.8 km/h."""

@@ -19,19 +19,23 @@ Severity = Literal["minor", "moderate", "severe"]
 
 TOLERANCE: Final = 0.95
 """Share of a limit that is enough: sensors are off by some per cent in scale, and noise takes from a pulse's tails."""
-STATIONARY_PEAK_MPS2: Final = 9.8
-"""3 km/h in 100 ms peak at 1.7 g (docs/sources.md 3)."""
 
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
-_SHORTEST_NS: Final = 45 * MS  # a knock on the box is over before; a ton of steel needs 80-150 ms (docs/sources.md 3)
-_STATIONARY_LONGEST_NS: Final = 280 * MS
+_RISE_MS: Final = 22.0  # a ton of steel that crumples for 60 ms has 29, a knee or a bag on the box at most 20
+_FILL: Final = 0.28  # a pulse is a haversine (0.5) or fuller; less is a spike in a long time
 _FALL_MS: Final = 100  # a box that falls for so long fell 5 cm
-_TILT_DEG: Final = 35.0
-_SWING_ECHO: Final = 0.7
-_SWING_MPS2: Final = 4.0
-_SWING_TURNS: Final = 2
-_SWING_REBOUND: Final = 0.5
+_TILT_DEG: Final = 45.0
+_SWING_ECHO: Final = 0.35  # it was shaken before, a third as hard or harder, and all the time
+_SWING_MPS2: Final = 3.5
 _TORN: Final = 2.0  # times the trigger: a blow that tears the box off its mount is a blow
+_REACHED: Final = 0.85  # of a limit: less than that is another shape that passed the trigger
+_HAND_DPS: Final = 90.0  # a car that is bumped turns by less
+_HAND_ECHO: Final = 0.25
+_CARRY_ON: Final = 0.12  # a push that goes on is a car that sets off or brakes, or a box that is held otherwise
+_STATIONARY_PEAK_MPS2: Final = 6.5  # 3 km/h in 150 ms as a plateau; nothing pushes a parked car so but another one
+_STATIONARY_VERTICAL: Final = 0.38
+_STATIONARY_RISE_MS: Final = 112.0  # a plateau of 150 ms has 96
+_STATIONARY_LONGEST_NS: Final = 280 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,27 +123,39 @@ def make_case(  # what is known of the moment
 
 
 def _kind(case: Case, limits: CollisionLimits) -> Kind:
+    """What nobody can drive into comes first, then what is not felt as cars feel it, then how hard it was."""
     pulse, figures, shape = case.pulse, case.figures, case.shape
-    duration_ns = figures.end_ns - pulse.t0_ns
     if shape["free_fall_ms"] >= _FALL_MS:
         return "drop"
     if figures.loud < _SAMPLES_MIN:
         return "nothing"
-    if duration_ns < _SHORTEST_NS:
+    if shape["rise_ms"] < _RISE_MS or shape["fill"] < _FILL:
         return "knock"
     torn = shape["kmh_in_150ms"] >= _TORN * limits.delta_v_kmh
-    swings = (
-        shape["echo_before"] >= _SWING_ECHO
-        and shape["shake_before_mps2"] >= _SWING_MPS2
-        and (shape["sign_changes"] >= _SWING_TURNS or shape["rebound"] >= _SWING_REBOUND)
-        and not pulse.following
-    )
+    swings = shape["echo_before"] >= _SWING_ECHO and shape["shake_before_mps2"] >= _SWING_MPS2 and not pulse.following
     if not torn and (swings or shape["tilt_after_deg"] >= _TILT_DEG):
         return "loose"
-    if pulse.standing and figures.delta_v_kmh < TOLERANCE * limits.delta_v_kmh:
-        pushed = figures.delta_v_kmh >= figures.along_kmh and figures.peak_mps2 >= STATIONARY_PEAK_MPS2
-        return "collision" if pushed and duration_ns <= _STATIONARY_LONGEST_NS else "nothing"
-    return "collision"
+    if pulse.standing and figures.delta_v_kmh < limits.delta_v_kmh:
+        return _kind_of_standing(case, limits)
+    return "collision" if figures.delta_v_kmh >= _REACHED * limits.delta_v_kmh else "nothing"
+
+
+def _kind_of_standing(case: Case, limits: CollisionLimits) -> Kind:
+    """Below the limit of a moving car: it comes out of rest, is a push across gravity, and is over."""
+    figures, shape = case.figures, case.shape
+    if shape["turn_dps"] > _HAND_DPS or shape["echo_before"] > _HAND_ECHO:
+        return "loose"
+    pushed = (
+        figures.delta_v_kmh >= max(figures.along_kmh, _REACHED * limits.stationary_delta_v_kmh)
+        and figures.peak_mps2 >= _STATIONARY_PEAK_MPS2
+        and shape["vertical_share"] <= _STATIONARY_VERTICAL
+    )
+    over = (
+        shape["carry_on"] <= _CARRY_ON
+        and shape["rise_ms"] <= _STATIONARY_RISE_MS
+        and figures.end_ns - case.pulse.t0_ns <= _STATIONARY_LONGEST_NS
+    )
+    return "collision" if pushed and over else "nothing"
 
 
 def severity_of(figures: Figures, context: Context, limits: CollisionLimits) -> Severity:

@@ -56,6 +56,8 @@ def test_a_pulse_has_the_same_features_at_every_rate(rate_hz: float) -> None:
     assert told["free_fall_ms"] == 0
     assert told["speed_before_kmh"] == 50
     assert told["turn_dps"] == -1
+    assert told["rise_ms"] == pytest.approx(48, abs=5)
+    assert told["carry_on"] == pytest.approx(0, abs=0.01)
 
 
 def test_without_known_axes_only_what_is_across_and_along_gravity_is_told() -> None:
@@ -109,6 +111,7 @@ def test_braking_before_is_a_push_and_no_shake_and_skidding_after_is_no_tilt() -
     assert told["shake_before_mps2"] < 0.5
     assert told["offset_after_mps2"] == pytest.approx(8, abs=0.1)
     assert told["tilt_after_deg"] == 0
+    assert told["carry_on"] == pytest.approx(0.13, abs=0.02)
 
 
 def test_a_trace_that_ends_in_the_pulse_and_one_that_is_broken_have_features_too() -> None:
