@@ -37,9 +37,8 @@ def knocked(start_s: float, duration_s: float, peak: Force, *, back: float, turn
     A blow so long that the box would move by more than its mount allows is made shorter.
     """
     size = float(np.linalg.norm(peak))
-    duration_s = min(
-        duration_s, float(np.sqrt(4 * _MOUNT_GIVES_M / size))
-    )  # a haversine moves by peak * duration^2 / 4
+    longest_s = float(np.sqrt(4 * _MOUNT_GIVES_M / size))  # a haversine moves by peak * duration^2 / 4
+    duration_s = min(duration_s, longest_s)
     hit = blow(start_s, duration_s, peak, turning_dps=turning_dps)
     spring = blow(start_s + duration_s, back * duration_s, -peak / back)
 
