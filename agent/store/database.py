@@ -23,7 +23,7 @@ import msgspec
 from agent.core.errors import StoreError
 from agent.core.records import Position, Range, SealedRecord, digest_of
 from agent.store.files import NAME, ROW_BYTES, TABLES, Table, connect, lock, read_count, write_count
-from agent.store.quota import Shed, crash_reserve_bytes, shed
+from agent.store.quota import Shed, crash_reserve_bytes, shed, shed_detail
 from agent.store.rebuild import Damage, build, checksum, finish, is_sound, set_aside
 from agent.store.reserve import Reserve
 
@@ -240,6 +240,8 @@ class Database:
         """Make room for what was just inserted."""
         ordinary_max = self._size_max_bytes - crash_reserve_bytes(self._size_max_bytes)
         gone = shed(self._db, state.used_bytes - ordinary_max)
+        over_bytes = state.used_bytes - sum(part.size_bytes for part in gone) - self._size_max_bytes
+        gone += shed_detail(self._db, over_bytes)
         state.used_bytes -= sum(part.size_bytes for part in gone)
         state.records -= sum(part.records for part in gone)
         if state.used_bytes > self._size_max_bytes:

@@ -1,6 +1,7 @@
-"""What a full store lets go: the lowest priority first, of it the oldest; crash records never."""
+"""What a full store lets go: the lowest priority first, of it the oldest; of crashes only detail, and that last."""
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -36,17 +37,24 @@ class Shed:
 
 
 def crash_reserve_bytes(size_max_bytes: int) -> int:
-    """How much of the store only crash records may fill."""
+    """How much of the store only crash records may fill: of the usual 512 MB room for some hundred with all detail."""
     return size_max_bytes // _CRASH_RESERVE
 
 
 def shed(db: sqlite3.Connection, excess_bytes: int) -> list[Shed]:
     """Delete at least excess_bytes of ordinary records, in the caller's transaction; one Shed for each priority hit."""
+    return _shed(db, excess_bytes, [table for table in reversed(TABLES) if table.priority != Priority.CRASH])
+
+
+def shed_detail(db: sqlite3.Connection, excess_bytes: int) -> list[Shed]:
+    """The same of the oldest detail of crashes, whose notices stay: for a store that is full of crashes."""
+    return _shed(db, excess_bytes, [table for table in TABLES if table.bulk])
+
+
+def _shed(db: sqlite3.Connection, excess_bytes: int, tables: Sequence[Table]) -> list[Shed]:
     gone: list[Shed] = []
-    for table in reversed(TABLES):
+    for table in tables:
         of_table: Shed | None = None
-        if table.priority == Priority.CRASH:
-            continue
         while excess_bytes > 0 and (part := _shed_oldest(db, table, excess_bytes)) is not None:
             excess_bytes -= part.size_bytes
             of_table = part if of_table is None else of_table.joined(part)

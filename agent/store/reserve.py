@@ -6,9 +6,10 @@ from typing import Final
 
 from agent.store.files import WAL_SIZE_MAX
 
-SIZE_BYTES: Final = WAL_SIZE_MAX + (4 << 20)
+SIZE_BYTES: Final = WAL_SIZE_MAX + (8 << 20)
 """After a refusal the whole WAL must find room in the file before anything is durable again; and then some thousand
-crash records with the WAL they pass through. However small the store's own limit is: the WAL is not."""
+notices of crashes, or thirty crashes with all their detail at 400 Hz, ten at 1,600 Hz, with the WAL that they pass
+through. However small the store's own limit is: the WAL is not."""
 
 
 class Reserve:

@@ -34,7 +34,7 @@ from tests.unit.store.kit import KEYS, make_config
 _NS: Final = 1_000_000_000
 _FOLDER: Final = "/var/tmp"  # a real disk, where /tmp may be memory
 _CRASHES: Final = 200
-_WINDOW_NS: Final = _NS // 50
+WINDOW_NS: Final = _NS // 50
 _APART_S: Final = 6.0  # the next is another crash; its record overlaps with two before it
 _FIRST_S: Final = 16.0
 _PULSE_S: Final = 0.1
@@ -79,7 +79,7 @@ class Car:
 
     def window(self, start_ns: int) -> Samples:
         """20 ms from start_ns on."""
-        t_ns = np.arange(start_ns, start_ns + _WINDOW_NS, _NS // self.rate_hz, dtype=np.int64)
+        t_ns = np.arange(start_ns, start_ns + WINDOW_NS, _NS // self.rate_hz, dtype=np.int64)
         values = self._rng.normal(0, 0.3, (len(t_ns), 6)) + np.array([0, 0, _G, 0, 0, 0])
         values[:, 0] += self._pulse(t_ns / _NS)
         imu = interleave(t_ns, values)
@@ -166,16 +166,16 @@ async def _measure(folder: Path, car: Car) -> dict[str, object]:
     async with asyncio.TaskGroup() as group:
         group.create_task(recorder.run())
         end_ns = round((car.first_s + car.crashes * car.apart_s) * _NS)
-        for start_ns in range(0, end_ns, _WINDOW_NS):
+        for start_ns in range(0, end_ns, WINDOW_NS):
             window = car.window(start_ns)
             handed_s, begun_s = time.perf_counter(), time.thread_time()
             pipeline.on_samples("car", window)
             busy_ms.append((time.thread_time() - begun_s) * 1e3)
             since_ns = (start_ns - round((car.first_s - _REAL_BEFORE_S) * _NS)) % round(car.apart_s * _NS)
-            if since_ns < _WINDOW_NS:
+            if since_ns < WINDOW_NS:
                 await recorder.flush()
             real = since_ns < (_REAL_BEFORE_S + _REAL_AFTER_S) * _NS
-            await asyncio.sleep(max(handed_s + _WINDOW_NS / _NS - time.perf_counter(), 0) if real else 0)
+            await asyncio.sleep(max(handed_s + WINDOW_NS / _NS - time.perf_counter(), 0) if real else 0)
         pipeline.finish()
         recorder.close()
     return _figures(watch, busy_ms)

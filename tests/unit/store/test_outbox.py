@@ -157,6 +157,28 @@ async def test_crash_records_have_a_reserve_and_are_never_shed(tmp_path: Path) -
     await outbox.close()
 
 
+async def test_a_store_full_of_crashes_lets_their_oldest_detail_go_and_keeps_the_notices(tmp_path: Path) -> None:
+    shed: Counter[Priority] = Counter()
+    outbox = await open_outbox(tmp_path, size_max_bytes=20_000)
+    outbox.on_shed = lambda parts: shed.update({part.priority: part.records for part in parts})
+    after, first = GENESIS, 1
+    details: list[SealedRecord] = []
+    notices: list[SealedRecord] = []
+    for _ in range(8):
+        for bulk in (False, True, True):
+            (record,) = make_chain(1, first=first, after=after, priorities=(Priority.CRASH,), size=1000, bulk=bulk)
+            await outbox.append([record], critical=True, for_crash=True)
+            (details if bulk else notices).append(record)
+            after, first = record.digest, first + 1
+    left = await outbox.peek(None, 100)
+    assert [record for record in left if not record.bulk] == notices
+    kept = [record for record in left if record.bulk]
+    assert 0 < len(kept) < len(details)
+    assert kept == details[-len(kept) :]
+    assert shed == {Priority.CRASH: len(details) - len(kept)}
+    await outbox.close()
+
+
 async def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
     outbox = await open_outbox(tmp_path)
     await outbox.close()
