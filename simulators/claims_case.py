@@ -90,7 +90,7 @@ class Case:
 
 
 def read_tickets(store: Store, desk: ClaimsDesk, *, device: str | None = None) -> None:
-    """Show a desk what the store holds already, in the order in which it came. Raises StoreError."""
+    """Show a desk what the store holds already, in the order in which it came; all at once. Raises StoreError."""
     rows = sorted(store.events(device, kinds=tuple(_KINDS)), key=lambda row: row["received_ns"])
     for row in rows:
         event = _event_of(row)
@@ -98,11 +98,20 @@ def read_tickets(store: Store, desk: ClaimsDesk, *, device: str | None = None) -
             desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
 
 
-def load_case(store: Store, ticket: Ticket) -> Case:
-    """Everything of a ticket's boot that belongs to it. Raises StoreError."""
+def load_cases(store: Store, tickets: Sequence[Ticket], *, with_records: bool) -> list[Case]:
+    """Everything of each ticket's boot that belongs to it; each car's rows are read once. Raises StoreError.
+
+    with_records: crash records too, which are most of what a car sends of a crash.
+    """
+    kinds = tuple(kind for kind in _KINDS if with_records or kind != "crash_record")
+    of_car = {device: list(store.events(device, kinds=kinds)) for device in {one.device for one in tickets}}
+    return [_make_case(of_car[ticket.device], ticket) for ticket in tickets]
+
+
+def _make_case(rows: Iterable[Mapping[str, Any]], ticket: Ticket) -> Case:
     entries: list[Entry] = []
     problems: list[str] = []
-    for row in store.events(ticket.device, kinds=tuple(_KINDS)):
+    for row in rows:
         if row["boot"] != ticket.boot:
             continue
         event = _event_of(row)

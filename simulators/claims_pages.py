@@ -13,8 +13,8 @@ from agent.core.paths import ROOT
 from fleet.receiver.database import open_store
 from fleet.receiver.store import Store
 from simulators.arguments import Parser
-from simulators.claims import ClaimsDesk
-from simulators.claims_case import load_case, read_tickets
+from simulators.claims import ClaimsDesk, Ticket
+from simulators.claims_case import load_cases, read_tickets
 from simulators.claims_page import page_name, render_case, render_index
 from simulators.claims_words import LANGUAGES, Language
 
@@ -30,9 +30,9 @@ def render(store: Store, desk: ClaimsDesk, name: str) -> str | None:
         return None
     language: Language = "zh" if match[2] == "zh" else "en"
     if match[1] is None:
-        return render_index([load_case(store, ticket) for ticket in desk.tickets[-_LISTED_MAX:]], language)
-    ticket = next((one for one in desk.tickets if one.number == int(match[1])), None)
-    return None if ticket is None else render_case(load_case(store, ticket), language)
+        return render_index(load_cases(store, desk.tickets[-_LISTED_MAX:], with_records=False), language)
+    found = [ticket for ticket in desk.tickets if ticket.number == int(match[1])]
+    return next((render_case(case, language) for case in load_cases(store, found, with_records=True)), None)
 
 
 def write_pages(store: Store, desk: ClaimsDesk, directory: Path) -> list[Path]:
@@ -40,13 +40,12 @@ def write_pages(store: Store, desk: ClaimsDesk, directory: Path) -> list[Path]:
 
     Pages of tickets that are no more are removed. Raises StoreError, InputError where the disk refuses.
     """
-    numbers = [0, *(ticket.number for ticket in desk.tickets[-_LISTED_MAX:])]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for old in directory.iterdir():
             if _NAME.fullmatch(old.name):
                 old.unlink()
-        return list(_write(store, desk, directory, numbers))
+        return list(_write(store, desk.tickets[-_LISTED_MAX:], directory))
     except OSError as exc:
         raise InputError(f"{directory}: {exc.strerror}") from exc
 
@@ -75,14 +74,18 @@ class _Options(argparse.Namespace):
     device: str | None
 
 
-def _write(store: Store, desk: ClaimsDesk, directory: Path, numbers: Sequence[int]) -> Iterator[Path]:
+def _write(store: Store, tickets: Sequence[Ticket], directory: Path) -> Iterator[Path]:
+    """One ticket's record in memory at a time."""
+    cases = load_cases(store, tickets, with_records=False)
+    yield from (_save(directory, 0, language, render_index(cases, language)) for language in LANGUAGES)
+    for ticket in tickets:
+        (case,) = load_cases(store, [ticket], with_records=True)
+        yield from (_save(directory, ticket.number, language, render_case(case, language)) for language in LANGUAGES)
+
+
+def _save(directory: Path, number: int, language: Language, page: str) -> Path:
     """What the cars sealed stands here in the open: for this user alone."""
-    for number in numbers:
-        for language in LANGUAGES:
-            name = page_name(number, language)
-            page = render(store, desk, name)
-            if page is not None:
-                path = directory / name
-                path.touch(mode=0o600)
-                path.write_text(page, encoding="utf-8")
-                yield path
+    path = directory / page_name(number, language)
+    path.touch(mode=0o600)
+    path.write_text(page, encoding="utf-8")
+    return path

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from agent.core.crash import FRAGMENTS_MAX
 from agent.core.crash_events import CrashRecord
 
 RecordState = Literal["coming", "complete", "partial", "withdrawn", "silent"]
@@ -29,7 +30,8 @@ class Progress:
 
     def take(self, event: CrashRecord) -> None:
         """One more fragment, in any order, or the same again."""
-        self.fragments.add(event.fragment)
+        if 0 <= event.fragment < FRAGMENTS_MAX:
+            self.fragments.add(event.fragment)
         if event.part in {"end", "withdrawn"}:
             self.last, self.kept = event.fragment, event.complete
         if event.part == "withdrawn":

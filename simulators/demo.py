@@ -92,7 +92,9 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     if outcome.page is not None:
-        console.print(f"claims desk: {outcome.page}", soft_wrap=True)
+        here = Path.cwd()
+        page = outcome.page.relative_to(here) if outcome.page.is_relative_to(here) else outcome.page
+        console.print(f"claims desk: {page}", soft_wrap=True)
     digest = hashlib.sha256("\n".join(outcome.lines).encode()).hexdigest()
     console.print(f"event list of seed {options.seed}: {len(outcome.lines)} lines, sha256 {digest[:16]}")
     console.print(

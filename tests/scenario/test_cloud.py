@@ -9,6 +9,7 @@ from agent.core.errors import InputError
 from agent.core.events import Collision, TripEnded
 from agent.core.ports import Message
 from agent.link.mqtt import connect
+from simulators.claims_pages import render
 from simulators.cloud import BrokerKind, Cloud
 from simulators.mosquitto import BrokerFailed, find_mosquitto
 from simulators.serve_cloud import Office
@@ -70,6 +71,12 @@ async def test_the_office_opens_a_ticket_and_prices_a_trip(tmp_path: Path) -> No
             for event in (crash, trip):
                 await car.record(1, event=event)
             await car.deliver()
+        later = Office(said.append)
+        later.catch_up(cloud.store)
+        assert [ticket.number for ticket in later.desk.tickets] == [1]
+        page = render(cloud.store, later.desk, "ticket-1.en.html")
+        assert page is not None
+        assert "delta-v 30 km/h" in page
     assert "ticket 1 collision, severity 3, open: Emergency services and a case handler were called." in said
     assert "car1: 10.0 km, premium factor 0.998" in said
 

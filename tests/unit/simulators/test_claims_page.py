@@ -13,7 +13,7 @@ import pytest
 from agent.core.events import AnyEvent, BatteryAlarm, EmergencyData, Rollover
 from agent.core.paths import PROMPTS
 from simulators.claims import ClaimsDesk
-from simulators.claims_case import Case, load_case, read_tickets
+from simulators.claims_case import Case, load_cases, read_tickets
 from simulators.claims_page import render_case, render_index
 from simulators.claims_svg import Axis, Curve, chart, clock_of, thin, value_axis
 from simulators.claims_words import LANGUAGES, Language, load_words
@@ -27,7 +27,7 @@ def cases(*events: AnyEvent, silent: bool = False, device: str = "car1", chain: 
     read_tickets(store, desk)  # type: ignore[arg-type]  # the part of a store that is asked
     if silent:
         desk.look(10**19)
-    return [load_case(store, ticket) for ticket in desk.tickets]  # type: ignore[arg-type]  # the same
+    return load_cases(store, desk.tickets, with_records=True)  # type: ignore[arg-type]  # the same
 
 
 def page(*events: AnyEvent, language: Language = "en", **how: bool) -> str:
@@ -240,7 +240,8 @@ def test_an_unreadable_row_is_named_and_the_rest_shown() -> None:
     store, desk = HeldStore([collision(), *record()]), ClaimsDesk()
     store._rows[2]["event"]["columns"] = "!!"
     read_tickets(store, desk)  # type: ignore[arg-type]  # the part of a store that is asked
-    html = render_case(load_case(store, desk.tickets[0]), "en")  # type: ignore[arg-type]  # the same
+    (case,) = load_cases(store, desk.tickets, with_records=True)  # type: ignore[arg-type]  # the same
+    html = render_case(case, "en")
     assert "boot 1, sequence 3" in html
 
 
