@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -49,10 +50,11 @@ class Cloud:
         road_port: int = 0,
         terms: Terms = DEFAULT_TERMS,
         on_outcome: Callable[[Outcome], None] = lambda _: None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """With broker None it is mosquitto if installed. Raises BrokerFailed where the one asked for is not.
 
-        port is the broker's own, road_port the one that cars use; 0 is any free one.
+        port is the broker's own, road_port the one that cars use; 0 is any free one. now_ns is the receiver's clock.
         """
         program = find_mosquitto()
         if broker == "mosquitto" and program is None:
@@ -64,7 +66,7 @@ class Cloud:
         self.owner_key = X25519PrivateKey.generate()
         self.outcomes: Counter[str] = Counter()
         self._keys = ReceiverKeys.create(directory / "insurer")
-        self._intake = Intake(self._keys, SqliteStore(directory / "received.sqlite"))
+        self._intake = Intake(self._keys, SqliteStore(directory / "received.sqlite"), now_ns=now_ns)
         self._broker = self._make_broker(program if self.broker_kind == "mosquitto" else None, port)
         self._network: Network | None = None
         self._road_port = road_port

@@ -109,8 +109,11 @@ async def run_demo(options: Options, console: Console, *, scenario: Scenario | N
     """Drive the scenario, the one given or the one named, with the whole agent and cloud around it."""
     scenario = scenario or load_scenario(options.scenario)
     with tempfile.TemporaryDirectory(prefix="outrider-demo-") as folder:
-        cloud = Cloud(Path(folder) / "cloud", broker=options.broker)
-        demo = _Demo(scenario, options, console, cloud=cloud, folder=Path(folder))
+        clock = ManualClock(wall_start_ns=time.time_ns())
+        # Simulated time stands still now and then: at pace 1 one clock for all, so that differences mean something.
+        now_ns = clock.wall_ns if options.pace == 1 else time.time_ns
+        cloud = Cloud(Path(folder) / "cloud", broker=options.broker, now_ns=now_ns)
+        demo = _Demo(scenario, options, console, cloud=cloud, clock=clock, folder=Path(folder))
         cloud.on_outcome = demo.desk.take
         async with cloud:
             return await demo.run()
@@ -127,13 +130,15 @@ class _Seen:
 class _Demo:
     """One drive: the car, the agent in it, the cloud, and the operator's and network's doings."""
 
-    def __init__(self, scenario: Scenario, options: Options, console: Console, *, cloud: Cloud, folder: Path) -> None:
+    def __init__(
+        self, scenario: Scenario, options: Options, console: Console, *, cloud: Cloud, clock: ManualClock, folder: Path
+    ) -> None:
         self._scenario = scenario
         self._options = options
         self._console = console
         self._cloud = cloud
         self._folder = folder
-        self._clock = ManualClock(wall_start_ns=time.time_ns())
+        self._clock = clock
         self._typing = not options.headless and sys.stdin.isatty()
         self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns(), typing=self._typing)
         self.desk = DemoDesk(self._say_desk, now_ns=self._clock.monotonic_ns, on_air=options.pace == 1)
