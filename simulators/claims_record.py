@@ -15,6 +15,8 @@ _G: Final = 9.80665  # m/s^2
 _PULSE: Final = Axis(-50, 300, 50, "ms")
 _VELOCITY: Final = Axis(0, 250, 50, "ms")
 _AROUND: Final = Axis(-20, 5, 5, "s")
+_ROLL: Final = Axis(-1, 5, 1, "s")
+_ROLL_VALUES: Final = 61
 _STEP_MS: Final = 10.0
 _APART_MS: Final = 6.0  # two samples at 400 Hz, and a little
 _HALF_MS: Final = 1.25
@@ -44,8 +46,9 @@ def record_sections(data: CrashData, language: Language) -> Iterator[str]:
 
     yield '<div class="half"><div>' + f"<h3>{say('pulse')}</h3>"
     yield _pulse(data, language)
-    yield f"</div><div><h3>{say('velocity')}</h3>"
-    yield _velocity(data, language)
+    turned = _roll(data, language)
+    yield f"</div><div><h3>{say('roll_angle' if turned else 'velocity')}</h3>"
+    yield turned or _velocity(data, language)
     yield "</div></div>"
     yield f'<h3>{say("before")}</h3><p class="soft">{say("before_note")}</p>'
     panels = list(_signals(data, language))
@@ -112,6 +115,15 @@ def _velocity(data: CrashData, language: Language) -> str:
         note = f"{note} {words}"
     svg = chart(curves, _VELOCITY, value_axis(curves, "km/h", least=5.0), height=260, bands=bands)
     return f"<figure>{svg}{legend(curves)}<figcaption>{escape(note)}</figcaption></figure>"
+
+
+def _roll(data: CrashData, language: Language) -> str:
+    """The roll angle of a rollover, which has no delta-v; "" of anything else."""
+    values = _list(data.elements.get("roll_deg"))
+    if data.elements.get("trigger") != "rollover" or len(values) != _ROLL_VALUES or not np.isfinite(values).any():
+        return ""
+    curves = [Curve(word("roll_angle", language), np.arange(_ROLL_VALUES) / 10 - 1, values, "s0")]
+    return f"<figure>{chart(curves, _ROLL, value_axis(curves, '°', least=90.0), height=260, zero='T0')}</figure>"
 
 
 def _signals(data: CrashData, language: Language) -> Iterator[str]:

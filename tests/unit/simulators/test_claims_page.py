@@ -7,6 +7,7 @@ import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -148,6 +149,14 @@ def test_a_rollover_has_no_direction_but_its_turns() -> None:
     assert 'transform="rotate(-180)"' in html
     unknown = page(Rollover(t_ns=T0_NS, quarter_turns=1))
     assert "A rollover has no single direction of force." in unknown
+
+
+def test_the_record_of_a_rollover_shows_its_roll_angle() -> None:
+    elements = {"trigger": "rollover", "roll_deg": [3.0 * step for step in range(61)]}
+    table = msgspec.structs.replace(record()[1], elements=msgspec.json.encode(elements).decode())
+    html = page(Rollover(t_ns=T0_NS), record()[0], table)
+    assert "Roll angle, right side down +" in html
+    assert "Change of speed" not in html
 
 
 def test_impacts_of_one_crash_are_listed() -> None:
