@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from html import escape
+from itertools import groupby
 from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.cli.evidence_facts import Facts, Shown
 from agent.cli.evidence_words import UNITS, Language, load_style, word
+from agent.core.events import CrashRecord
 from agent.core.keys import raw_bytes
 from agent.core.records import Told, digest_of
 
-PAGE_VERSION: Final = 1
+PAGE_VERSION: Final = 2
 _NS: Final = 10**9
 _BEIJING: Final = timezone(timedelta(hours=8))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,7 +141,7 @@ def _proofs(facts: Facts, language: Language) -> Iterator[tuple[bool, str, str]]
 
 
 def _table(facts: Facts, language: Language) -> Iterator[str]:
-    """All records of the range in the order of the chain, times relative to the event."""
+    """All records of the range in the order of the chain, times relative to the event; fragments that adjoin as one."""
     t_ns = _opened(facts.record).event.t_ns
     heads = (
         ("num", "#"),
@@ -148,19 +150,41 @@ def _table(facts: Facts, language: Language) -> Iterator[str]:
         ("", word("details", language)),
     )
     yield "<table><thead><tr>" + "".join(f'<th class="{c}">{escape(text)}</th>' for c, text in heads) + "</tr></thead>"
-    for shown in facts.records:
+    for _, group in groupby(facts.records, lambda shown: _row_of(shown, facts)):
+        run = list(group)
+        shown, last = run[0], run[-1].told
         here = shown.header.position == facts.position
-        if shown.told is None:
+        if shown.told is None or last is None:
             when, kind, details = "", word("sealed", language), ""
         else:
             event = shown.told.event
             when = f"{(event.t_ns - t_ns) / _NS:+.2f} s".replace("-", "−")
             kind = word(event.kind, language)
             details = word("this", language) if here else _short(event, language)
+            if len(run) > 1:
+                details = _fragments(run, last.event, language)
         row = "this" if here else "sealed" if shown.told is None else ""
-        cells = ((("num"), str(shown.header.sequence)), ("num", when), ("", kind), ("", details))
+        number = str(shown.header.sequence) + (f"–{run[-1].header.sequence}" if len(run) > 1 else "")
+        cells = ((("num"), number), ("num", when), ("", kind), ("", details))
         yield f'<tr class="{row}">' + "".join(f'<td class="{c}">{escape(text)}</td>' for c, text in cells) + "</tr>"
     yield "</table>"
+
+
+def _row_of(shown: Shown, facts: Facts) -> tuple[object, ...]:
+    """What stands in one row of the table: a record, or what follows it of the same crash record."""
+    event = shown.told.event if shown.told else None
+    if isinstance(event, CrashRecord) and shown.header.position != facts.position:
+        return event.kind, event.record
+    return shown.header.position
+
+
+def _fragments(run: list[Shown], last: Any, language: Language) -> str:
+    """How many, of which crash record, and what came of it where the last of them says so."""
+    text = word("fragments", language).format(count=len(run), record=last.record)
+    if last.part == "withdrawn":
+        return f"{text}; {word('withdrawn', language)}"
+    known = f"{word('complete', language)}: {word('yes' if last.complete else 'no', language)}"
+    return f"{text}; {known}" if last.part == "end" else text
 
 
 def _short(event: Any, language: Language) -> str:

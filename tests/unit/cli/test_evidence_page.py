@@ -3,8 +3,9 @@
 import re
 import string
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 import pytest
@@ -194,3 +195,23 @@ def test_an_undated_event_is_dated_by_the_nearest_record_of_its_own_boot() -> No
     undated = shown(1, 2, 50, None).told
     assert undated is not None
     assert facts.wall_ns(undated) is None  # the clocks of another boot say nothing of it
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_fragments_of_a_crash_record_share_a_row(language: Language) -> None:
+    facts = facts_of(Collision(t_ns=5, delta_v_kmh=30.0, duration_ms=100.0, peak_mps2=150.0, stationary=False))
+    assert facts.record.told is not None
+    shown = list(facts.records[:1])
+    for number in range(40):
+        part: Literal["imu", "end"] = "imu" if number < 39 else "end"
+        fragment = CrashRecord(
+            t_ns=5, record=3, fragment=number, part=part, from_ns=0, until_ns=1, complete=part == "end"
+        )
+        header = msgspec.structs.replace(facts.record.header, sequence=8 + number)
+        shown.append(Shown(header, bytes(32), msgspec.structs.replace(facts.record.told, event=fragment)))
+    page = render_page(replace(facts, records=tuple(shown)), language, by="insurer", exported_ns=1)
+    text = read(page)
+    assert page.count(word("crash_record", language)) == 1
+    assert word("fragments", language).format(count=40, record=3) in text
+    assert f"{word('complete', language)}: {word('yes', language)}" in text
+    assert "8–47" in text
