@@ -102,7 +102,7 @@ class CollisionLimits(Section, frozen=True, kw_only=True):
     events_max: impacts told of one crash; UN R160 wants room for three (second-hand).
     lock_delta_v_kmh: longitudinal delta-v from which a record is locked, and a crash is severe: 25 km/h in UN R160
     (second-hand); one source has 24 for GB 39732. moderate_delta_v_kmh: below a crash is minor; ours.
-    records_per_hour: crash records begun, those withdrawn included.
+    records_per_hour: crash records that may be withdrawn; beyond it they begin when a crash is sure, and it has one.
     """
 
     delta_v_kmh: Annotated[float, Meta(ge=3, le=50)] = 8.0

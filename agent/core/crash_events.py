@@ -101,12 +101,12 @@ class DeviceShock(Event, frozen=True, kw_only=True, tag="device_shock"):
 class CrashRecord(Event, frozen=True, kw_only=True, tag="crash_record"):
     """A fragment of an EDR-like record of a crash; agent.core.crash puts the fragments together again.
 
-    t_ns is T0, record counts the records of this boot, fragment counts from 0 without gaps. What the parts hold:
-    trigger: acceleration up to the sample that passed the trigger; table: elements as 49 CFR 563 has them, and the
-    acceleration of the impact; imu: acceleration and turning rates from from_ns to until_ns; signals: the car's other
-    signals; end: nothing more will come, complete says whether all of it was kept; withdrawn: it was no crash.
-    elements: a JSON text of name -> value, values, or null where the car does not tell. columns: as in telemetry, see
-    docs/wire.md.
+    t_ns is T0. record numbers those of this boot: 1, 3, 5 for collisions, 2, 4, 6 for rollovers. fragment counts from 0
+    without gaps. What the parts hold: trigger: acceleration up to the sample that passed the trigger; table: elements
+    as 49 CFR 563 has them, and the acceleration of the impact; imu: acceleration and turning rates from from_ns up to
+    until_ns; signals: the car's other signals; end: nothing more will come, complete says whether all of it was kept,
+    and elements are as they are known then; withdrawn: it was no crash. elements: a JSON text of name -> value, values,
+    or null where the car does not tell. columns: agent.core.crash_columns, docs/wire.md.
     """
 
     priority: ClassVar[Priority] = Priority.CRASH
