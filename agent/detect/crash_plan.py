@@ -55,6 +55,6 @@ def make_plan(impact: Impact, window: SignalWindow) -> list[Step]:
         due_ns = known_ns + _EARLIER_NS + k * 100 * MS
         steps.append(Step(due_ns, "signals", until_ns - _SIGNALS_PIECE_NS, until_ns))
     after_ns = t0_ns + SIGNALS_AFTER_NS
-    steps.append(Step(after_ns + LATE_NS, "signals", t0_ns, after_ns))
-    steps.append(Step(max(t0_ns + AFTER_NS, known_ns), "end", t0_ns - BEFORE_NS, t0_ns + AFTER_NS))
-    return sorted(steps, key=lambda step: step.due_ns)
+    steps.append(Step(max(after_ns + LATE_NS, known_ns), "signals", t0_ns, after_ns))
+    steps.sort(key=lambda step: step.due_ns)
+    return [*steps, Step(max(t0_ns + AFTER_NS, steps[-1].due_ns), "end", t0_ns - BEFORE_NS, t0_ns + AFTER_NS)]

@@ -11,9 +11,10 @@ from agent.core.events import Collision, CrashRecord, Event, Rollover
 from agent.core.records import EVENT_SIZE_MAX, Position, encode_event
 from agent.core.signals import Series
 from agent.detect.collision import CollisionDetector
+from agent.detect.crash_elements import Impact
 from agent.detect.crash_record import CrashRecords
 from agent.detect.crash_samples import RECORDED
-from agent.detect.pulse import MS
+from agent.detect.pulse import MS, Mounting
 from tests.unit.detect.feed import LIMITS, NS, Recording, series, windows
 
 G = 9.80665
@@ -249,3 +250,18 @@ def test_a_box_that_is_turned_in_a_standing_car_is_withdrawn() -> None:
     events = told(tumble(180.0, speed_kmh=0.0))
     assert not [e for _, e in events if isinstance(e, Rollover)]
     assert fragments_of(events, 2)[-1].part == "withdrawn"
+
+
+def test_a_car_that_turns_over_very_slowly_has_a_record_that_ends() -> None:
+    records = CrashRecords(LIMITS)
+    late_ns = round((CRASH_S + 16) * NS)
+    events: list[Event] = []
+    for window in windows(ride(end_s=60.0), range(0, 60 * NS, NS // 5)):
+        if late_ns - NS // 5 <= window.t_ns < late_ns:
+            records.open(Impact(round(CRASH_S * NS), window.t_ns, "rollover", np.zeros(3), Mounting()))
+            records.close(round(CRASH_S * NS), window.t_ns, crash=True, trigger="rollover")
+        events += records.update(window)
+    fragments = [e for e in events if isinstance(e, CrashRecord)]
+    assert [f.part for f in fragments][:2] == ["trigger", "table"]
+    assert fragments[-1].part == "end"
+    assert assemble(fragments).imu.t_ns[-1] > (CRASH_S + 14.9) * NS
