@@ -16,16 +16,19 @@ NS: Final = 1_000_000_000
 _AGAIN: Final = "second_impact"  # a collision that is not the first of its crash
 _NEAR_S: Final = {"collision": 0.3, _AGAIN: 0.3, "road_impact": 0.3, "harsh_driving": 1.0, "battery_alarm": 8.0}
 _NEAR_OTHER_S: Final = 5.0
-_DEVELOPS: Final = frozenset({"cell_fault", "coolant_loss", "sensor_fault"})  # shows at any time after it began
+_DEVELOPS: Final = frozenset(
+    {"battery_advice", "coolant_loss", "sensor_fault", "pack_sensor_fault"}
+)  # shows at any time after it began
 _SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
 _NO_VERDICT: Final = frozenset(  # about the agent itself, or plain data: says nothing that could be false
     {
         *("agent_started", "agent_stopped", "source_changed", "model_changed", "model_report"),
         *("records_shed", "records_damaged", "config_applied", "config_rejected", "feedback", "telemetry"),
+        *("charge_session", "battery_health"),
     }
 )
 _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
-    "battery_alarm:thermal_runaway": frozenset({"battery_alarm", "cell_fault", "coolant_loss", "charging_alarm"}),
+    "battery_alarm:thermal_runaway": frozenset({"battery_alarm", "battery_advice", "coolant_loss", "charging_fault"}),
     "low_voltage_alarm:flat": frozenset({"low_voltage_alarm"}),
 }
 """Hazards, and the kinds of report that warn of them."""

@@ -16,6 +16,9 @@ from agent.core.events import (
     Anomaly,
     BatteryAdvice,
     BatteryAlarm,
+    BatteryHealth,
+    ChargeSession,
+    ChargingFault,
     Collision,
     ConfigApplied,
     ConfigRejected,
@@ -24,11 +27,12 @@ from agent.core.events import (
     Event,
     Feedback,
     HarshDriving,
+    LowVoltageAlarm,
     ModelChanged,
+    PackSensorFault,
     Priority,
     RoadImpact,
     Rollover,
-    SensorFault,
     SourceChanged,
     TripEnded,
     TripStarted,
@@ -178,13 +182,26 @@ def describe(event: Event) -> str:
             return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
         case Feedback():
             return f"the driver's answer is on record: {event.intent}"
-        case BatteryAlarm() | BatteryAdvice() | SensorFault():
+        case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth():
             return _describe_battery(event)
         case _:
             return _describe_self(event)
 
 
-def _describe_battery(event: BatteryAlarm | BatteryAdvice | SensorFault) -> str:
+def _describe_charge(event: Event) -> str:
+    match event:
+        case ChargeSession():
+            return f"charged {event.energy_kwh:.1f} kWh ({event.mode}), {event.ended.replace('_', ' ')}"
+        case ChargingFault():
+            return f"charging fault: {event.fault}"
+        case LowVoltageAlarm():
+            state = "is over" if event.cleared else f"{event.value:.4g} V (limit {event.limit:.4g})"
+            return f"12 V battery, {event.alarm.replace('_', ' ')}: {state}"
+        case _:
+            return event.kind.replace("_", " ")
+
+
+def _describe_battery(event: BatteryAlarm | BatteryAdvice | PackSensorFault | BatteryHealth) -> str:
     match event:
         case BatteryAlarm():
             cell = "" if event.cell is None else f" in cell {event.cell + 1}"
@@ -195,7 +212,10 @@ def _describe_battery(event: BatteryAlarm | BatteryAdvice | SensorFault) -> str:
         case BatteryAdvice():
             cell = "the pack" if event.cell is None else f"cell {event.cell + 1}"
             return f"{cell}: {event.fault.replace('_', ' ')}, {event.level.replace('_', ' ')}"
-        case SensorFault():
+        case BatteryHealth():
+            low, high = event.capacity_low_ah, event.capacity_high_ah
+            return f"the pack takes {event.capacity_ah:.0f} Ah, {low:.0f} to {high:.0f}"
+        case PackSensorFault():
             name = event.signal.rpartition("TractionBattery.")[2]
             return f"sensor {name} is {event.fault}: {event.value:.4g} where {event.expected:.4g} is due"
 
@@ -221,7 +241,7 @@ def _describe_self(event: Event) -> str:
         case EmergencyData():
             return f"minimum set of data for a desk: {len(event.msd)} bytes"
         case _:
-            return event.kind.replace("_", " ")
+            return _describe_charge(event)
 
 
 def _number(value: float | None) -> str:

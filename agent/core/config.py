@@ -135,6 +135,8 @@ class BatteryLimits(Section, frozen=True, kw_only=True):
     """Traction battery limits; the defaults per chemistry are common knowledge in the field, not a standard's.
 
     capacity_ah: of one cell (or the cells in parallel) when new; without it a leak is told in percent an hour.
+    cells_in_series: without it the pack's voltage is held to no limit. Temperatures of DC-DC converter, motor and its
+    controller are ours: makers publish none. motor_speed_rpm, motor_current_a: not watched where they are not told.
     """
 
     chemistry: Literal["lfp", "nmc"] = "nmc"
@@ -145,6 +147,16 @@ class BatteryLimits(Section, frozen=True, kw_only=True):
     over_temperature_release_c: Annotated[float, Meta(ge=20, le=100)] = 50.0
     temperature_spread_c: Annotated[float, Meta(ge=2, le=50)] = 15.0
     cell_spread_v: Annotated[float, Meta(ge=0.01, le=2)] = 0.3
+    cells_in_series: Annotated[int, Meta(ge=1, le=256)] | None = None
+    soc_low_percent: Annotated[float, Meta(ge=0, le=50)] = 5.0
+    soc_jump_percent: Annotated[float, Meta(ge=1, le=50)] = 8.0
+    insulation_warn_ohm_per_v: Annotated[float, Meta(ge=50, le=5000)] = 500.0
+    insulation_stop_ohm_per_v: Annotated[float, Meta(ge=20, le=1000)] = 100.0
+    dcdc_temperature_c: Annotated[float, Meta(ge=50, le=200)] = 95.0
+    motor_temperature_c: Annotated[float, Meta(ge=60, le=250)] = 150.0
+    motor_controller_temperature_c: Annotated[float, Meta(ge=50, le=200)] = 90.0
+    motor_speed_rpm: Annotated[float, Meta(ge=1000, le=50_000)] | None = None
+    motor_current_a: Annotated[float, Meta(ge=10, le=5000)] | None = None
 
 
 class Anomalies(Section, frozen=True, kw_only=True):

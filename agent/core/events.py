@@ -9,7 +9,15 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from agent.core.battery_events import BatteryAdvice, SensorFault
+from agent.core.battery_events import (
+    BatteryAdvice,
+    BatteryAlarm,
+    BatteryHealth,
+    ChargeSession,
+    ChargingFault,
+    LowVoltageAlarm,
+    PackSensorFault,
+)
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.event_base import Event, Priority, Purpose
 
@@ -20,6 +28,9 @@ __all__ = [
     "AnyEvent",
     "BatteryAdvice",
     "BatteryAlarm",
+    "BatteryHealth",
+    "ChargeSession",
+    "ChargingFault",
     "Collision",
     "ConfigApplied",
     "ConfigRejected",
@@ -29,15 +40,16 @@ __all__ = [
     "Event",
     "Feedback",
     "HarshDriving",
+    "LowVoltageAlarm",
     "ModelChanged",
     "ModelReport",
+    "PackSensorFault",
     "Priority",
     "Purpose",
     "RecordsDamaged",
     "RecordsShed",
     "RoadImpact",
     "Rollover",
-    "SensorFault",
     "SourceChanged",
     "Telemetry",
     "TripEnded",
@@ -127,31 +139,6 @@ class HarshDriving(Event, frozen=True, kw_only=True, tag="harsh_driving"):
     duration_s: float
     speed_kmh: float | None = None
     basis: Literal["imu", "speed"] = "imu"
-
-
-class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):
-    """A limit of the traction battery is broken, or holds again (`cleared`). Names follow GB/T 32960.3 alarms.
-
-    level: 1 does not affect driving, 2 limits performance, 3 stop now, 4 thermal event.
-    """
-
-    priority: ClassVar[Priority] = Priority.SAFETY
-    purpose: ClassVar[Purpose] = "safety"
-
-    alarm: Literal[
-        "over_temperature",
-        "temperature_difference",
-        "cell_over_voltage",
-        "cell_under_voltage",
-        "poor_cell_consistency",
-        "thermal_runaway",
-    ]
-    level: int
-    value: float
-    limit: float
-    unit: str
-    cell: int | None = None
-    cleared: bool = False
 
 
 class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
@@ -278,6 +265,10 @@ AnyEvent = (
     | ConfigApplied
     | ConfigRejected
     | BatteryAdvice
-    | SensorFault
+    | PackSensorFault
+    | LowVoltageAlarm
+    | ChargeSession
+    | ChargingFault
+    | BatteryHealth
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

@@ -73,7 +73,24 @@ def airbag_deployed(seat: str) -> str:
     return f"{seat}.Airbag.IsDeployed"
 
 
-INSULATION_RESISTANCE: Final = f"{_PACK.replace('Vehicle', 'Vehicle.Private')}.InsulationResistance"  # kOhm
+_PRIVATE_PACK: Final = "Vehicle.Private.Powertrain.TractionBattery"
+INSULATION_RESISTANCE: Final = f"{_PRIVATE_PACK}.InsulationResistance"  # kOhm
+
+HVIL_CLOSED: Final = f"{_PRIVATE_PACK}.IsHvilClosed"  # 0 or 1
+ALARM_FLAGS: Final = f"{_PRIVATE_PACK}.AlarmFlags"  # the car's own, bits as in GB/T 32960.3
+ALARM_LEVEL: Final = f"{_PRIVATE_PACK}.AlarmLevel"  # 0 to 4: the highest of the car's own
+CONTACTORS: Final = (f"{_PACK}.IsPowerConnected", f"{_PACK}.IsGroundConnected")  # positive and negative, 0 or 1
+CABLE_CONNECTED: Final = f"{_PACK}.Charging.ChargingPort.AnyPosition.IsChargingCableConnected"  # 0 or 1
+CHARGE_POWER: Final = f"{_PRIVATE_PACK}.Charging.Power"  # kW, into the pack
+CHARGER_STATE: Final = f"{_PRIVATE_PACK}.Charging.State"  # 0 idle, 1 waiting, 2 charging, 3 full, 4 fault
+GRID_VOLTAGE: Final = f"{_PRIVATE_PACK}.Charging.GridVoltage"  # V, 0 without a cable
+DCDC_TEMPERATURE: Final = "Vehicle.Private.Powertrain.DCDC.Temperature"  # Celsius
+DCDC_OK: Final = "Vehicle.Private.Powertrain.DCDC.IsOk"  # 0 or 1
+MOTOR_TEMPERATURE: Final = "Vehicle.Powertrain.ElectricMotor.Temperature"  # Celsius
+MOTOR_SPEED: Final = "Vehicle.Powertrain.ElectricMotor.Speed"  # rpm
+MOTOR_CURRENT: Final = "Vehicle.Private.Powertrain.ElectricMotor.Current"  # A
+MOTOR_CONTROLLER_TEMPERATURE: Final = "Vehicle.Private.Powertrain.ElectricMotor.ControllerTemperature"  # Celsius
+BRAKE_SYSTEM_OK: Final = "Vehicle.Private.Chassis.Brake.IsOk"  # 0 or 1
 
 
 def cell_voltage(index: int) -> str:

@@ -8,8 +8,11 @@ from agent.core.ports import PackStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery import BatteryDetector
 from agent.detect.cells import CellDetector
+from agent.detect.charging import ChargingDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.crash_record import CrashRecords
+from agent.detect.low_voltage import LowVoltageDetector
+from agent.detect.pack_alarms import PackAlarmDetector
 from agent.detect.trip import TripDetector
 
 
@@ -44,4 +47,13 @@ def make_detectors(
     """
     cells = CellDetector(limits, store=pack_store, epoch_ns=epoch_ns)
     records = CrashRecords(limits)
-    return [CollisionDetector(limits, records), records, BatteryDetector(limits), cells, TripDetector(limits)]
+    return [
+        CollisionDetector(limits, records),
+        records,
+        BatteryDetector(limits),
+        PackAlarmDetector(limits),
+        cells,
+        LowVoltageDetector(limits),
+        ChargingDetector(limits),
+        TripDetector(limits),
+    ]

@@ -2,27 +2,21 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from agent.core import vss
+from agent.core.battery_events import AlarmName
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import BatteryAlarm, Event
 from agent.core.signals import SignalWindow
 from agent.detect.heat import DropWatch, RiseWatch
+from agent.detect.probes import JumpWatch, ProbePanel, lie
 from agent.detect.streams import NS
-
-AlarmName = Literal[
-    "over_temperature",
-    "temperature_difference",
-    "cell_over_voltage",
-    "cell_under_voltage",
-    "poor_cell_consistency",
-    "thermal_runaway",
-]
 
 CELLS_MAX: Final = 256
 _FRESH_NS: Final = 90 * NS  # cloud logs come every 30 s
 _PERSIST_NS: Final = NS  # a limit counts once broken by two samples in a row, a second apart
+_SPREAD_PERSIST_NS: Final = 5 * NS // 4  # cells are not read all at once, and the current moves meanwhile
 _CALM_NS: Final = 10 * NS  # an alarm ends when its value stayed back: a loose probe must not ring it again and again
 _INFINITE: Final = float("inf")
 _CELSIUS_MIN: Final = -39.5
@@ -70,9 +64,7 @@ class Limits:
     @classmethod
     def from_config(cls, config: BatteryLimits) -> "Limits":
         """Fill in the chemistry's defaults."""
-        over, under = _VOLTAGES[config.chemistry]
-        over = config.cell_over_voltage_v or over
-        under = config.cell_under_voltage_v or under
+        over, under = cell_voltages(config)
         hot, cool = config.over_temperature_c, min(config.over_temperature_release_c, config.over_temperature_c)
         spread_v, spread_c = config.cell_spread_v, config.temperature_spread_c
         return cls(
@@ -83,6 +75,12 @@ class Limits:
             Limit("temperature_difference", spread_c, 0.8 * spread_c, 2 * spread_c, (1, 2), "Celsius"),
             Limit("thermal_runaway", hot, cool, hot, (4, 4), "Celsius"),
         )
+
+
+def cell_voltages(config: BatteryLimits) -> tuple[float, float]:
+    """Over- and under-voltage of a cell in V: what config tells, else the chemistry's."""
+    over, under = _VOLTAGES[config.chemistry]
+    return config.cell_over_voltage_v or over, config.cell_under_voltage_v or under
 
 
 @dataclass(slots=True)
@@ -123,10 +121,10 @@ _CELLS: Final = tuple(source.cell for source in _SOURCES)
 class BatteryDetector:
     """Alarms when limits of BatteryLimits are broken by the pack's extremes or by any cell, and when they hold again.
 
-    Voltages in V, temperatures in Celsius. Values no cell can have (at most 0 V, above 6 V, outside -39.5..200 degC: -40
-    is the usual coding's zero) are dropped here too, though decoding gates sentinels already. Thermal runaway is a rise
-    of 1 degC/s for 3 s together with a temperature at the limit or a voltage that lost a quarter (GB 38031-2025 as
-    quoted in docs/sources.md 4).
+    Voltages in V, temperatures in Celsius. Values no cell can have (0 V and less, above 6 V, outside -39.5..200 degC:
+    -40 is the usual coding's zero) are dropped here too, though decoding gates sentinels already. Probes that lie are
+    told, and break no limit. Thermal runaway is a rise of 1 degC/s for 3 s together with a temperature at the limit or
+    a voltage that lost a quarter (GB 38031-2025 as quoted in docs/sources.md 4).
     """
 
     inputs: tuple[str, ...] = tuple(source.path for source in _SOURCES)
@@ -135,6 +133,8 @@ class BatteryDetector:
         self._alarms: dict[AlarmName, _Alarm] = {}
         self._latest: tuple[dict[int, tuple[int, float]], dict[int, tuple[int, float]]] = ({}, {})
         self._extremes = [(_INFINITE, -_INFINITE), (_INFINITE, -_INFINITE)]
+        self._jumps: defaultdict[int, JumpWatch] = defaultdict(JumpWatch)
+        self._panel = ProbePanel()
         self._rises: defaultdict[int, RiseWatch] = defaultdict(RiseWatch)
         self._drops: defaultdict[int | None, DropWatch] = defaultdict(DropWatch)
         self.configure(limits)
@@ -166,7 +166,9 @@ class BatteryDetector:
         events: list[Event] = []
         for t_ns, number, value in rows:
             volt = _IS_VOLT[number]
-            if calm[volt]:
+            if not volt and not self._believe(t_ns, number, value, events):
+                pass  # what it shows breaks no limit; a runaway is still looked for below
+            elif calm[volt]:
                 self._latest[volt][number] = (t_ns, value)
             elif volt:
                 events += self._hold_voltage(t_ns, number, value)
@@ -181,6 +183,20 @@ class BatteryDetector:
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Standing alarms stay: the end of data cools nothing."""
         return []
+
+    def _believe(self, t_ns: int, number: int, celsius: float, events: list[Event]) -> bool:
+        """Whether a temperature may break limits; tells of probes that lie, once each time."""
+        source, watch = _SOURCES[number], self._jumps[number]
+        known = watch.lying
+        believed = watch.feed(t_ns, celsius)
+        if source.cell is None:
+            return believed
+        if watch.lying and not known:
+            expected = celsius if watch.expected is None else watch.expected
+            events.append(lie(t_ns, source.path, "offset", value=celsius, expected=expected))
+        if believed:
+            events += self._panel.feed(t_ns, source.path, celsius)
+        return believed and self._panel.is_believed(source.path)
 
     def _are_calm(self, rows: list[tuple[int, int, float]], *, volt: bool) -> bool:
         """Whether no voltage (or temperature) of these can change anything but what is known: nearly always."""
@@ -255,7 +271,7 @@ class BatteryDetector:
         since_ns = alarm.begun.setdefault(number, t_ns)
         if t_ns - since_ns > _FRESH_NS:
             alarm.begun[number] = since_ns = t_ns
-        if t_ns - since_ns < _PERSIST_NS:
+        if t_ns - since_ns < (_PERSIST_NS if number >= 0 else _SPREAD_PERSIST_NS):
             return []
         del alarm.begun[number]
         alarm.broken.add(number)

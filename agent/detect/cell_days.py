@@ -17,6 +17,7 @@ DAYS_MAX: Final = 128
 BINS: Final = 10  # of charge, a tenth each
 _ROWS_MAX: Final = 64
 _OHMS_MAX: Final = 32
+_CAPACITIES_MAX: Final = 36
 _LEVEL_ROWS: Final = 20  # a level is the mean of so many, then it follows
 _STEP_MAX: Final = 0.5  # percent of charge by which one day may move a level
 _NONE: Final = -32_768
@@ -42,6 +43,8 @@ class _Saved(msgspec.Struct, frozen=True):
     socs: bytes
     ohms: list[bytes]
     told: bytes
+    capacities: list[float]
+    reported: int
 
 
 _VERSION: Final = 1
@@ -93,6 +96,8 @@ class CellDays:
         self.levels = np.zeros((BINS, cells), np.float32)  # percent of charge
         self.weights = np.zeros((BINS, cells), np.uint8)
         self.told = np.zeros(cells, np.uint8)  # by cell: the highest level of advice given and not taken back
+        self.capacities: list[float] = []  # Ah, one a charge; health keeps few
+        self.reported = -1  # the month of the last report on health
         self.open: OpenDay | None = None
 
     def begin(self, number: int) -> None:
@@ -156,6 +161,8 @@ class CellDays:
             socs=np.array(day.socs, np.float32).tobytes(),
             ohms=[row.tobytes() for row in day.ohms],
             told=self.told.tobytes(),
+            capacities=self.capacities,
+            reported=self.reported,
         )
         return msgspec.msgpack.encode(saved)
 
@@ -173,6 +180,7 @@ def load_days(state: bytes) -> CellDays | None:
         days.levels = np.frombuffer(saved.levels, np.float32).reshape(BINS, saved.cells).copy()
         days.weights = np.frombuffer(saved.weights, np.uint8).reshape(BINS, saved.cells).copy()
         days.told = np.frombuffer(saved.told, np.uint8).reshape(saved.cells).copy()
+        days.capacities, days.reported = saved.capacities[:_CAPACITIES_MAX], saved.reported
         if saved.day >= 0:
             rows = np.frombuffer(saved.rows, np.float32).reshape(-1, saved.cells)
             slopes, socs = (np.frombuffer(raw, np.float32).astype(float).tolist() for raw in (saved.slopes, saved.socs))

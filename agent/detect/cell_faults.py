@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from agent.core import vss
-from agent.core.battery_events import AdviceLevel, SensorFault
+from agent.core.battery_events import AdviceLevel, PackSensorFault
 from agent.core.events import Event
 from agent.detect.cell_blocks import Block
 from agent.detect.cell_days import Values
@@ -40,6 +40,7 @@ _STOP_PERCENT_PER_H: Final = 10.0  # of 100 Ah: ten amperes, forty watts within 
 _STEEP_END_V: Final = {"nmc": 3.45, "lfp": 3.15}  # near empty all differences grow
 
 _SENSOR_V: Final = 0.02
+_GAP_ERRORS: Final = 4.0
 _STILL_V: Final = 0.03  # the others moved by so much
 _STILL_CHANGES: Final = 12  # and read anew so often: some logs read a cell twice a minute
 
@@ -147,7 +148,9 @@ class CellFaults:
         ]
 
     def _weak(self, block: Block, cell: int) -> list[Event]:
-        if ("resistance", cell) in self._told or not self._is_news("rest", cell, 2):
+        if self._may_leak(block, cell) or ("resistance", cell) in self._told or ("leak", cell) in self._told:
+            return []
+        if not self._is_news("rest", cell, 2):
             return []
         return [
             advise(
@@ -163,6 +166,13 @@ class CellFaults:
                 confidence=0.8,
             )
         ]
+
+    def _may_leak(self, block: Block, cell: int) -> bool:
+        """Whether the cell was like the others minutes ago: then it is losing charge, and soon it is known how fast."""
+        first = self._blocks[0]
+        if block.end_ns - first.end_ns >= _LEAK_SPAN_NS + 60 * NS or not self._charge_told(first):
+            return False
+        return first is not block and float(self._charge(first)[cell]) > -_REST_PERCENT
 
     def _leaks(self, block: Block) -> list[Event]:
         """Cells that have lost charge for minutes, steadily, beyond all others and whatever the current did."""
@@ -182,8 +192,12 @@ class CellFaults:
             if cell in self._lying or not (steps * np.sign(lost[cell]) >= abs(lost[cell]) / 5).all():
                 continue
             lies = self._in_the_sensor(parts[0], parts[2], cell)
-            if lost[cell] > 0 or lies:
+            if ("leak", cell) in self._told:
+                lies = False
+            if lies or (lies is None and _rose(parts[0], parts[2], cell)):
                 events += self._lie(block, cell, "drift")
+                continue
+            if lost[cell] > 0:
                 continue
             if lies is None and np.isfinite(block.pack_v) and -lost[cell] < _SURE_PERCENT:
                 continue  # the pack's voltage will tell once there is more to see
@@ -221,7 +235,7 @@ class CellFaults:
         moved = float(np.median([b.rest_v[cell] for b in after]) - np.median([b.rest_v[cell] for b in before]))
         gaps = [float(np.median([b.pack_v for b in part])) for part in (before, after)]
         errors = [float(np.median([b.pack_error_v for b in part])) / len(part) ** 0.5 for part in (before, after)]
-        if not np.isfinite(gaps).all() or abs(moved) < 3 * (errors[0] ** 2 + errors[1] ** 2) ** 0.5:
+        if not np.isfinite(gaps).all() or abs(moved) < _GAP_ERRORS * (errors[0] ** 2 + errors[1] ** 2) ** 0.5:
             return None
         return bool(0.5 <= (gaps[1] - gaps[0]) / -moved <= 1.5)
 
@@ -237,14 +251,21 @@ class CellFaults:
             self._still[cell] = (changes, low, high)
             if changes >= _STILL_CHANGES and high - low >= _STILL_V:
                 events += self._lie(block, cell, "stuck")
-        if len(self._blocks) >= 2:
-            before = self._blocks[-2]
-            moved = block.rest_v - before.rest_v
-            steps = np.abs(moved) >= max(_SENSOR_V, 8 * spread_of(moved))
-            if steps.sum() <= len(steps) // 4:
-                for cell in np.flatnonzero(steps).tolist():
-                    if cell not in self._lying and self._in_the_sensor([before], [block], cell):
-                        events += self._lie(block, cell, "offset")
+        return events + self._steps(block)
+
+    def _steps(self, block: Block) -> list[Event]:
+        """Readings that have stepped: steady over two blocks before and two after, and only in the sensor."""
+        recent = list(self._blocks)[-4:]
+        if len(recent) < 4:
+            return []
+        values = np.array([b.rest_v for b in recent])
+        moved = values[2:].mean(axis=0) - values[:2].mean(axis=0)
+        unsteady = np.maximum(np.abs(values[1] - values[0]), np.abs(values[3] - values[2]))
+        stepped = (np.abs(moved) >= max(_SENSOR_V, 8 * spread_of(moved))) & (unsteady <= np.abs(moved) / 4)
+        events: list[Event] = []
+        for cell in np.flatnonzero(stepped).tolist() if stepped.sum() <= len(stepped) // 4 else []:
+            if cell not in self._lying and self._in_the_sensor(recent[:2], recent[2:], cell):
+                events += self._lie(block, cell, "offset")
         return events
 
     def _lie(self, block: Block, cell: int, fault: str) -> list[Event]:
@@ -252,7 +273,7 @@ class CellFaults:
             return []
         self._lying.add(cell)
         return [
-            SensorFault(
+            PackSensorFault(
                 t_ns=block.end_ns,
                 signal=vss.cell_voltage(cell),
                 fault=fault,  # type: ignore[arg-type]
@@ -267,3 +288,9 @@ class CellFaults:
             return False
         self._told[kind, cell] = level
         return True
+
+
+def _rose(before: list[Block], after: list[Block], cell: int) -> bool:
+    """Whether a cell's voltage at rest rose beside the median cell's by more than rounding and the curve's bends."""
+    moved = float(np.median([b.rest_v[cell] for b in after]) - np.median([b.rest_v[cell] for b in before]))
+    return moved >= _SENSOR_V / 2

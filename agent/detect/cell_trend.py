@@ -82,10 +82,6 @@ class CellTrend:
         """What should outlive the boot; empty where nothing is known."""
         return b"" if self._days is None else self._days.dump()
 
-    def levels(self) -> Values | None:
-        """Percent of charge beside the median cell, float64[bins, cells], as learnt over all days."""
-        return None if self._days is None else self._days.levels.astype(np.float64)
-
     def feed(self, row: Row) -> list[Event]:
         """Take a second."""
         volt = row.volt
@@ -111,6 +107,11 @@ class CellTrend:
         """Take each cell's resistance beside the median cell's, float64[cells] in Ohm."""
         if self._days is not None and self._days.open is not None and len(beside_ohm) == self._days.cells:
             self._days.open.add_resistance(beside_ohm)
+
+    @property
+    def days(self) -> CellDays | None:
+        """All that is kept, None where no pack has been seen."""
+        return self._days
 
     def note(self, cell: int, level: AdviceLevel) -> bool:
         """Remember that the driver has been told of a weak cell; False where he knew as much already."""

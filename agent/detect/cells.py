@@ -3,18 +3,22 @@
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from agent.core.battery_events import BatteryAdvice
 from agent.core.config import Detect
-from agent.core.events import Event
+from agent.core.events import BatteryHealth, Event
 from agent.core.ports import PackStore
 from agent.core.signals import SignalWindow
 from agent.detect.cell_blocks import Block, CellBlocks
+from agent.detect.cell_days import CellDays, nanmedian
 from agent.detect.cell_faults import CellFaults
 from agent.detect.cell_rows import INPUTS, CellRows, Row
-from agent.detect.cell_trend import CellTrend
+from agent.detect.cell_trend import CellTrend, spread_of
+from agent.detect.health import Capacity, ChargeSegments
 from agent.detect.streams import NS
 
+_MONTH_DAYS: Final = 30
 _SAVE_NS: Final = 3600 * NS  # a hundred kilobytes: cards wear out
 
 
@@ -32,6 +36,8 @@ class CellDetector:
         self._rows = CellRows()
         self._blocks = CellBlocks()
         self._faults = CellFaults(battery.chemistry, capacity_ah=battery.capacity_ah)
+        self._segments: ChargeSegments | None = None
+        self._capacity_ah = battery.capacity_ah
         self._store = store
         self._saved_ns: int | None = None
         state = store.load() if store is not None else b""
@@ -71,6 +77,7 @@ class CellDetector:
         events = self._without_known(self._trend.feed(row))
         if not self._trend.cells:
             return events
+        events += self._report(row)
         self._saved_ns = row.t_ns if self._saved_ns is None else self._saved_ns
         if row.t_ns - self._saved_ns >= _SAVE_NS:
             self._saved_ns = row.t_ns
@@ -78,9 +85,50 @@ class CellDetector:
         block = self._blocks.feed(row, self._trend.cells)
         return events + (self._judge_block(block) if block is not None else [])
 
+    def _report(self, row: Row) -> list[Event]:
+        """The month's report, at the first charge of the next one that ends with a new estimate."""
+        days = self._trend.days
+        if days is None or days.open is None:
+            return []
+        segments = self._segments
+        if segments is None:
+            segments = self._segments = ChargeSegments(list(days.capacities))
+        segments.feed(row)
+        if segments.ah == days.capacities:
+            return []
+        days.capacities = list(segments.ah)
+        month, capacity = days.open.number // _MONTH_DAYS, segments.capacity()
+        if capacity is None or month == days.reported:
+            return []
+        days.reported = month
+        return [_health(row.t_ns, capacity, days, new_ah=self._capacity_ah)]
+
     def _judge_block(self, block: Block) -> list[Event]:
         events = self._without_known(self._faults.feed(block))
         ohm = self._faults.resistances(block)
         if ohm is not None:
             self._trend.learn_resistance(ohm)
         return events
+
+
+def _health(t_ns: int, capacity: Capacity, days: CellDays, *, new_ah: float | None) -> Event:
+    _, charge = days.last("charge", _MONTH_DAYS, since=days.numbers[-1] - _MONTH_DAYS if len(days.numbers) else 0)
+    value = nanmedian(charge) if len(charge) else None
+    weakest = None if value is None else int(np.nanargmin(value))
+    percent = [
+        None if new_ah is None else round(100 * ah / new_ah, 1)
+        for ah in (capacity.ah, capacity.low_ah, capacity.high_ah)
+    ]
+    return BatteryHealth(
+        t_ns=t_ns,
+        segments=capacity.segments,
+        capacity_ah=round(capacity.ah, 2),
+        capacity_low_ah=round(capacity.low_ah, 2),
+        capacity_high_ah=round(capacity.high_ah, 2),
+        soh_percent=percent[0],
+        soh_low_percent=percent[1],
+        soh_high_percent=percent[2],
+        spread_percent=None if value is None else round(spread_of(value), 2),
+        weakest=weakest,
+        weakest_lacks_percent=None if value is None or weakest is None else round(-float(value[weakest]), 2),
+    )

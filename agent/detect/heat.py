@@ -36,7 +36,8 @@ class RiseWatch:
             start = next((s for s in reversed(samples) if t_ns - s[0] >= _SPAN_NS and s is not middle), None)
             if middle is not None and start is not None and start[0] < middle[0]:
                 now = (t_ns, celsius)
-                rising = _rises(start, now) and _rises(start, middle) and _rises(middle, now)
+                # The last one before must have risen as well: a single wrong sample is no runaway.
+                rising = all(_rises(start, later) for later in (middle, samples[-1], now)) and _rises(middle, now)
         if not samples or t_ns // _BUCKET_NS != samples[-1][0] // _BUCKET_NS:
             samples.append((t_ns, celsius))
             self._floor = min(self._floor, celsius)

@@ -1,5 +1,6 @@
 """What an event offers the prompts: its keys, most specific first, and its facts by placeholder."""
 
+from collections.abc import Mapping
 from typing import Final, get_args
 
 from agent.core.events import (
@@ -19,13 +20,17 @@ from agent.voice.reading import Fact, FactKind
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
 _SURE: Final = 0.7  # below this confidence a collision is spoken of as a jolt
 
-_ALARM_FACTS: Final = {
+_ALARM_FACTS: Final[Mapping[str, set[str]]] = {
     "over_temperature": {"cell", "temperature", "limit"},
     "thermal_runaway": {"cell"},
     "temperature_difference": {"temperature", "limit"},
     "cell_over_voltage": {"cell", "voltage", "limit"},
     "cell_under_voltage": {"cell", "voltage", "limit"},
     "poor_cell_consistency": {"cell", "voltage", "limit"},
+    "insulation": set(),
+    "hvil": set(),
+    "overcharge": {"voltage"},
+    "brake_system": set(),
 }
 _TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh"})
 

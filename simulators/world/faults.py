@@ -51,7 +51,7 @@ from simulators.world.happenings_wires import (
 )
 from simulators.world.motion import Motion
 from simulators.world.pack import Pack
-from simulators.world.scenario import Scenario
+from simulators.world.scenario import CellOverheat, Scenario
 from simulators.world.types import Truth
 
 _TYRE_SHARE: Final = 0.75  # FMVSS 138 warns at a quarter below the placard
@@ -64,6 +64,8 @@ _RUNAWAY_KPS: Final = 1.0
 _RUNAWAY_ROWS: Final = round(3.0 / SLOW_STEP_S)
 _PERSIST_ROWS: Final = round(1.0 / CELL_STEP_S)
 _NMC_V: Final = (4.25, 2.8)
+_SHORT_SHOWS_S: Final = 600.0  # until a leak can be told from a cell that has become weak
+_PACK_SENSORS: Final = "Vehicle.Private.Powertrain.TractionBattery.Cell"
 
 Details = Mapping[str, float | int | str | bool]
 Rows = npt.NDArray[np.bool_]
@@ -100,21 +102,24 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
             case Drop() | LooseMount():
                 yield "device_moved", event.at_s, {}
             case SensorFault():
-                yield "sensor_fault", event.at_s, {"signal": event.signal, "fault": event.fault}
+                kind = "pack_sensor_fault" if event.signal.startswith(_PACK_SENSORS) else "sensor_fault"
+                yield kind, event.at_s, {"signal": event.signal, "fault": event.fault}
             case GnssSpoof():
                 yield "gnss_spoofed", event.at_s, {}
             case BusFlood() | BusFuzz() | BusReplay() | BusSilence() | BusMasquerade() | EcuAsleep():
                 lost = isinstance(event, BusSilence | EcuAsleep) and not getattr(event, "message", "")
                 yield "bus_lost" if lost else "bus_attack", event.at_s, {"attack": str(event.__struct_config__.tag)}
             case HvilOpen():
-                yield "hvil_open", event.at_s, {}
+                yield "battery_alarm", event.at_s, {"alarm": "hvil"}
             case AirbagFault():
                 yield "airbag_fault", event.at_s, {}
             case CoolantLoss():
                 yield "coolant_loss", event.at_s, {}
+            case CellOverheat() if _overheats_long(scenario, event):
+                yield "battery_advice", event.at_s, {"cell": event.cell}
             case WeakCell() | MicroShort() | ContactResistance():
                 fault = str(event.__struct_config__.tag)
-                yield "cell_fault", event.at_s, {"fault": fault, "cell": event.cell}
+                yield "battery_advice", event.at_s, {"fault": fault, "cell": event.cell}
             case DoorOpen() | BeltOpen():
                 at_s = _moving_s(motion, event.at_s, event.until_s)
                 if at_s is not None:
@@ -122,6 +127,12 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
                     yield str(event.__struct_config__.tag), at_s, {"where": what}
             case _:
                 pass
+
+
+def _overheats_long(scenario: Scenario, event: CellOverheat) -> bool:
+    """Whether the short behind the heat has shown half its drop of voltage long enough to be called one."""
+    half_s = 0.5 * max(event.to_c - scenario.car.pack_c, 0.0) / event.rate_kps
+    return scenario.duration_s - event.at_s - half_s >= _SHORT_SHOWS_S
 
 
 def _moving_s(motion: Motion, from_s: float, until_s: float) -> float | None:
@@ -153,7 +164,8 @@ def _insulation(scenario: Scenario, body: Body) -> list[Truth]:
         # On the grid it shows up to a step later than it happened.
         exact = [at_s for at_s in starts if 0 <= row * SLOW_STEP_S - at_s < SLOW_STEP_S]
         at_s = exact[0] if exact else row * SLOW_STEP_S
-        found.append(_truth("insulation_low", at_s, {"kohm": round(float(body.insulation_kohm[row]), 1)}))
+        kohm = round(float(body.insulation_kohm[row]), 1)
+        found.append(_truth("battery_alarm", at_s, {"alarm": "insulation", "kohm": kohm}))
     return found
 
 
@@ -181,19 +193,33 @@ def _pack_alarms(pack: Pack) -> list[Truth]:
     spread_v = pack.cell_v.max(axis=0) - pack.cell_v
     over, under = _NMC_V
     found = []
+    charging = np.interp(_times_of(pack.cell_v, CELL_STEP_S), _times_of(pack.current_a, STEP_S), pack.current_a) >= 3
+    overcharged = _lasting((pack.cell_v >= over) & charging, _PERSIST_ROWS)
     for alarm, rows, step_s in (
         ("over_temperature", hot, SLOW_STEP_S),
         ("temperature_difference", spread_c >= limits.temperature_spread_c, SLOW_STEP_S),
         ("thermal_runaway", hot & steady, SLOW_STEP_S),
         ("cell_over_voltage", _lasting(pack.cell_v >= over, _PERSIST_ROWS), CELL_STEP_S),
+        ("overcharge", overcharged, CELL_STEP_S),
         ("cell_under_voltage", _lasting(pack.cell_v <= under, _PERSIST_ROWS), CELL_STEP_S),
         ("poor_cell_consistency", _lasting(spread_v >= limits.cell_spread_v, _PERSIST_ROWS), CELL_STEP_S),
     ):
         if rows.any():
             first = int(np.argmax(rows.any(axis=0)))
             cell = int(np.argmax(rows[:, first]))
-            found.append(_truth("battery_alarm", first * step_s, {"alarm": alarm, "cell": cell}))
+            of_pack = alarm == "overcharge"
+            found.append(
+                _truth("battery_alarm", first * step_s, {"alarm": alarm} if of_pack else {"alarm": alarm, "cell": cell})
+            )
+    full = _lasting(((pack.soc_percent >= 100) & (pack.current_a >= 3))[None], round(60.0 / STEP_S))[0]
+    if full.any():
+        found.append(_truth("battery_alarm", float(np.argmax(full)) * STEP_S - 60.0, {"alarm": "soc_high"}))
     return found
+
+
+def _times_of(values: npt.NDArray[np.float64], step_s: float) -> npt.NDArray[np.float64]:
+    """Seconds of a grid's samples."""
+    return np.arange(values.shape[-1], dtype=np.float64) * step_s
 
 
 def _lasting(rows: Rows, count: int) -> Rows:

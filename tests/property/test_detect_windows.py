@@ -15,9 +15,12 @@ from agent.core.signals import Series, SignalWindow
 from agent.detect import Detector
 from agent.detect.battery import BatteryDetector
 from agent.detect.cells import CellDetector
+from agent.detect.charging import ChargingDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.crash_record import CrashRecords
 from agent.detect.driving import DrivingDetector
+from agent.detect.low_voltage import LowVoltageDetector
+from agent.detect.pack_alarms import PackAlarmDetector
 from agent.detect.trip import TripDetector
 from tests.unit.detect.feed import LIMITS, NS, Recording, run, series
 
@@ -216,6 +219,56 @@ def test_cells(seed: int, bumps: list[tuple[float, float, float, int]], cuts_ns:
     whole = run(CellDetector(LIMITS), recording, cuts_ns=[])
     assert whole == run(CellDetector(LIMITS), recording, cuts_ns=cuts_ns)
     assert whole == run(CellDetector(LIMITS), recording, window_s=1.7)
+
+
+def _slow_signals(seed: int, bumps: list[tuple[float, float, float, int]]) -> Recording:
+    """Pack, charger and 12 V for minutes, each at its own rate, some missing, with steps up and down."""
+    rng = np.random.default_rng(seed)
+    base = {
+        vss.PACK_CURRENT: 20.0,
+        vss.PACK_VOLTAGE: 350.0,
+        vss.STATE_OF_CHARGE: 60.0,
+        vss.CELL_VOLTAGE_MAX: 4.2,
+        vss.INSULATION_RESISTANCE: 180.0,
+        vss.HVIL_CLOSED: 1.0,
+        vss.CONTACTORS[0]: 1.0,
+        vss.ALARM_FLAGS: 0.0,
+        vss.LOW_VOLTAGE: 12.3,
+        vss.SPEED: 0.0,
+        vss.CABLE_CONNECTED: 1.0,
+        vss.CHARGER_STATE: 2.0,
+        vss.GRID_VOLTAGE: 220.0,
+        vss.PACK_TEMPERATURE_MAX: 30.0,
+        vss.DCDC_TEMPERATURE: 90.0,
+    }
+    recording: dict[str, Series] = {}
+    for number, (path, level) in enumerate(base.items()):
+        if rng.random() < 0.2:
+            continue
+        t_s = np.arange(0, 40 * DURATION_S, 1 / float(rng.choice([0.1, 1.0, 4.0]))) + rng.uniform(0, 0.2)
+        value = np.full(len(t_s), level)
+        for at_s, span_s, size, axis in bumps:
+            if axis == number % 3:
+                inside = (t_s >= 40 * at_s) & (t_s < 40 * (at_s + 60 * span_s))
+                value[inside] = max(0.0, level * (1 + size / 60)) if level > 4 else float(size > 0) * 3
+        recording[path] = series(t_s, np.rint(value) if level in {0.0, 1.0} else value)
+    return recording or {vss.SPEED: series([0.0], [0.0])}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**20),
+    pulses,
+    st.lists(st.integers(0, round(40 * DURATION_S * NS)), max_size=30),
+    st.sampled_from([PackAlarmDetector, LowVoltageDetector, ChargingDetector]),
+)
+def test_slow_signals(
+    seed: int, bumps: list[tuple[float, float, float, int]], cuts_ns: list[int], make: type[Detector]
+) -> None:
+    recording = _slow_signals(seed, bumps)
+    whole = run(make(LIMITS), recording, cuts_ns=[])  # type: ignore[call-arg]  # the protocol says nothing of it
+    assert whole == run(make(LIMITS), recording, cuts_ns=cuts_ns)  # type: ignore[call-arg]
+    assert whole == run(make(LIMITS), recording, window_s=3.1)  # type: ignore[call-arg]
 
 
 def _order(event: Event) -> tuple[int, str]:

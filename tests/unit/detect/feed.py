@@ -12,6 +12,8 @@ __all__ = ["LIMITS", "NS", "Recording", "Window", "run", "series", "windows"]
 
 LIMITS = Detect()
 
+Floats = npt.NDArray[np.float64]
+
 
 def series(t_s: npt.ArrayLike, value: npt.ArrayLike) -> Series:
     """Seconds and values to a Series; one value is spread over all times."""

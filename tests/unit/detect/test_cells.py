@@ -5,18 +5,17 @@ import pytest
 
 from agent.core import vss
 from agent.core.config import BatteryLimits, Detect
-from agent.core.events import BatteryAdvice, Event, SensorFault
+from agent.core.events import BatteryAdvice, Event, PackSensorFault
 from agent.core.signals import Series
 from agent.detect.cell_days import CellDays, load_days, nanmedian
 from agent.detect.cell_rows import CELLS_MAX, CellRows, Row
 from agent.detect.cell_trend import CellTrend, apart, spread_of
 from agent.detect.cells import CellDetector
 from agent.detect.ocv import volts_per_percent
-from tests.unit.detect.feed import LIMITS, NS, Recording, run, series, windows
+from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, run, series, windows
 
 DAY_S = 86_400.0
 CELLS = 24
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 def _offsets(seed: int = 1, cells: int = CELLS) -> Floats:
@@ -24,7 +23,7 @@ def _offsets(seed: int = 1, cells: int = CELLS) -> Floats:
     return 0.004 * np.random.default_rng(seed).standard_normal(cells)
 
 
-def _row(t_s: float, volt: Floats, *, ampere: float = 0.0) -> Row:
+def make_row(t_s: float, volt: Floats, *, ampere: float = 0.0) -> Row:
     wide = np.full(CELLS_MAX, np.nan)
     wide[: len(volt)] = volt
     return Row(round(t_s * NS), wide, np.full(CELLS_MAX, np.nan), ampere, 70.0, np.nan, 0.0)
@@ -39,7 +38,7 @@ def _days(trend: CellTrend, days: range, lacks: dict[int, float], *, seed: int =
             volt = 3.9 + _offsets(seed, cells) + 0.0005 * rng.standard_normal(cells)
             for cell, less in lacks.items():
                 volt[cell] = 3.9 - less
-            told = trend.feed(_row(day * DAY_S + row * 30, np.round(volt, 3)))
+            told = trend.feed(make_row(day * DAY_S + row * 30, np.round(volt, 3)))
             for event in told:
                 if isinstance(event, BatteryAdvice) and event.cell is not None:
                     assert trend.note(event.cell, event.level)
@@ -73,7 +72,7 @@ def test_days_without_use_and_weeks_of_gap_do_not_hide_it() -> None:
 
 def test_a_flat_curve_says_nothing_about_charge() -> None:
     trend = CellTrend("lfp", epoch_ns=0)
-    rows = (_row(day * DAY_S + k * 30, np.full(CELLS, 3.33) - 0.03 * (np.arange(CELLS) == 5))
+    rows = (make_row(day * DAY_S + k * 30, np.full(CELLS, 3.33) - 0.03 * (np.arange(CELLS) == 5))
             for day in range(8) for k in range(20))  # fmt: skip  # one generator
     assert [event for row in rows for event in trend.feed(row)] == []
     assert volts_per_percent("lfp", 3.33) < 0.003 < volts_per_percent("lfp", 3.1)
@@ -142,11 +141,11 @@ def test_missing_cells_and_too_few_are_borne() -> None:
     trend = CellTrend("nmc", epoch_ns=0)
     volt = np.full(CELLS, np.nan)
     volt[:5] = 3.9
-    assert trend.feed(_row(0, volt)) == []
+    assert trend.feed(make_row(0, volt)) == []
     assert trend.cells == 0
     volt[5:] = 3.9
     volt[3] = np.nan
-    assert [e for k in range(4000) for e in trend.feed(_row(k * 600, volt))] == []
+    assert [e for k in range(4000) for e in trend.feed(make_row(k * 600, volt))] == []
 
 
 def test_apart_wants_few_and_far() -> None:
@@ -212,7 +211,7 @@ def _advice(events: list[Event]) -> list[tuple[str, str, int | None]]:
 
 
 def _lies(events: list[Event]) -> list[tuple[str, str]]:
-    return [(event.signal, event.fault) for event in events if isinstance(event, SensorFault)]
+    return [(event.signal, event.fault) for event in events if isinstance(event, PackSensorFault)]
 
 
 @pytest.mark.parametrize("seed", range(6))

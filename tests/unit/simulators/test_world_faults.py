@@ -128,7 +128,7 @@ def test_cabin_and_interlock_are_signals() -> None:
     odd = drive(DoorOpen(at_s=0, duration_s=30), HvilOpen(at_s=40))
     assert [at(odd, DOORS["driver"], t_s) for t_s in (10, 50)] == [1, 0]
     assert [at(odd, HVIL, t_s) for t_s in (10, 50)] == [1, 0]
-    assert [kind for kind, _ in told(odd)] == ["door_open", "hvil_open", "dtc"]
+    assert [kind for kind, _ in told(odd)] == ["door_open", "battery_alarm", "dtc"]
 
 
 def test_a_lean_engine_shows_in_its_trims_and_sets_its_code() -> None:
@@ -156,7 +156,7 @@ def test_a_charger_stops_at_a_full_pack_unless_told_not_to() -> None:
     bad = drive(Charging(at_s=1, power_kw=20, overcharge=True), legs=[], car=full)
     assert at(good, vss.PACK_CURRENT, 50) < 0
     assert at(bad, vss.PACK_CURRENT, 50) > 150
-    assert [truth.details["alarm"] for truth in bad.truth] == ["cell_over_voltage"]
+    assert [truth.details["alarm"] for truth in bad.truth] == ["cell_over_voltage", "overcharge"]
 
 
 def test_sensors_lie_as_told() -> None:
