@@ -35,8 +35,6 @@ class Judge:
         emit: Callable[[Event], None],
     ) -> None:
         self._manifest = manifest
-        self._mean = np.array([feature.mean for feature in manifest.features])
-        self._scale = np.array([feature.scale for feature in manifest.features])
         self._models = models
         self._deadline_s = deadline_s
         self._clock = clock
@@ -85,8 +83,7 @@ class Judge:
     async def _heard(self, event: Collision) -> Collision:
         if not self._asks(event):
             return event
-        z = (np.array(event.features) / 1000 - self._mean) / self._scale
-        inputs = np.clip(z, -self._manifest.clip, self._manifest.clip).astype(np.float32)[None, :]
+        inputs = self._manifest.scaled([value / 1000 for value in event.features])
         asking = asyncio.create_task(self._models.ask(self._manifest.name, inputs))
         self._asking.add(asking)
         asking.add_done_callback(self._asking.discard)

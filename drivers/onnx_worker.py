@@ -6,6 +6,8 @@ One child serves all models, since onnxruntime is most of its memory. `drivers.o
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,8 +133,10 @@ class OnnxWorker:
         self._reason = reason
         if child is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
+        if child.returncode is None:
+            # child.kill() would collect a child that is dead already behind asyncio's back, and lose its exit status.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
         if child.stdin is not None:
             child.stdin.close()
         await asyncio.wait_for(child.wait(), _END_DEADLINE_S)
@@ -160,7 +164,6 @@ class OnnxWorker:
         except (asyncio.IncompleteReadError, ConnectionError):
             reason = "inference process died"
             with contextlib.suppress(TimeoutError):
-                # Killing a child that is dead already would collect it behind asyncio's back, and lose its exit status.
                 status = await asyncio.wait_for(child.wait(), _DEATH_DEADLINE_S)
                 reason += f" (exit status {status})"
         except asyncio.CancelledError:

@@ -1,10 +1,13 @@
 """What a model says about itself: models/NAME.toml beside models/NAME.onnx. Its card is written from it."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from msgspec import Meta
 
 from agent.core.config import Name, Section
@@ -148,6 +151,12 @@ class FeatureManifest(Manifest, frozen=True, kw_only=True, tag="classifier"):
 
     clip: Annotated[float, Meta(gt=0, le=1000)]
     features: Annotated[list[Feature], Meta(min_length=1, max_length=256)]
+
+    def scaled(self, values: Sequence[float]) -> npt.NDArray[np.float32]:
+        """What the model is given for a row of features in their units, float32[1, features]."""
+        z = [(x - feature.mean) / feature.scale for x, feature in zip(values, self.features, strict=True)]
+        inputs: npt.NDArray[np.float32] = np.clip(np.array([z]), -self.clip, self.clip).astype(np.float32)
+        return inputs
 
     @property
     def input_shape(self) -> tuple[int, int]:

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import numpy as np
-
 from agent.core.errors import InputError
 from agent.core.events import Collision
 from agent.core.manifest import load_feature_manifest
@@ -35,14 +33,12 @@ def with_model() -> Judge:
     if tuple(feature.name for feature in manifest.features) != FEATURES:
         raise InputError(f"{_MODEL}: its features are not those that the detector gives")
     session = open_model(manifest, MODELS / manifest.file)
-    mean = np.array([feature.mean for feature in manifest.features])
-    scale = np.array([feature.scale for feature in manifest.features])
 
     def judge(event: Collision) -> bool:
-        if len(event.features) != len(mean):
+        if len(event.features) != len(manifest.features):
             return event.confidence >= _LIKELY
-        z = np.clip((np.array(event.features) / 1000 - mean) / scale, -manifest.clip, manifest.clip)
-        probability = float(run(session, z.astype(np.float32), manifest)[0, 0])
+        inputs = manifest.scaled([value / 1000 for value in event.features])
+        probability = float(run(session, inputs, manifest)[0, 0])
         return join_confidence(event.confidence, probability) >= _LIKELY
 
     return judge
