@@ -64,6 +64,7 @@ CARD: Final = Card(
         "All of its training is simulated: no real crash, and how often anything happens on a road is our guess.",
         "It speaks of pulses that passed the trigger of the rules, and of nothing else.",
         "It never takes a collision back. The confidence told is the mean of both log-odds, between rules and model.",
+        "Few scenes were drawn of what opens no pulse: `./run eval collision --sweep` has the alarms, with bounds.",
         "Its probability is for equal odds. Real collisions are far rarer, so a lone 0.9 is no proof.",
         "Another processor or BLAS may train slightly different weights; hash and vectors belong to what is shipped.",
     ],
