@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from agent.core.battery_events import ALARM_BITS, AlarmName
 from agent.core.config import Config
 from agent.core.errors import ConfigError
 from agent.core.events import BatteryAlarm, Event
@@ -13,26 +14,17 @@ from agent.proto.gbt32960.snapshot import Flag
 from agent.store.spool import Spool
 
 _SPOOL_ROWS: Final = 100_000  # of some 400 bytes; seven days at one in 10 s are 60,480
-ALARM_BITS: Final[Mapping[str, int]] = {
-    "temperature_difference": 0,
-    "over_temperature": 1,
-    "cell_over_voltage": 5,
-    "cell_under_voltage": 6,
-    "poor_cell_consistency": 10,
-    "thermal_runaway": 23,
-}
-"""Bits of the general alarms (2016 table 18, 2025 table 24) by the names of BatteryAlarm."""
 
 
 class AlarmBoard:
     """The alarms that hold, of each name the gravest."""
 
     def __init__(self) -> None:
-        self._levels: dict[tuple[str, int | None], int] = {}
+        self._levels: dict[tuple[AlarmName, int | None], int] = {}
 
     def on_event(self, event: Event) -> None:
         """Take an alarm, or its end."""
-        if not isinstance(event, BatteryAlarm):
+        if not isinstance(event, BatteryAlarm) or event.alarm not in ALARM_BITS:
             return
         key = event.alarm, event.cell
         if event.cleared:
