@@ -13,6 +13,7 @@ from agent.detect.crash_elements import Impact
 from agent.detect.crash_features import AFTER_NS
 from agent.detect.crash_record import CrashRecords
 from agent.detect.impacts import LONGEST_NS, SAME_CRASH_NS, CrashSequence, Pulse, find_end
+from agent.detect.intake import ACCELERATIONS, Intake, News
 from agent.detect.pulse import (
     LONG_AGO_NS,
     MS,
@@ -21,6 +22,7 @@ from agent.detect.pulse import (
     PulseHistory,
     PulseTrace,
     horizontal,
+    parts,
     reach,
 )
 from agent.detect.resting import Resting
@@ -49,9 +51,7 @@ class CollisionDetector:
     """
 
     inputs: tuple[str, ...] = (
-        vss.ACCELERATION_LONGITUDINAL,
-        vss.ACCELERATION_LATERAL,
-        vss.ACCELERATION_VERTICAL,
+        *ACCELERATIONS,
         vss.SPEED,
         vss.ROLL_RATE,
         vss.IMU_HEADING_ERROR,
@@ -62,6 +62,7 @@ class CollisionDetector:
     def __init__(self, limits: Detect, records: CrashRecords | None = None) -> None:
         """Records, where there are any, hear of every trigger and of what became of it."""
         self._records = records
+        self._intake = Intake()
         self._axes = AxisMerge(3)
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
@@ -89,37 +90,55 @@ class CollisionDetector:
         self._rolls.limits = limits.rollover
         self._span_ns = collision.span_ms * MS
         self._lowest_kmh = TOLERANCE * min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
-        # Below this on every axis no span adds up to a trigger, and there is no shock: the common case ends here.
-        pulse_mps2 = 0.9 * self._lowest_kmh / 3.6 / (collision.span_ms / 1000) / 3**0.5
-        self._gate_mps2 = min(pulse_mps2, limits.road.peak_mps2 / 2)
 
     def update(self, window: SignalWindow) -> list[Event]:
-        """Judge the window's samples."""
+        """Judge the window's samples; where they are calm, up to a second later."""
         self._window = window
-        self._speeds.feed(window.new(vss.SPEED))
-        self._listen(window)
-        t_ns, values = self._axes.merge([window.new(path) for path in self.inputs[:3]])
-        self._rolls.feed(window.new(vss.ROLL_RATE), t_ns, values, window.t_ns)
+        events: list[Event] = []
+        worked = False
+        for news in self._intake.take(window, busy=self._pulse is not None or self._shocks.open or self._rolls.open):
+            events += self._work(news)
+            worked = True
+        if worked:
+            self._intake.expect(self._resting.level, self._calm_mps2(window.t_ns))
+            if self._pulse is not None:
+                self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
+        self._window = None
+        return events
+
+    def _work(self, news: News) -> list[Event]:
+        self._speeds.feed(news.new(vss.SPEED))
+        self._listen(news)
+        t_ns, values = self._axes.merge([news.new(path) for path in ACCELERATIONS])
+        self._rolls.feed(news.new(vss.ROLL_RATE), t_ns, values, news.t_ns)
         events: list[Event] = []
         if len(t_ns):
             for rows in self._resting.stretches(t_ns, values):
                 events += self._judge(t_ns[rows], values[rows])
             self._history.trim()
             self._heard_ns = int(t_ns[-1])
-        elif window.t_ns - self._heard_ns > _SILENT_NS:
+        elif news.t_ns - self._heard_ns > _SILENT_NS:
             events = self._finish_blows()  # the IMU fell silent in the crash
-        if self._pulse is not None:
-            self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
-        self._window = None
         events += self._rolls.judge(self._speeds, self._crashes)
-        self._crashes = [t for t in self._crashes if window.t_ns - t < _CRASHES_KEPT_NS]
-        self._rolls.forget(window.t_ns)
-        self._speeds.forget(window.t_ns)
+        self._crashes = [t for t in self._crashes if news.t_ns - t < _CRASHES_KEPT_NS]
+        self._rolls.forget(news.t_ns)
+        self._speeds.forget(news.t_ns)
         return events
+
+    def _calm_mps2(self, t_ns: int) -> float:
+        """Off the resting level by less on every axis, a window may wait: it can make no trigger, and no shock."""
+        standing = not self._speeds.at(t_ns) and self._resting.rested(t_ns)
+        return min(self._mean_mps2(standing=standing), self._shocks.limits.peak_mps2) / 3**0.5
+
+    def _mean_mps2(self, *, standing: bool) -> float:
+        """Across gravity, what is nowhere reached in a span adds up to no trigger within it."""
+        limit_kmh = self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh
+        return 0.9 * TOLERANCE * min(limit_kmh, self._limits.delta_v_kmh) / 3.6 / (self._span_ns / NS)
 
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Report what was under way."""
-        events = self._finish_blows()
+        events = [event for news in self._intake.release() for event in self._work(news)]
+        events += self._finish_blows()
         self._rolls.finish()
         return events + self._rolls.judge(self._speeds, self._crashes)
 
@@ -132,10 +151,10 @@ class CollisionDetector:
             events = self._close(pulse, trace, end, calm=calm)
         return events + self._road_events(self._shocks.finish())
 
-    def _listen(self, window: SignalWindow) -> None:
+    def _listen(self, news: News) -> None:
         """Hear what the IMU says of itself; only some do."""
-        self._resting.hear(window.new(vss.IMU_HEADING_ERROR))
-        clipped = window.new(vss.IMU_CLIPPED)
+        self._resting.hear(news.new(vss.IMU_HEADING_ERROR))
+        clipped = news.new(vss.IMU_CLIPPED)
         if len(clipped):
             recent = self._clips[self._clips > clipped.t_ns[-1] - NS]
             self._clips = np.concatenate([recent, clipped.t_ns])
@@ -143,18 +162,17 @@ class CollisionDetector:
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
         deviation = np.zeros_like(values) if self._resting.level is None else values - self._resting.level
         self._history.add(t_ns, deviation, reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
-        loud = reach(deviation, self._gate_mps2).nonzero()[0]
+        across, vertical = parts(deviation, self._resting.mounting)
+        standing = self._resting.rested_within(int(t_ns[0]) - self._span_ns)
+        loud = np.flatnonzero(across >= self._mean_mps2(standing=standing))
         recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
         if len(loud):
             self._loud_ns = int(t_ns[loud[-1]])
-        if not len(loud) and not recent and self._pulse is None and not self._shocks.open:
-            self._shocks.calm()
-            return []
-        trace = self._history.trace()
-        events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
-        vertical = np.abs(deviation @ np.array(self._resting.mounting.down))
+        events: list[Event] = []
+        if len(loud) or recent or self._pulse is not None:
+            trace = self._history.trace()
+            events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
         if self._shocks.open or float(vertical.max()) >= self._shocks.limits.peak_mps2:
-            across = horizontal(deviation, self._resting.mounting)
             events += self._road_events(self._shocks.feed(t_ns, vertical, across))
         else:
             self._shocks.calm()

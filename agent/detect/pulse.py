@@ -157,12 +157,16 @@ class PulseTrace:
         return None
 
 
+def parts(vectors: Floats, mounting: Mounting) -> tuple[Floats, Floats]:
+    """Sizes of the parts of float64[k, 3] that are across gravity and along it."""
+    along = vectors @ np.array(mounting.down)
+    across = np.sqrt(np.maximum(np.einsum("ij,ij->i", vectors, vectors) - along * along, 0.0))
+    return across, np.abs(along)
+
+
 def horizontal(vectors: Floats, mounting: Mounting) -> Floats:
     """Size of the part of float64[k, 3] that is across gravity."""
-    down = np.array(mounting.down)
-    along = vectors @ down
-    across: Floats = np.sqrt(np.maximum((vectors * vectors).sum(axis=1) - along * along, 0.0))
-    return across
+    return parts(vectors, mounting)[0]
 
 
 def pdof_deg(longitudinal: float, lateral: float) -> float:

@@ -68,6 +68,10 @@ class Resting:
         """Whether the IMU was at rest in the last whole second before t_ns."""
         return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
 
+    def rested_within(self, t_ns: int) -> bool:
+        """Whether it was at rest in any second that `rested` may be asked about from t_ns on."""
+        return self.rested(t_ns) or any(rest for since_ns, rest in self._rests if since_ns > t_ns)
+
     def _learn(self, ready_ns: int) -> None:
         """Take over what the resting level has become."""
         self.level = None if self._rest.level is None else np.array(self._rest.level)

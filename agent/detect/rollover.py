@@ -76,6 +76,11 @@ class Rollovers:
         self._gyroscope_ns: int | None = None
         self._held = np.zeros(3)
 
+    @property
+    def open(self) -> bool:
+        """Whether a roll is under way."""
+        return self._roll is not None
+
     def feed(self, rates: Series, t_ns: Ints, force: Floats, now_ns: int) -> None:
         """Take roll rates in degrees/s (right side down +), and the specific force float64[n, 3] in m/s^2 felt then."""
         if self._roll is not None or (len(rates) and np.abs(rates.value).max() >= _ONSET_DPS):
