@@ -28,6 +28,7 @@ from agent.detect.pulse import (
 from agent.detect.resting import Resting
 from agent.detect.road import SHOCK_NS, RoadShocks
 from agent.detect.rollover import Rollovers
+from agent.detect.screen import Screen
 from agent.detect.streams import NS, AxisMerge, SpeedTrack
 from agent.detect.verdict import TOLERANCE, make_case
 
@@ -35,6 +36,7 @@ _RANGE_SHARE: Final = 0.99
 _CRASHES_KEPT_NS: Final = 30 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
 _SILENT_NS: Final = NS
+_HOLD_NS: Final = 50 * MS  # an axis that is silent for so long while others speak is dead
 _TILTED_MPS2: Final = 4.9  # a car at rest that lies so far otherwise is tilted by 30 degrees
 
 
@@ -63,7 +65,8 @@ class CollisionDetector:
         """Records, where there are any, hear of every trigger and of what became of it."""
         self._records = records
         self._intake = Intake()
-        self._axes = AxisMerge(3)
+        self._screen = Screen()
+        self._axes = AxisMerge(3, hold_ns=_HOLD_NS)
         self._speeds = SpeedTrack()
         self._history = PulseHistory()
         self._shocks = RoadShocks(limits.road)
@@ -107,10 +110,11 @@ class CollisionDetector:
         return events
 
     def _work(self, news: News) -> list[Event]:
-        self._speeds.feed(news.new(vss.SPEED))
+        self._speeds.feed(self._screen.pass_on(vss.SPEED, news.new(vss.SPEED)))
         self._listen(news)
-        t_ns, values = self._axes.merge([news.new(path) for path in ACCELERATIONS])
-        self._rolls.feed(news.new(vss.ROLL_RATE), t_ns, values, news.t_ns)
+        t_ns, values = self._axes.merge([self._screen.pass_on(path, news.new(path)) for path in ACCELERATIONS])
+        rates = self._screen.pass_on(vss.ROLL_RATE, news.new(vss.ROLL_RATE))
+        self._rolls.feed(rates, t_ns, np.nan_to_num(values), news.t_ns)
         events: list[Event] = []
         if len(t_ns):
             for rows in self._resting.stretches(t_ns, values):
@@ -160,7 +164,9 @@ class CollisionDetector:
             self._clips = np.concatenate([recent, clipped.t_ns])
 
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
-        deviation = np.zeros_like(values) if self._resting.level is None else values - self._resting.level
+        # An axis that is dead (NaN) deviates from nothing.
+        level = self._resting.level
+        deviation = np.zeros_like(values) if level is None else np.nan_to_num(values - level)
         self._history.add(t_ns, deviation, reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
         across, vertical = parts(deviation, self._resting.mounting)
         standing = self._resting.rested_within(int(t_ns[0]) - self._span_ns)
@@ -261,6 +267,7 @@ class CollisionDetector:
             context=self._witness.context(pulse.t0_ns, end_ns + AFTER_NS),
             speed_kmh=self._speeds.at(pulse.t0_ns),
             told_clipped=bool(((self._clips >= pulse.t0_ns) & (self._clips <= end_ns)).any()),
+            jumped=self._screen.jumped(pulse.t0_ns - NS, end_ns),
         )
         kind = case.kind(self._limits)
         self._over_ns, self._restless = end_ns, not calm

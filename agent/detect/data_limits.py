@@ -16,8 +16,10 @@ _GAP_MIN_NS: Final = 4 * MS
 _WANDER: Final = 0.1
 _STEPS_MIN: Final = 8
 _STUCK_SAMPLES: Final = 5
+_STUCK_MPS2: Final = 0.5  # the resting level may move by so much below it
 _STUCK_LONGEST_NS: Final = 200 * MS  # 16 g for so long are 113 km/h
 _EDGE: Final = 0.15  # of the plateau: what lies between is a shoulder
+_ALONE: Final = 0.04
 _EDGES_FROM_STEP_NS: Final = 5 * MS  # slower sensors miss the shoulders of a pulse
 _MOVED_MPS2: Final = 9.8
 
@@ -45,25 +47,28 @@ def find_limits(trace: PulseTrace, pulse: Pulse, end: int, *, calm: bool) -> lis
     return found
 
 
-def is_stuck(trace: PulseTrace, pulse: Pulse, end: int, *, calm: bool) -> bool:
+def is_stuck(trace: PulseTrace, pulse: Pulse, end: int) -> bool:
     """Whether the pulse is an axis that reads the same whatever happens: a fault, and nothing that a car does.
 
-    All its loud samples are equal. At the end of the range that may be a crash, whose shoulders tell it from a fault
-    where the sensor is fast enough to show them; a slow one is a fault only where it stays there.
+    All its loud samples are equal. At the end of the range that may be a crash, whose shoulders tell it from a fault; a
+    sensor that is too slow to show them shows something on the other axes at least.
     """
     rows = slice(trace.first_after(pulse.t0_ns), end + 1)
     size = np.abs(trace.acceleration(rows))
     axis = int(np.argmax(size.max(axis=0)))
     one = size[:, axis]
     loud = np.flatnonzero(one >= one.max() / 4)
-    if len(loud) < _STUCK_SAMPLES or np.ptp(one[loud]) > 0:
+    if len(loud) < _STUCK_SAMPLES or np.ptp(one[loud]) > _STUCK_MPS2:
         return False
     if not trace.clipped[rows].any():
         return True
     lasting_ns = int(trace.t_ns[rows][loud[-1]] - trace.t_ns[rows][loud[0]])
-    if lasting_ns > _STUCK_LONGEST_NS and not calm:
+    if lasting_ns > _STUCK_LONGEST_NS:
         return True
-    return lasting_ns / (len(loud) - 1) < _EDGES_FROM_STEP_NS and bool((np.delete(one, loud) < _EDGE * one.max()).all())
+    if (np.delete(one, loud) >= _EDGE * one.max()).any():
+        return False
+    others = np.delete(size, axis, axis=1)
+    return lasting_ns / (len(loud) - 1) < _EDGES_FROM_STEP_NS or bool(others.max() < _ALONE * one.max())
 
 
 def _died(trace: PulseTrace, pulse: Pulse, end: int, *, calm: bool) -> bool:

@@ -14,6 +14,7 @@ from agent.detect.streams import BucketMeans, RestLevel
 
 _BUCKET_NS: Final = 50 * MS
 _REST_SECONDS: Final = 10
+_REST_MOST_MPS2: Final = 25.0  # a blow, or a sensor that is stuck; gravity and the hardest braking are 14
 _REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
 
 
@@ -49,7 +50,7 @@ class Resting:
         if buckets is not None:
             columns = zip(buckets.number.tolist(), buckets.mean.tolist(), buckets.ready_ns.tolist(), strict=True)
             for number, mean, ready_ns in columns:
-                if not self._rest.feed(number, mean):
+                if not self._rest.feed(number, self._whole(mean)):
                     continue
                 upto = int(np.searchsorted(t_ns, ready_ns))
                 if upto > done:
@@ -67,6 +68,13 @@ class Resting:
     def rested(self, t_ns: int) -> bool:
         """Whether the IMU was at rest in the last whole second before t_ns."""
         return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
+
+    def _whole(self, mean: list[float]) -> list[float]:
+        """A bucket's means; an axis that is dead (NaN) or far beyond rest counts as what it showed at rest."""
+        if all(abs(m) <= _REST_MOST_MPS2 for m in mean):
+            return mean
+        level = self._rest.level or [0.0] * len(mean)
+        return [m if abs(m) <= _REST_MOST_MPS2 else rest for m, rest in zip(mean, level, strict=True)]
 
     def rested_within(self, t_ns: int) -> bool:
         """Whether it was at rest in any second that `rested` may be asked about from t_ns on."""

@@ -126,11 +126,14 @@ class RestLevel:
 class AxisMerge:
     """Several signals of one sensor on one time line.
 
-    An axis holds its last value where it has no sample, and is 0 before its first.
+    An axis holds its last value where it has no sample, and is 0 before its first. Where it says nothing for longer
+    than hold_ns while others do, it is dead, and NaN from then on until it speaks again.
     """
 
-    def __init__(self, axes: int) -> None:
+    def __init__(self, axes: int, *, hold_ns: int | None = None) -> None:
         self._held = np.zeros(axes)
+        self._heard_ns: list[int | None] = [None] * axes
+        self._hold_ns = hold_ns
 
     def merge(self, series: list[Series]) -> tuple[Times, Values]:
         """Return t_ns int64[n] and values float64[n, axes]; n is 0 where nothing is new."""
@@ -141,18 +144,27 @@ class AxisMerge:
             for axis, s in enumerate(series):
                 values[:, axis] = s.value
             self._held = values[-1].copy()
+            self._heard_ns = [int(first.t_ns[-1])] * len(series)
             return first.t_ns, values
         fed = [s.t_ns for s in series if len(s)]
         if not fed:
             return first.t_ns, np.empty((0, len(series)))
         t_ns = np.unique(np.concatenate(fed))
-        columns = []
-        for axis, s in enumerate(series):
-            at = np.searchsorted(s.t_ns, t_ns, side="right")
-            columns.append(np.concatenate(([self._held[axis]], s.value))[at])
-        values = np.column_stack(columns)
-        self._held = values[-1].copy()
+        values = np.column_stack([self._column(axis, s, t_ns) for axis, s in enumerate(series)])
+        self._held = np.array([s.value[-1] if len(s) else self._held[axis] for axis, s in enumerate(series)])
+        self._heard_ns = [int(s.t_ns[-1]) if len(s) else self._heard_ns[axis] for axis, s in enumerate(series)]
         return t_ns, values
+
+    def _column(self, axis: int, series: Series, t_ns: Times) -> Values:
+        """One axis at the times of all."""
+        at = np.searchsorted(series.t_ns, t_ns, side="right")
+        column = np.concatenate(([self._held[axis]], series.value))[at]
+        heard_ns = self._heard_ns[axis]
+        if self._hold_ns is not None:
+            # Never heard: an axis that is not there, and 0 for good.
+            since = np.concatenate(([t_ns[-1] if heard_ns is None else heard_ns], series.t_ns))[at]
+            column[t_ns - since > self._hold_ns] = np.nan
+        return np.asarray(column)
 
 
 def _same(one: Times, other: Times) -> bool:

@@ -109,8 +109,12 @@ def make_case(  # what is known of the moment
     context: Context,
     speed_kmh: float | None,
     told_clipped: bool,
+    jumped: bool,
 ) -> Case:
-    """Measure the pulse whose last sample is `end`; calm: it is not cut there. told_clipped: the IMU said so."""
+    """Measure the pulse whose last sample is `end`; calm: it is not cut there.
+
+    told_clipped: the IMU said so. jumped: its clock went back not long before, or within.
+    """
     figures = Figures.of(trace, pulse, end)
     features = crash_features(
         trace, pulse, end, mounting=pulse.mounting, speed_kmh=speed_kmh, turn_dps=context.turn_dps
@@ -118,7 +122,9 @@ def make_case(  # what is known of the moment
     limits_of_data = find_limits(trace, pulse, end, calm=calm)
     if told_clipped or figures.clipped:
         limits_of_data.insert(0, "clipped")
-    stuck = is_stuck(trace, pulse, end, calm=calm)
+    if jumped:
+        limits_of_data.append("clock_jumped")
+    stuck = is_stuck(trace, pulse, end)
     return Case(pulse, figures, features, named(features), context, speed_kmh, stuck, limits_of_data)
 
 
