@@ -32,6 +32,8 @@ _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
     "low_voltage_alarm:flat": frozenset({"low_voltage_alarm"}),
 }
 """Hazards, and the kinds of report that warn of them."""
+_EXPLAINED: Final[Mapping[str, frozenset[str]]] = {"engine_advice": frozenset({"dtc", "sensor_fault"})}
+"""Reports that say the same as a truth in other words: not asked for, and not false where that came before them."""
 _KINDS: Final = {_AGAIN: Collision} | {str(kind.__struct_config__.tag): kind for kind in typing.get_args(AnyEvent)}
 
 
@@ -101,7 +103,9 @@ def judge(family: str, name: str, seconds: float, truths: Sequence[Truth], repor
     false = tuple(
         report
         for n, report in enumerate(left)
-        if n not in used and not (_goes_on(report.event) and _which(report.event) in known)
+        if n not in used
+        and not (_goes_on(report.event) and _which(report.event) in known)
+        and not _is_explained(report.event, truths)
     )
     return Outcome(
         family,
@@ -185,6 +189,10 @@ def _which(event: Event) -> tuple[str, object]:
 def _goes_on(event: Event) -> bool:
     """Whether more reports of one alarm are one alarm."""
     return hasattr(event, "alarm")
+
+
+def _is_explained(event: Event, truths: Sequence[Truth]) -> bool:
+    return any(truth.kind in _EXPLAINED.get(event.kind, ()) and truth.t_ns <= event.t_ns for truth in truths)
 
 
 def _is_verdict(event: Event) -> bool:

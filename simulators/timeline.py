@@ -24,6 +24,7 @@ from agent.core.events import (
     ConfigRejected,
     CrashRecord,
     EmergencyData,
+    EngineAdvice,
     Event,
     Feedback,
     HarshDriving,
@@ -178,12 +179,21 @@ def describe(event: Event) -> str:
             return "trip started"
         case TripEnded():
             return f"trip ended: {event.distance_m:.0f} m in {event.duration_s:.0f} s"
-        case Anomaly():
-            return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
         case Feedback():
             return f"the driver's answer is on record: {event.intent}"
         case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth():
             return _describe_battery(event)
+        case _:
+            return _describe_health(event)
+
+
+def _describe_health(event: Event) -> str:
+    """Lines about what may be wrong with the car."""
+    match event:
+        case Anomaly():
+            return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
+        case EngineAdvice():
+            return f"engine, {event.fault.replace('_', ' ')}: {event.value:g} {event.unit} (limit {event.expected:g})"
         case _:
             return _describe_self(event)
 

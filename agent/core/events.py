@@ -19,6 +19,7 @@ from agent.core.battery_events import (
     PackSensorFault,
 )
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
+from agent.core.diagnosis_events import EngineAdvice
 from agent.core.event_base import Event, Priority, Purpose
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "CrashRecord",
     "DeviceShock",
     "EmergencyData",
+    "EngineAdvice",
     "Event",
     "Feedback",
     "HarshDriving",
@@ -270,5 +272,6 @@ AnyEvent = (
     | ChargeSession
     | ChargingFault
     | BatteryHealth
+    | EngineAdvice
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

@@ -19,6 +19,11 @@ ENGINE_SPEED: Final = "Vehicle.Powertrain.CombustionEngine.Speed"  # rpm
 COOLANT_TEMPERATURE: Final = "Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature"  # Celsius
 MASS_AIR_FLOW: Final = "Vehicle.Powertrain.CombustionEngine.MAF"  # g/s
 THROTTLE: Final = "Vehicle.Powertrain.CombustionEngine.TPS"  # percent
+MANIFOLD_PRESSURE: Final = "Vehicle.Powertrain.CombustionEngine.MAP"  # kPa, absolute
+INTAKE_TEMPERATURE: Final = "Vehicle.Private.OBD.IntakeTemp"  # Celsius
+SHORT_TERM_FUEL_TRIM: Final = "Vehicle.Private.OBD.ShortTermFuelTrim1"  # percent, + adds fuel
+LONG_TERM_FUEL_TRIM: Final = "Vehicle.Private.OBD.LongTermFuelTrim1"  # percent, + adds fuel
+ENGINE_LOAD: Final = "Vehicle.Private.OBD.EngineLoad"  # percent, calculated
 TRAVELED_DISTANCE: Final = "Vehicle.TraveledDistance"  # m (VSS 5: km)
 AIR_TEMPERATURE: Final = "Vehicle.Exterior.AirTemperature"  # Celsius
 

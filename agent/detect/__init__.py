@@ -11,6 +11,7 @@ from agent.detect.cells import CellDetector
 from agent.detect.charging import ChargingDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.crash_record import CrashRecords
+from agent.detect.engine import EngineDetector
 from agent.detect.low_voltage import LowVoltageDetector
 from agent.detect.pack_alarms import PackAlarmDetector
 from agent.detect.trip import TripDetector
@@ -56,4 +57,5 @@ def make_detectors(
         LowVoltageDetector(limits),
         ChargingDetector(limits),
         TripDetector(limits),
+        EngineDetector(limits),
     ]

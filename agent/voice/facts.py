@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, get_args
 
+from agent.core.diagnosis_events import EngineFault
 from agent.core.events import (
     AnyEvent,
     BatteryAdvice,
     BatteryAlarm,
     Collision,
     ConfigApplied,
+    EngineAdvice,
     Event,
     HarshDriving,
     ModelChanged,
@@ -50,6 +52,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[f"battery_alarm.{alarm}.stop"] = frozenset(facts)
     for level in ("advice", "service_soon", "stop_now"):
         keys[f"battery_advice.{level}"] = frozenset({"cell"})
+    for fault in get_args(EngineFault):
+        keys[f"engine_advice.{fault}"] = frozenset()
     keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
     keys["config_applied"] = frozenset({"config_version"})
     return keys
@@ -76,6 +80,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.parked",) if empty else (f"{kind}.stationary", kind)
         case Collision() if is_slight(event):
             return (f"{kind}.minor", kind)
+        case EngineAdvice():
+            return (f"{kind}.{event.fault}", kind)
         case TripEnded() if _harsh_count(event) == 0:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():

@@ -19,6 +19,7 @@ from agent.detect.charging import ChargingDetector
 from agent.detect.collision import CollisionDetector
 from agent.detect.crash_record import CrashRecords
 from agent.detect.driving import DrivingDetector
+from agent.detect.engine import EngineDetector
 from agent.detect.low_voltage import LowVoltageDetector
 from agent.detect.pack_alarms import PackAlarmDetector
 from agent.detect.trip import TripDetector
@@ -274,3 +275,37 @@ def test_slow_signals(
 def _order(event: Event) -> tuple[int, str]:
     """Trips and harsh driving come from one detector, which judges them one after the other within a window."""
     return event.t_ns, event.kind
+
+
+def _engine(seed: int, holes: list[tuple[float, float]]) -> Recording:
+    """Twelve minutes at 0.3 to 3 Hz, each signal at its own, of an engine with faults of all kinds."""
+    rng = np.random.default_rng(seed)
+    shapes = {
+        vss.ENGINE_SPEED: (2000.0, float(rng.choice([5.0, 120.0]))),
+        vss.SPEED: (60.0, 0.5),
+        vss.THROTTLE: (18.0, float(rng.choice([0.3, 12.0]))),
+        vss.MASS_AIR_FLOW: (12.0, 6.0),
+        vss.MANIFOLD_PRESSURE: (60.0, float(rng.choice([0.0, 20.0]))),
+        vss.COOLANT_TEMPERATURE: (float(rng.choice([50.0, 89.0, 121.0])), 0.5),
+        vss.LONG_TERM_FUEL_TRIM: (float(rng.choice([-25.0, 0.0, 26.0])), 1.0),
+        vss.SHORT_TERM_FUEL_TRIM: (0.0, 3.0),
+        vss.INTAKE_TEMPERATURE: (30.0, 0.0),
+    }
+    recording: dict[str, Series] = {}
+    for path, (mean, spread) in shapes.items():
+        hz = float(rng.uniform(0.3, 3))
+        t_s = np.arange(0, 720, 1 / hz) + rng.uniform(0, 0.3 / hz)
+        values = rng.normal(mean, spread, len(t_s)) if spread else np.full(len(t_s), mean)
+        for at_s, span_s in holes:
+            t_s = np.where(t_s > 20 * at_s, t_s + span_s, t_s)
+        recording[path] = series(t_s, values)
+    return recording
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**20), gaps, st.lists(st.integers(0, 760 * NS), max_size=30))
+def test_engine(seed: int, holes: list[tuple[float, float]], cuts_ns: list[int]) -> None:
+    recording = _engine(seed, holes)
+    whole = run(EngineDetector(LIMITS), recording, cuts_ns=[])
+    assert run(EngineDetector(LIMITS), recording, cuts_ns=cuts_ns) == whole
+    assert run(EngineDetector(LIMITS), recording, window_s=0.7) == whole
