@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_events(commands.add_parser("events", help="what waits in the outbox"))
     _add_verify(commands.add_parser("verify", help="check a chain of records offline"))
     add_evidence(commands.add_parser("evidence", help="prove one event to others, or check such a proof"))
+    _add_diagnose(commands.add_parser("diagnose", help="say what may be behind trouble codes"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))
@@ -163,6 +164,31 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 def _device_option(parser: argparse.ArgumentParser) -> None:
     text = "the device's certificate or public key, PEM"
     parser.add_argument("--device-cert", "--device-key", dest="device_key", type=Path, required=True, help=text)
+
+
+def _add_diagnose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("codes", nargs="+", metavar="CODE", help="such as P0171")
+    parser.add_argument(
+        "--freeze", type=Path, metavar="FILE", help="the freeze frame: JSON, VSS path or figure to value"
+    )
+    parser.add_argument("--repair", action="append", default=[], metavar="NAME", help="done lately; may be given again")
+    parser.add_argument("--profile", default="generic", help="a name in firmware_config/vehicles, or a TOML file")
+    parser.add_argument("--language", choices=("zh", "en"), default="en")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.diagnose import show_diagnosis
+
+        return show_diagnosis(
+            args.codes,
+            freeze=args.freeze,
+            repairs=args.repair,
+            profile=args.profile,
+            language=args.language,
+            as_json=args.json,
+        )
+
+    parser.set_defaults(run=run)
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

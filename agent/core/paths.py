@@ -14,6 +14,7 @@ EVIDENCE: Final = FIRMWARE_CONFIG / "evidence"
 COVERAGE: Final = FIRMWARE_CONFIG / "coverage.toml"
 DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
 MSD_SCHEMA: Final = FIRMWARE_CONFIG / "msd.asn"
+DIAGNOSIS: Final = FIRMWARE_CONFIG / "diagnosis"
 MODELS: Final = ROOT / "models"
 
 

@@ -81,6 +81,7 @@ class Profile(Section, frozen=True, kw_only=True):
     `dids` decodes answers to UDS 22, on the bus as from the diagnostics port.
     `checks` are counters and checksums that gate whole frames; `quality` adds to firmware_config/quality.toml.
     `polls` says what the diagnostics port is asked for; empty: what the car supports, at sensible rates.
+    `diagnosis` names files of firmware_config/diagnosis that are laid over the generic rule base, in their order.
     """
 
     name: Name
@@ -93,6 +94,7 @@ class Profile(Section, frozen=True, kw_only=True):
     quality: QualityRules = QualityRules()
     dids: Annotated[list[DidSpec], Meta(max_length=256)] = msgspec.field(default_factory=list)
     polls: Annotated[list[Poll], Meta(max_length=256)] = msgspec.field(default_factory=list)
+    diagnosis: Annotated[list[str], Meta(max_length=16)] = msgspec.field(default_factory=list)
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
 """Drives of an OBD-II logger as CSV, one row a second, as samples.
 
 Columns are found by name, as `ENGINE_RPM ()`; units in brackets are not read, since the logger leaves them out. A row
-ends in a comma, the header does not: what counts is a column's place from the left. Rows of another length, and values
-that are no numbers, are counted as bad. Values keep the units of SAE J1979, which are those of VSS.
+ends in a comma, the header does not: what counts is a column's place from the left. A row may lack columns at its end,
+as long as those that are read are there. Longer rows, and values that are no numbers, are counted as bad. Values keep
+the units of SAE J1979, which are those of VSS.
 """
 
 import csv
@@ -80,8 +81,8 @@ class ObdLog:
         self.seconds += 1
         cells = row[:-1] if len(row) == width + 1 and not row[-1].strip() else row
         try:
-            values = [float(cells[place]) for place in places] if len(cells) == width else []
-        except ValueError:
+            values = [float(cells[place]) for place in places] if len(cells) <= width else []
+        except (ValueError, IndexError):
             values = []
         if not values or not np.isfinite(values).all():
             self.bad += 1

@@ -1,6 +1,7 @@
 """Engines that run as they should, and some that do not; one sample a second where nothing else is said."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from agent.core import vss
@@ -101,7 +102,7 @@ def test_a_coolant_that_heats_faster_than_fuel_burns_is_a_sensor() -> None:
     (np.full(800, 40.0), 800 / 60, []),  # too short to say
 ])  # fmt: skip
 def test_a_thermostat_is_told_after_a_quarter_of_an_hour(
-    celsius: "np.ndarray[tuple[int], np.dtype[np.float64]]", minutes: float, expected: list[str]
+    celsius: npt.NDArray[np.float64], minutes: float, expected: list[str]
 ) -> None:
     assert [fault for fault, _ in names(drive(minutes, COOLANT_TEMPERATURE=celsius))] == expected
 
