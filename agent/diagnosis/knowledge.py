@@ -58,7 +58,10 @@ def _load(path: Path, below: Knowledge) -> Knowledge:
     causes = _by_id(file.causes, "causes", text, path)
     limits = _by_id(file.limits, "limits", text, path)
     whole = Knowledge(
-        {**below.codes, **codes}, {**below.repairs, **repairs}, below.causes | causes, below.limits | limits
+        {**below.codes, **codes},
+        {**below.repairs, **repairs},
+        {**below.causes, **causes},
+        {**below.limits, **limits},
     )
     _check(whole, causes, text, path)
     return whole
