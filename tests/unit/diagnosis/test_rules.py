@@ -45,17 +45,15 @@ def test_the_common_codes_of_all_four_letters_are_known() -> None:
 def test_every_code_has_a_cause_and_every_text_is_of_its_language() -> None:
     groups = {group for cause in KNOWLEDGE.causes.values() for group in cause.groups}
     assert {meaning.group for meaning in KNOWLEDGE.codes.values()} == groups
-    things = [
-        *KNOWLEDGE.codes.values(),
-        *KNOWLEDGE.repairs.values(),
-        *KNOWLEDGE.causes.values(),
-        *KNOWLEDGE.limits.values(),
-    ]
-    for thing in (*things, *(e for cause in KNOWLEDGE.causes.values() for e in cause.evidence)):
-        assert not re.search(r"[\u4e00-\u9fff]", thing.en)
-        assert re.search(r"[\u4e00-\u9fff]", thing.zh)
+    texts = [(meaning.en, meaning.zh) for meaning in KNOWLEDGE.codes.values()]
+    texts += [(repair.en, repair.zh) for repair in KNOWLEDGE.repairs.values()]
+    texts += [(limit.en, limit.zh) for limit in KNOWLEDGE.limits.values()]
     for cause in KNOWLEDGE.causes.values():
-        assert re.search(r"[\u4e00-\u9fff]", cause.next_zh)
+        texts += [(cause.en, cause.zh), (cause.next_en, cause.next_zh)]
+        texts += [(evidence.en, evidence.zh) for evidence in cause.evidence]
+    for english, chinese in texts:
+        assert not re.search(r"[\u4e00-\u9fff]", english)
+        assert re.search(r"[\u4e00-\u9fff]", chinese)
 
 
 def test_no_two_codes_mean_the_same() -> None:
