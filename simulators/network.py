@@ -152,7 +152,9 @@ class Network:
         up, down = _Moving(_QUEUE_MAX), _Moving(_QUEUE_MAX)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._take_in(near_reader, up, road.lane(self._up)))
+                upward = road.lane(self._up, upward=True)
+                upward.shake_hands(asyncio.get_running_loop().time(), self.conditions)
+                tasks.create_task(self._take_in(near_reader, up, upward))
                 tasks.create_task(self._deliver(up, road.far, road, road.upward))
                 tasks.create_task(self._take_in(far_reader, down, road.lane(self._down)))
                 tasks.create_task(self._deliver(down, road.near, road, len))
@@ -213,9 +215,9 @@ class _Road:
         limits = conditions.reset_after_bytes
         self._left = None if limits is None else random.randint(*limits)
 
-    def lane(self, channel: Channel) -> Lane:
+    def lane(self, channel: Channel, *, upward: bool = False) -> Lane:
         """One direction of it."""
-        return Lane(channel, Random(self._random.getrandbits(64)))
+        return Lane(channel, Random(self._random.getrandbits(64)), upward=upward)
 
     def upward(self, chunk: bytes) -> int:
         """How many of these bytes get to the broker before the reset."""

@@ -1,6 +1,6 @@
 """What the app asks of the world. drivers/ and simulators/ fill these in; nothing above knows which."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -242,6 +242,21 @@ class Session(Protocol):
         ...
 
 
+Outgoing = tuple[str, bytes, int | None]
+"""Topic, payload and expiry_s of a publish."""
+
+ChooseEarly = Callable[[], Awaitable[Sequence[Outgoing]]]
+
+
+class EarlySession(Session, Protocol):
+    """One that has published already."""
+
+    @property
+    def early(self) -> Sequence[Awaitable[None]]:
+        """Verdicts on what was published with its first words, in the order in which it was named."""
+        ...
+
+
 class Connect(Protocol):
     """agent.link.mqtt.connect, or a test's."""
 
@@ -249,6 +264,16 @@ class Connect(Protocol):
         self, link: Link, *, client_id: str, subscriptions: Sequence[str]
     ) -> AbstractAsyncContextManager[Session]:
         """Open one connection; raises LinkDown."""
+        ...
+
+
+class ConnectEarly(Protocol):
+    """The same, for who has something that cannot wait."""
+
+    def __call__(
+        self, link: Link, *, client_id: str, subscriptions: Sequence[str], early: ChooseEarly
+    ) -> AbstractAsyncContextManager[EarlySession]:
+        """Open one connection, and publish with its first words what early names; raises LinkDown."""
         ...
 
 

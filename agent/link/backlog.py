@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Final, Protocol
 
+from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord
 from agent.link.turns import Turns
 
@@ -81,6 +82,15 @@ class Backlog:
         self._turns.sent(self._page[0].position, now_s)
         self._room -= 1
         self._step()
+
+    async def notices(self, count_max: int) -> list[SealedRecord]:
+        """The first records, as far as they are a crash's and no detail of it. Raises StoreError."""
+        head = await self._outbox.peek(None, count_max)
+        return [record for record in head if record.priority == Priority.CRASH and not record.bulk]
+
+    def hurried(self, position: Position, now_s: float) -> None:
+        """It went before its connection was open."""
+        self._turns.sent(position, now_s)
 
     def refused(self, position: Position, now_s: float) -> None:
         """The broker did not take it."""

@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -21,6 +22,7 @@ Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, in
 _ALPN: Final = ["mqtt"]
 _TLS_RECORDS: Final = range(20, 25)  # the first byte of whatever speaks TLS (RFC 8446, 5.1)
 _LOOK_BYTES: Final = 256
+_TCP_THIN_LINEAR_TIMEOUTS: Final = 16  # Linux; Python names it not. A notice that is lost twice goes again no later
 _EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 
 
@@ -149,6 +151,8 @@ async def _connect_first(addresses: Sequence[Address]) -> socket.socket:
         try:
             await asyncio.get_running_loop().sock_connect(sock, address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sys.platform == "linux":
+                sock.setsockopt(socket.IPPROTO_TCP, _TCP_THIN_LINEAR_TIMEOUTS, 1)
         except OSError as exc:
             sock.close()
             failed = exc

@@ -3,23 +3,28 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from math import inf
 from typing import Final
 
 from agent.core.config import Link
 from agent.core.errors import PublishRefused
 from agent.core.events import Priority
-from agent.core.ports import Session
+from agent.core.ports import EarlySession, Outgoing, Session
 from agent.core.records import Position, SealedRecord
 from agent.link import wire
 from agent.link.allowance import Allowance
 from agent.link.backlog import Backlog
 from agent.link.budget import RECORD_OVERHEAD, Budget
+from agent.link.session import EARLY_MAX
 from agent.link.turns import Patience
 
 _LOG: Final = logging.getLogger(__name__)
 _DAY_S: Final = 86_400
+_COURTESY_S: Final = 2.0
+"""The first fragment of a crash record is there before its notice, and the minimum set of data half a second after it.
+On a bad line whatever lies before them costs them a lost segment more."""
+
 _EXPIRY_S: Final[Mapping[Priority, int | None]] = {
     Priority.CRASH: None,
     Priority.SAFETY: 30 * _DAY_S,
@@ -55,8 +60,10 @@ class Sender:
         self._patience = Patience(fresh_waits)
         self._allowance = Allowance()
         self._full = False  # whether something waits for the allowance
+        self._bulk_from_s: float | None = None  # when the detail of a crash may go; None while there was none to go
         self._refused_before = False
         self._held: Position | None = None
+        self._early: list[SealedRecord] = []  # named by choose_early for a connection that is not open yet
         self._work = asyncio.Event()
         self._choosing = asyncio.Lock()
 
@@ -66,7 +73,17 @@ class Sender:
             self._backlog.changed()
         self._work.set()
 
-    async def run(self, session: Session) -> None:
+    async def choose_early(self) -> list[Outgoing]:
+        """First notices of crashes, to go with the first words of a connection. Raises StoreError.
+
+        None where that has just failed: a broker may dislike what comes before its CONNACK.
+        """
+        failed, self._early = bool(self._early), []
+        if not failed:
+            self._early = await self._backlog.notices(EARLY_MAX)
+        return [(self._topic, record.payload, _EXPIRY_S[record.priority]) for record in self._early]
+
+    async def run(self, session: EarlySession) -> None:
         """Publish whatever has no receipt, once, and again where its turn comes. Raises LinkDown, StoreError.
 
         What goes is chosen when there is a place for it, by one task at a time: so it goes in the backlog's order, and
@@ -77,7 +94,13 @@ class Sender:
         self._allowance.reconnected()
         self._refused_before = False
         self._choosing = asyncio.Lock()
+        early, self._early = self._early, []
         async with asyncio.TaskGroup() as tasks:
+            for record, publishing in zip(early, session.early, strict=True):
+                now_s = asyncio.get_running_loop().time()
+                self._backlog.hurried(record.position, now_s)
+                self._budget.spend(len(record.payload) + RECORD_OVERHEAD, now_s)
+                tasks.create_task(self._settle(record, publishing), name="uplink early")
             for number in range(min(self._in_flight_max, session.in_flight_max)):
                 tasks.create_task(self._work_through(session), name=f"uplink {number}")
 
@@ -100,7 +123,11 @@ class Sender:
             now_s = loop.time()
             record = await self._backlog.next(now_s)
             if record is None:
+                self._bulk_from_s = None
                 await self._wait_until(self._backlog.next_s(now_s) or inf)
+                continue
+            if (wait_s := self._courtesy_s(record, now_s)) > 0:
+                await self._wait_until(min(now_s + wait_s, self._backlog.next_s(now_s) or inf))
                 continue
             size = len(record.payload) + RECORD_OVERHEAD
             wait_s = self._budget.wait_s(size, now_s) if record.priority >= Priority.SERVICE else 0.0
@@ -119,6 +146,16 @@ class Sender:
                 self._allowance.sent(size)
             return record
 
+    def _courtesy_s(self, record: SealedRecord, now_s: float) -> float:
+        """How long the detail of a crash waits for its notice, which the line then carries alone."""
+        if not record.bulk:
+            if _can_wait(record):
+                self._bulk_from_s = None
+            return 0.0
+        if self._bulk_from_s is None:
+            self._bulk_from_s = now_s + _COURTESY_S
+        return max(0.0, self._bulk_from_s - now_s)
+
     async def _wait_until(self, when_s: float) -> None:
         """Until that time of the loop, or somebody wakes."""
         try:
@@ -128,10 +165,15 @@ class Sender:
             self._backlog.changed()
 
     async def _publish(self, session: Session, record: SealedRecord) -> None:
-        """Publish one record; a refusal leaves it in the outbox until its next turn. Raises LinkDown."""
+        """Publish one record. Raises LinkDown."""
         begun_s = asyncio.get_running_loop().time()
+        await self._settle(record, session.publish(self._topic, record.payload, expiry_s=_EXPIRY_S[record.priority]))
+        self._answered(record, asyncio.get_running_loop().time() - begun_s)
+
+    async def _settle(self, record: SealedRecord, publishing: Awaitable[None]) -> None:
+        """Wait for the verdict; a refusal leaves the record in the outbox until its next turn. Raises LinkDown."""
         try:
-            await session.publish(self._topic, record.payload, expiry_s=_EXPIRY_S[record.priority])
+            await publishing
         except PublishRefused as exc:
             now_s = asyncio.get_running_loop().time()
             self._counts["refused"] += 1
@@ -145,7 +187,6 @@ class Sender:
             self._counts["published"] += 1
             self._patience.restore()
             self._on_sent(record)
-        self._answered(record, asyncio.get_running_loop().time() - begun_s)
 
     def _answered(self, record: SealedRecord, took_s: float) -> None:
         size = len(record.payload) + RECORD_OVERHEAD

@@ -13,7 +13,7 @@ from typing import Final
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, ProtocolError, SealError, StoreError, first_failure
-from agent.core.ports import Clock, Connect, Message, Notice, Notify, Session
+from agent.core.ports import Clock, ConnectEarly, EarlySession, Message, Notice, Notify, Session
 from agent.core.records import Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox
@@ -42,7 +42,7 @@ class Uplink:
         clock: Clock,
         notify: Notify = lambda _: None,
         groups: Sequence[str] = (),
-        connect: Connect = mqtt.connect,
+        connect: ConnectEarly = mqtt.connect,
         on_receipt: Callable[[int], None] = lambda _: None,
         on_bundle: Callable[[bytes], None] = lambda _: None,
         on_signed_time: Callable[[bytes, int], Awaitable[None]] | None = None,
@@ -118,7 +118,9 @@ class Uplink:
             received_before = self._counts["received"]
             opened_s = loop.time()
             try:
-                async with self._connect(self._link, client_id=self._device, subscriptions=topics) as session:
+                async with self._connect(
+                    self._link, client_id=self._device, subscriptions=topics, early=self._sender.choose_early
+                ) as session:
                     await self._tell_connected()
                     await self._work_with(session)
             except (LinkDown, StoreError) as exc:
@@ -159,7 +161,7 @@ class Uplink:
         except TimeoutError:
             return
 
-    async def _work_with(self, session: Session) -> None:
+    async def _work_with(self, session: EarlySession) -> None:
         """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
         down: LinkDown | StoreError | None = None
         try:

@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-KNOWN: Final = ("battery", "bus", "collision", "drive")
+KNOWN: Final = ("battery", "bus", "collision", "drive", "fnol")
 
 
 def main() -> int:

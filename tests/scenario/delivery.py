@@ -9,7 +9,7 @@ import msgspec
 
 from agent.core.config import Config, Device, Link, Store
 from agent.core.events import Event, RoadImpact
-from agent.core.ports import Clock, Connect, Notice
+from agent.core.ports import Clock, ConnectEarly, Notice
 from agent.link import mqtt
 from agent.link.uplink import Uplink
 from agent.store.recorder import Recorder
@@ -56,7 +56,7 @@ async def open_car(
     name: str = "car1",
     *,
     registered: bool = True,
-    connect: Connect = mqtt.connect,
+    connect: ConnectEarly = mqtt.connect,
     clock: Clock | None = None,
 ) -> AsyncIterator[Car]:
     """Recorder and uplink of one car, running until the end of the block; its disk stays in directory."""

@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.config import Link
 from agent.core.errors import ConfigError, LinkDown, PublishRefused
-from agent.core.ports import Message, Session
+from agent.core.ports import Message, Outgoing, Session
 from agent.link.dial import check_link
 from agent.link.mqtt import connect
 from simulators.broker import Broker
@@ -302,3 +302,50 @@ def test_talking_in_the_clear_is_refused(link: Link, key: str) -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 def test_this_machine_may_be_plain(host: str) -> None:
     check_link(Link(host=host))
+
+
+async def test_what_is_early_goes_with_the_first_words(site: "Site") -> None:
+    async def choose() -> list[Outgoing]:
+        return [(_RECORD, b"first", None), (_RECORD, b"second", 100), (_RECORD, b"one too many", None)]
+
+    topics = ["outrider/v1/car1/receipt", "outrider/v1/car1/config"]
+    async with (
+        connect(site.link("insurer"), client_id="insurer", subscriptions=[_RECORDS]) as insurer,
+        connect(site.link("car1"), client_id="car1", subscriptions=topics, early=choose) as car,
+    ):
+        assert len(car.early) == 2
+        for publishing in car.early:
+            await publishing
+        await car.publish(_RECORD, b"later")
+        assert [message.payload for message in await _take(insurer, 3)] == [b"first", b"second", b"later"]
+        await insurer.publish("outrider/v1/car1/receipt", b"signed")
+        assert [message.payload for message in await _take(car, 1)] == [b"signed"]
+
+
+async def test_who_is_refused_after_an_early_publish_says_why_and_leaves_nothing_behind(embedded: "Site") -> None:
+    broker = embedded.broker
+    assert isinstance(broker, Broker)
+    broker.misbehave(BrokerFaults(connack=0x89, user="car1"))
+
+    async def choose() -> list[Outgoing]:
+        return [(_RECORD, b"first", None)]
+
+    with pytest.raises(LinkDown, match="broker refused us"):
+        async with connect(embedded.link("car1"), client_id="car1", subscriptions=[_RECORD], early=choose):
+            pass
+    assert not [task for task in asyncio.all_tasks() if "MqttSession" in repr(task.get_coro())]
+
+
+@pytest.mark.parametrize("maximum", [1, 2, 5])
+async def test_a_small_receive_maximum_is_kept_to_after_early_publishes(embedded: "Site", maximum: int) -> None:
+    broker = embedded.broker
+    assert isinstance(broker, Broker)
+    broker.misbehave(BrokerFaults(receive_maximum=maximum, user="car1"))
+
+    async def choose() -> list[Outgoing]:
+        return [(_RECORD, b"early", None)]
+
+    async with connect(embedded.link("car1"), client_id="car1", subscriptions=[], early=choose) as car:
+        await asyncio.gather(*car.early, *(car.publish(_RECORD, b"%d" % number) for number in range(20)))
+        assert car.in_flight_max == maximum
+    assert broker.counts["receive_maximum_exceeded"] == 0

@@ -1,7 +1,7 @@
 """The uplink's decisions, on a link made of plain Python; tests/scenario runs it over real brokers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,9 +12,9 @@ from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused, StoreError
 from agent.core.events import Priority
 from agent.core.keys import raw_bytes
-from agent.core.ports import Message, Notice, Session
+from agent.core.ports import ChooseEarly, EarlySession, Message, Notice
 from agent.core.records import Position, Range, SealedRecord
-from agent.link import wire
+from agent.link import sender, wire
 from agent.link.uplink import Uplink
 from simulators.clock import ManualClock
 
@@ -73,19 +73,34 @@ class Wire:
         self.refuse: Callable[[int], bool] = lambda _: False
         self.refusal = PublishRefused("0x87", code=0x87)
         self.reachable = True
+        self.accepts = True
+        self.hurried: list[int] = []
+        self.early: Sequence[Awaitable[None]] = ()
         self.flows = asyncio.Event()
         self.flows.set()
         self.changed = asyncio.Condition()
         self._down: asyncio.Queue[Message | LinkDown] = asyncio.Queue()
 
     @asynccontextmanager
-    async def connect(self, link: Link, *, client_id: str, subscriptions: Sequence[str]) -> AsyncIterator[Session]:  # noqa: ARG002 - the port has it
+    async def connect(
+        self,
+        link: Link,  # noqa: ARG002 - the port has it
+        *,
+        client_id: str,
+        subscriptions: Sequence[str],
+        early: ChooseEarly,
+    ) -> AsyncIterator[EarlySession]:
         assert client_id == "car1"
         assert set(subscriptions) == set(wire.downlink_topics("car1", ["fleet"]))
         if not self.reachable:
             raise LinkDown("nobody there")
-        self.connections += 1
         self._down = asyncio.Queue()
+        hurried = await early()
+        self.hurried += [int(payload) for _, payload, _ in hurried]
+        if not self.accepts:
+            raise LinkDown("refused")
+        self.connections += 1
+        self.early = [asyncio.ensure_future(self.publish(*each[:2])) for each in hurried]
         yield self
 
     async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:  # noqa: ARG002 - the port has it
@@ -322,6 +337,73 @@ async def test_a_budget_holds_back_what_can_wait() -> None:
         assert rig.uplink.counters()["bytes"] > 4 * 200
 
 
+@pytest.fixture
+def no_courtesy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detail of a crash goes at once."""
+    monkeypatch.setattr(sender, "_COURTESY_S", 0.0)
+
+
+async def test_the_detail_of_a_crash_lets_the_notice_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "_COURTESY_S", 0.1)
+    async with _running() as rig:
+        for sequence in (1, 2):
+            rig.records.add(sequence, Priority.CRASH, bulk=True)
+        rig.uplink.wake()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert rig.wire.arrived == []
+        rig.records.add(3, Priority.CRASH)
+        rig.uplink.wake()
+        await rig.until(lambda: len(rig.wire.arrived) == 3)
+        assert rig.wire.arrived == [3, 1, 2]
+
+
+@pytest.mark.usefixtures("no_courtesy")
+async def test_the_notice_of_a_crash_goes_with_the_first_words_of_a_connection() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.wire.connections == 1)
+        rig.wire.reachable = False
+        rig.wire.cut()
+        await rig.until(lambda: rig.uplink.counters().get("cuts") == 1)
+        rig.records.add(1)
+        for sequence in (2, 3, 4):
+            rig.records.add(sequence, Priority.CRASH)
+        rig.records.add(5, Priority.CRASH, bulk=True)
+        rig.wire.reachable = True
+        await rig.until(lambda: len(rig.wire.arrived) == 5)
+        assert rig.wire.hurried == [2, 3]
+        assert rig.wire.arrived == [2, 3, 4, 5, 1]
+        assert rig.uplink.counters()["published"] == 5
+
+
+async def test_a_broker_that_takes_nothing_before_its_connack_is_not_asked_twice() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.wire.connections == 1)
+        rig.wire.accepts = False
+        rig.records.add(1, Priority.CRASH)
+        rig.wire.cut()
+        await rig.until(lambda: rig.wire.hurried == [1])
+        rig.wire.accepts = True
+        await rig.until(lambda: rig.wire.arrived == [1])
+        assert rig.wire.hurried == [1]
+
+
+async def test_a_refused_early_notice_goes_again() -> None:
+    async with _running() as rig:
+        await rig.until(lambda: rig.wire.connections == 1)
+        rig.wire.reachable = False
+        rig.wire.cut()
+        await rig.until(lambda: rig.uplink.counters().get("cuts") == 1)
+        rig.records.add(1, Priority.CRASH)
+        refusals = [True]
+        rig.wire.refuse = lambda _: bool(refusals and refusals.pop())
+        rig.wire.reachable = True
+        await rig.until(lambda: rig.wire.arrived == [1])
+        assert rig.wire.hurried == [1]
+        assert rig.uplink.counters()["refused"] == 1
+
+
+@pytest.mark.usefixtures("no_courtesy")
 @pytest.mark.parametrize("bulk", [True, False], ids=["detail of a crash", "telemetry"])
 async def test_what_can_wait_does_not_fill_a_line_that_does_not_answer(*, bulk: bool) -> None:
     async with _running(Link(host="insurer", in_flight_max=16)) as rig:
@@ -341,6 +423,7 @@ async def test_what_can_wait_does_not_fill_a_line_that_does_not_answer(*, bulk: 
         assert rig.wire.arrived.index(52) == (51 if bulk else 5)
 
 
+@pytest.mark.usefixtures("no_courtesy")
 async def test_detail_of_a_crash_is_counted_but_not_held_by_a_budget() -> None:
     async with _running(Link(host="insurer", budget_kb_per_hour=5)) as rig:
         for sequence in range(1, 4):

@@ -63,3 +63,26 @@ def test_impossible_conditions_are_refused_by_name(data: dict[str, object], what
 def test_roads_with_a_name_are_sound() -> None:
     for conditions in CONDITIONS.values():
         assert msgspec.convert(msgspec.to_builtins(conditions), Conditions) == conditions
+
+
+def test_a_handshake_takes_a_round_trip_and_longer_where_it_is_lost() -> None:
+    lane, far = _lane(), Conditions(delay_s=1.0)
+    lane.shake_hands(10.0, far)
+    assert lane.arrival_s(100, 10.0, far) == 13.0
+    assert lane.arrival_s(100, 20.0, far) == 21.0
+    lossy = Conditions(loss=0.2, retransmit_s=3.0)
+    opened = []
+    for seed in range(2000):
+        lane = _lane(seed)
+        lane.shake_hands(0.0, lossy)
+        opened.append(lane.arrival_s(0, 0.0, lossy))  # an empty segment, that nothing can befall
+    assert 0.6 < sum(at == 0 for at in opened) / len(opened) < 0.68  # 0.8 x 0.8
+    assert min(at for at in opened if at) == 1.0
+
+
+def test_a_thin_stream_is_repeated_evenly_where_the_kernel_was_told_so() -> None:
+    lossy = Conditions(loss=0.2, retransmit_s=3.0, backoff_up=1.0)
+    alone = {Lane(Channel(), Random(seed), upward=True).arrival_s(1, 0.0, lossy) for seed in range(5000)}  # noqa: S311 - a simulation
+    assert alone == {0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0} & alone
+    assert {0.0, 3.0, 6.0, 9.0} <= alone
+    assert 9.0 in {_lane(seed).arrival_s(1, 0.0, lossy) for seed in range(5000)}  # 3 + 6: downward as by RFC 6298
