@@ -14,27 +14,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, ConfigError, StoreError
+from agent.core.errors import BundleRejected, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
-from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.paths import PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
+from agent.diagnosis.knowledge import load_knowledge
 from agent.emergency import Emergency
-from agent.link import mqtt
-from agent.link.dial import check_link
-from agent.link.renewal import Renewal
-from agent.link.signed_time import SignedTime
 from agent.link.uplink import Uplink
+from agent.mechanic import Mechanic
 from agent.models import ModelRoom
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.platform import NationalPlatform
@@ -43,6 +39,7 @@ from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
 from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
+from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
 
@@ -89,8 +86,10 @@ class _App:
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
         )
+        profile = load_profile(self._config.profile)
+        knowledge = load_knowledge(profile.diagnosis)
         self._pipeline = Pipeline(
-            load_profile(self._config.profile),
+            profile,
             [find_dbc(name) for name in self._config.dbc],
             limits=self._config.detect,
             telemetry=self._config.telemetry,
@@ -103,7 +102,7 @@ class _App:
         )
         self._conversation = Conversation(
             self._config.voice,
-            load_phrases(PROMPTS),
+            load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")}),
             speaker=hardware.speaker,
             microphone=hardware.microphone,
             clock=clock,
@@ -113,7 +112,16 @@ class _App:
         )
         claims = "claims" in self._config.consent.purposes
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
-        self._receipt_key = _read_receipt_key(self._config)
+        self._mechanic = Mechanic(
+            self._config,
+            knowledge,
+            utc_ns=lambda: self._best_time.now().wall_ns,
+            emit=self._emit,
+            store=hardware.trend_store,
+        )
+        for source in hardware.codes:
+            source.tell_codes(self._mechanic.on_codes)
+        self._receipt_key = read_receipt_key(self._config)
         self._uplink: Uplink | None = None
         self._platform: NationalPlatform | None = None
 
@@ -130,7 +138,16 @@ class _App:
             self._config, self._hardware.keystore, self._clock, on_durable=self._on_durable, uniform=self._uniform
         )
         if self._config.link.host:
-            self._uplink = self._make_uplink()
+            self._uplink = make_uplink(
+                self._config,
+                self._hardware,
+                self._clock,
+                outbox=self._recorder.outbox,
+                best_time=self._best_time,
+                receipt_key=self._receipt_key,
+                on_bundle=self._on_bundle,
+                uniform=self._uniform,
+            )
         parts = Parts(
             pipeline=self._pipeline,
             recorder=self._recorder,
@@ -138,7 +155,7 @@ class _App:
             egress=self._egress,
             uplink=self._uplink,
             events=self._events,
-            renewal=self._make_renewal(),
+            renewal=make_renewal(self._config, self._best_time),
             platform=self._platform,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
@@ -171,6 +188,7 @@ class _App:
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
                 self._pipeline.finish()
+                self._mechanic.save()
                 await self._models.finish()
                 self._conversation.close()
                 for helper in helpers:
@@ -236,6 +254,7 @@ class _App:
         if (leaving := self._egress.admit(event)) is not None:
             self._recorder.put(leaving)
         self._emergency.on_event(event)
+        self._mechanic.on_event(event)
         self._conversation.on_event(event)
         if self._platform:
             self._platform.on_event(event)
@@ -244,6 +263,7 @@ class _App:
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)
         self._emergency.on_window(window)
+        self._mechanic.on_window(window)
         self._hardware.on_window(window)
         self._models.on_window(window)
 
@@ -276,27 +296,6 @@ class _App:
             ConfigApplied(t_ns=t_ns, bundle=accepted.id, config_version=accepted.version, sha256=accepted.sha256)
         )
 
-    def _make_uplink(self) -> Uplink:
-        directory, device = Path(self._config.store.directory), self._config.device.id
-        signed = SignedTime(directory, self._best_time, device=device, receipt_key=self._receipt_key)
-        return Uplink(
-            self._config.link,
-            self._recorder.outbox,
-            device=self._config.device.id,
-            groups=self._config.device.groups,
-            receipt_key=self._receipt_key,
-            notify=self._hardware.notify,
-            clock=self._clock,
-            connect=partial(mqtt.connect, now=self._best_time.now),
-            on_bundle=self._on_bundle,
-            on_signed_time=signed.take,
-            uniform=self._uniform,
-        )
-
-    def _make_renewal(self) -> Renewal | None:
-        path = self._config.link.certificate
-        return Renewal(Path(path), self._best_time.now) if path else None
-
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)
 
@@ -304,13 +303,3 @@ class _App:
 async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
     """A box without sources waits for its owner to configure some; it does not end."""
     await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())
-
-
-def _read_receipt_key(config: Config) -> bytes:
-    """Check that the link can be used at all, before anything is opened. Raises InputError."""
-    if not config.link.host:
-        return b""
-    check_link(config.link)
-    if not config.trust.insurer_receipt_key:
-        raise ConfigError("trust.insurer_receipt_key: without it no receipt can be believed, and nothing forgotten")
-    return raw_bytes(read_key(Path(config.trust.insurer_receipt_key), parse_ed25519))

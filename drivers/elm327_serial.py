@@ -11,6 +11,7 @@ from agent.core.paths import OBD_PIDS
 from agent.core.ports import Clock, VehicleCache
 from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
 from agent.core.toml import load_toml
+from agent.core.trouble import CodeListener
 from agent.proto import obd
 from agent.proto.did import DidDecoder, DidSpec, samples_of
 from agent.proto.ecus import FUNCTIONAL
@@ -20,14 +21,17 @@ from agent.proto.guard import Guard
 from agent.proto.schedule import Poll, Request, Schedule
 from agent.proto.uds import READ_DATA
 from drivers.elm327_port import GuardedAdapter
+from drivers.obd_codes import CODE_SERVICES, CodeBook, with_codes
 from drivers.obd_facts import FactReader, VehicleFacts
 from drivers.obd_samples import hear_samples, hear_window, pid_samples, read_pids, signal_specs
 
-_DTC_PERIOD_S: Final = 600.0
+_DTC_PERIOD_S: Final = 60.0
 _LOOK_PERIOD_S: Final = 1.0  # at the supply of a sleeping car: nothing of it reaches the bus
 _LOOK_NS: Final = 2_000_000_000  # while it is on, to know from where the supply falls
 _RENEW_NS: Final = 300_000_000  # of the ignition's lease left: time for a new sign
 _IGNITION_PIDS: Final = (0x0C, 0x0D)
+_LOOK_AGAIN_NS: Final = 10_000_000_000  # at codes that were just read otherwise than before
+_STATUS_PID: Final = 0x01  # its first byte: the lamp, and how many codes are confirmed
 _WITHHELD_MAX: Final = 100  # requests in a row: a new connection starts without doubts about the line
 
 
@@ -65,6 +69,7 @@ class Elm327Source:
         self._cache = cache
         self._schedule = Schedule(())
         self._facts: VehicleFacts | None = None
+        self._codes = CodeBook(self.name)
         self._ignition_request = b""
         self._wake_loops = 0
         self._look_ns = 0
@@ -103,6 +108,7 @@ class Elm327Source:
             reply = await self._ask(request.data, request.ecu, request.reply)
             data, refusal = read_pids(reply.messages, request, self._counts)
             answered: Collection[int] = data
+            await self._look_at_codes(request, data)
             if request.service == READ_DATA:
                 samples = self._did_samples(reply, begun_ns)
                 answered = request.idents if len(samples) else ()
@@ -121,6 +127,10 @@ class Elm327Source:
     def vehicle_facts(self) -> VehicleFacts | None:
         """What was read after the last connect; None before the first."""
         return self._facts
+
+    def tell_codes(self, listener: CodeListener) -> None:
+        """Call the listener with the trouble codes once they are read, on connecting and whenever they may differ."""
+        self._codes.listeners.append(listener)
 
     def counters(self) -> Mapping[str, int]:
         """Requests, replies, timeouts, no_data, refused, bad and stray lines; packs as now in use; the guard's.
@@ -151,6 +161,7 @@ class Elm327Source:
         supported = await self._reader.supported_pids(low, vin, self._cache)
         self._facts = await self._read_facts(supported, vin)
         self._plan(supported)
+        self._tell_codes()
 
     def _plan(self, supported: frozenset[int]) -> None:
         if not self._adapter.dialogue.shows_headers:
@@ -173,10 +184,9 @@ class Elm327Source:
     async def _read_facts(self, supported: frozenset[int], vin: str | None) -> VehicleFacts:
         names = await self._reader.names_or_codes(obd.encode_request(obd.VEHICLE_INFORMATION, [obd.CALIBRATION_IDS]))
         stored, pending, permanent = [
-            await self._reader.names_or_codes(obd.encode_request(service))
-            for service in (obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS)
+            await self._reader.names_or_codes(obd.encode_request(service)) for service in CODE_SERVICES
         ]
-        code, frame = await self._reader.freeze_frame(supported) if stored else (None, {})
+        code, frame = await self._reader.freeze_frame(supported) if stored or pending else (None, {})
         return VehicleFacts(
             adapter=self._adapter.dialogue.adapter,
             protocol=self._adapter.dialogue.protocol,
@@ -255,7 +265,7 @@ class Elm327Source:
             return Reply(request.hex().upper(), Status.NO_DATA)
         reply = await self._adapter.exchange(request, ecu, answered_by)
         self._hear(reply)
-        if request[0] in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
+        if request[0] in CODE_SERVICES:
             self._keep_codes(reply, request)
         return reply
 
@@ -270,13 +280,26 @@ class Elm327Source:
         codes = self._reader.read_list(reply, request) if self._facts else None
         if self._facts is None or codes is None:
             return
-        match request[0]:
-            case obd.STORED_DTCS:
-                self._facts = replace(self._facts, stored_dtcs=codes)
-            case obd.PENDING_DTCS:
-                self._facts = replace(self._facts, pending_dtcs=codes)
-            case _:
-                self._facts = replace(self._facts, permanent_dtcs=codes)
+        self._facts = with_codes(self._facts, request[0], codes)
+
+    async def _look_at_codes(self, request: Request, data: Mapping[int, bytes]) -> None:
+        """Tell of codes once all lists were asked for, with a new freeze frame; ask soon where their count differs."""
+        if _STATUS_PID in data and self._codes.is_other_count(data[_STATUS_PID]):
+            self._schedule.hurry_codes(self._clock.monotonic_ns())
+        if self._facts is None or not self._codes.is_round(request.service):
+            return
+        if (self._facts.stored_dtcs or self._facts.pending_dtcs) and self._codes.differs(self._facts):
+            code, frame = await self._reader.freeze_frame(self._facts.supported_pids)
+            self._facts = replace(self._facts, freeze_frame_dtc=code, freeze_frame=frame)
+        self._tell_codes()
+
+    def _tell_codes(self) -> None:
+        """Hand on what is known now; what has changed is looked at again soon."""
+        if self._facts is None:
+            return
+        now_ns = self._clock.monotonic_ns()
+        if self._codes.tell(self._facts, now_ns):
+            self._schedule.hurry_codes(now_ns + _LOOK_AGAIN_NS)
 
     def _did_samples(self, reply: Reply, t_ns: int) -> Samples:
         rows = [row for message in reply.messages for row in self._dids.values(message.sender, message.data, t_ns)]

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from agent.core.config import Config, Dongle
-from agent.core.ports import Clock, FrameSource, Hardware, Mount, Notify, SampleSource
+from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Mount, Notify, SampleSource
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
@@ -19,7 +19,7 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
-from drivers.state_file import FilePackStore
+from drivers.state_file import FilePackStore, FileTrendStore
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -45,11 +45,14 @@ def open_hardware(
         open_can_source(bus, clock, index=index, can_ids=can_ids) for index, bus in enumerate(config.buses)
     ]
     samples: list[SampleSource] = []
+    codes: list[CodeSource] = []
     listeners: list[Callable[[SignalWindow], None]] = []
     if config.dongle and not config.listen_only:
         dongle = _open_dongle(config, config.dongle, clock, polls, dids)
         samples.append(dongle)
         listeners.append(dongle.observe)
+        if isinstance(dongle, Elm327Source):
+            codes.append(dongle)
     if config.gnss:
         samples.append(GnssSource(config.gnss, clock, on_utc=on_utc))
     if config.imu:
@@ -61,11 +64,13 @@ def open_hardware(
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
         frames=frames,
         samples=samples,
+        codes=codes,
         speaker=EspeakSpeaker(volume_percent=config.voice.volume_percent) if config.voice.enabled else None,
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
         pack_store=FilePackStore(Path(config.store.directory)),
+        trend_store=FileTrendStore(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )

@@ -69,6 +69,11 @@ _READINGS: Final = {
     "部分": "bù fen",
     "测量": "cè liáng",
     "弹簧": "tán huáng",
+    "堵塞": "dǔ sè",
+    "要求": "yāo qiú",
+    "拧紧": "nǐng jǐn",
+    "拉长": "lā cháng",
+    "校准": "jiào zhǔn",
 }
 _NUMERAL_MAX: Final = 99_999_999  # beyond, digit by digit
 

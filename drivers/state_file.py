@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Final
 
 _PACK_SIZE_MAX: Final = 400_000
+_TRENDS_SIZE_MAX: Final = 4096
 
 
 class StateFile:
-    """A MountStore or PackStore: one small file, replaced as a whole. At most size_max bytes of it are read."""
+    """A MountStore, PackStore or TrendStore: one small file, replaced as a whole. At most size_max bytes are read."""
 
     def __init__(self, path: Path, size_max: int) -> None:
         self._path = path
@@ -35,3 +36,10 @@ class FilePackStore(StateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "pack.state", _PACK_SIZE_MAX)
+
+
+class FileTrendStore(StateFile):
+    """A TrendStore in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "trends.state", _TRENDS_SIZE_MAX)

@@ -32,7 +32,11 @@ _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
     "low_voltage_alarm:flat": frozenset({"low_voltage_alarm"}),
 }
 """Hazards, and the kinds of report that warn of them."""
-_EXPLAINED: Final[Mapping[str, frozenset[str]]] = {"engine_advice": frozenset({"dtc", "sensor_fault"})}
+_EXPLAINED: Final[Mapping[str, frozenset[str]]] = {
+    "engine_advice": frozenset({"dtc", "sensor_fault"}),
+    "trouble_codes": frozenset({"dtc"}),
+    "diagnosis": frozenset({"dtc"}),
+}
 """Reports that say the same as a truth in other words: not asked for, and not false where that came before them."""
 _KINDS: Final = {_AGAIN: Collision} | {str(kind.__struct_config__.tag): kind for kind in typing.get_args(AnyEvent)}
 

@@ -23,6 +23,7 @@ from agent.core.events import (
     ConfigApplied,
     ConfigRejected,
     CrashRecord,
+    Diagnosis,
     EmergencyData,
     EngineAdvice,
     Event,
@@ -37,6 +38,7 @@ from agent.core.events import (
     SourceChanged,
     TripEnded,
     TripStarted,
+    TroubleCodes,
 )
 from agent.core.ports import Notice
 
@@ -192,6 +194,11 @@ def _describe_health(event: Event) -> str:
     match event:
         case Anomaly():
             return f"the drive looks unusual: score {event.score:.2f} over {event.threshold:.2f}"
+        case TroubleCodes():
+            return f"trouble codes: new {', '.join(event.added) or 'none'}, gone {', '.join(event.gone) or 'none'}"
+        case Diagnosis():
+            likely = event.causes[0].replace("_", " ") if event.causes else "unknown"
+            return f"diagnosis of {', '.join(event.codes)}: {likely}; {event.drive.replace('_', ' ')}"
         case EngineAdvice():
             return f"engine, {event.fault.replace('_', ' ')}: {event.value:g} {event.unit} (limit {event.expected:g})"
         case _:

@@ -1,5 +1,6 @@
 """The agent's config: a bounded type. Typos and bad ranges fail at load, with the key, the file and the line."""
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -202,14 +203,30 @@ class Consent(Section, frozen=True, kw_only=True):
     crash_position: Literal["none", "area", "exact"] = "none"
 
 
+class PastRepair(Section, frozen=True, kw_only=True):
+    """Something done to the car: what by its name in firmware_config/diagnosis; when, as far as is known."""
+
+    what: Name
+    date: Annotated[str, Meta(pattern=r"^(\d{4}-\d\d-\d\d)?$")] = ""
+    odometer_km: Annotated[float, Meta(ge=0, le=10_000_000)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.date:
+            date.fromisoformat(self.date)
+
+
 class Vehicle(Section, frozen=True, kw_only=True):
-    """The car as its papers have it, for the data an emergency desk wants. An empty vin: not told."""
+    """The car as its papers have it, for the data an emergency desk wants. An empty vin: not told.
+
+    repairs: lately, as owner or garage know them; a diagnosis takes them into account.
+    """
 
     vin: Annotated[str, Meta(pattern=r"^([A-HJ-NPR-Z0-9]{17})?$")] = ""
     category: Literal["M1", "M2", "M3", "N1", "N2", "N3"] = "M1"
     propulsion: list[Literal["gasoline", "diesel", "cng", "lpg", "electric", "hydrogen", "other"]] = msgspec.field(
         default_factory=list
     )
+    repairs: Annotated[list[PastRepair], Meta(max_length=64)] = msgspec.field(default_factory=list)
 
 
 class Device(Section, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from agent.core.battery_events import (
     PackSensorFault,
 )
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
-from agent.core.diagnosis_events import EngineAdvice
+from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.event_base import Event, Priority, Purpose
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "ConfigRejected",
     "CrashRecord",
     "DeviceShock",
+    "Diagnosis",
     "EmergencyData",
     "EngineAdvice",
     "Event",
@@ -56,6 +57,7 @@ __all__ = [
     "Telemetry",
     "TripEnded",
     "TripStarted",
+    "TroubleCodes",
 ]
 
 
@@ -273,5 +275,7 @@ AnyEvent = (
     | ChargingFault
     | BatteryHealth
     | EngineAdvice
+    | TroubleCodes
+    | Diagnosis
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

@@ -12,6 +12,7 @@ from agent.core.config import Link
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
+from agent.core.trouble import CodeListener
 
 Language = Literal["zh", "en"]
 
@@ -77,6 +78,14 @@ class SampleSource(Source, Protocol):
         ...
 
 
+class CodeSource(Protocol):
+    """Reads trouble codes, again and again."""
+
+    def tell_codes(self, listener: CodeListener) -> None:
+        """Call the listener with every reading from now on; it must not wait."""
+        ...
+
+
 Rows = npt.NDArray[np.float64]
 
 
@@ -115,6 +124,18 @@ class MountStore(Protocol):
 
 class PackStore(Protocol):
     """Where what was learnt of the traction battery's cells outlives a boot."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was, or it cannot be read."""
+        ...
+
+    def save(self, state: bytes) -> None:
+        """Keep it; a disk that refuses is no error, since it can be learnt again."""
+        ...
+
+
+class TrendStore(Protocol):
+    """Where what was learnt of the engine outlives a boot."""
 
     def load(self) -> bytes:
         """What was saved last; empty where nothing was, or it cannot be read."""
@@ -314,11 +335,13 @@ class Hardware:
     keystore: Keystore
     frames: Sequence[FrameSource] = ()
     samples: Sequence[SampleSource] = ()
+    codes: Sequence[CodeSource] = ()
     speaker: Speaker | None = None
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
     pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
+    trend_store: TrendStore | None = None
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -188,6 +188,12 @@ class Schedule:
         elif request.idents:
             self._settle_pack(request, ecu, missing)
 
+    def hurry_codes(self, t_ns: int) -> None:
+        """Ask for trouble codes at t_ns, if not sooner: there is reason to think that they changed."""
+        for (_, service, _), wish in self._wishes.items():
+            if service in {obd.STORED_DTCS, obd.PENDING_DTCS, obd.PERMANENT_DTCS}:
+                wish.due_ns = min(wish.due_ns, t_ns)
+
     def _add(self, poll: Poll, service: int, ident: int, due_ns: int) -> None:
         period_ns, weight = round(poll.period_s * 1e9), _WEIGHTS[poll.priority]
         wish = _Wish(poll.ecu, poll.answered_by, service, ident, period_ns, weight, due_ns)

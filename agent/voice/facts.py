@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, get_args
 
-from agent.core.diagnosis_events import EngineFault
+from agent.core.diagnosis_events import Drive, EngineFault
 from agent.core.events import (
     AnyEvent,
     BatteryAdvice,
     BatteryAlarm,
     Collision,
     ConfigApplied,
+    Diagnosis,
     EngineAdvice,
     Event,
     HarshDriving,
@@ -54,6 +55,9 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[f"battery_advice.{level}"] = frozenset({"cell"})
     for fault in get_args(EngineFault):
         keys[f"engine_advice.{fault}"] = frozenset()
+    for drive in get_args(Drive):
+        keys[f"diagnosis.{drive}"] = frozenset({"code", "cause"})
+        keys[f"diagnosis.{drive}.unknown"] = frozenset({"code"})
     keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
     keys["config_applied"] = frozenset({"config_version"})
     return keys
@@ -82,6 +86,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.minor", kind)
         case EngineAdvice():
             return (f"{kind}.{event.fault}", kind)
+        case Diagnosis():
+            return _diagnosis_keys(event)
         case TripEnded() if _harsh_count(event) == 0:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():
@@ -98,6 +104,13 @@ def _battery_keys(event: BatteryAlarm | BatteryAdvice) -> tuple[str, ...]:
         return () if event.alarm == "thermal_runaway" else (f"{event.kind}.cleared",)
     stop = (f"{event.kind}.{event.alarm}.stop",) if event.level >= STOP_LEVEL else ()
     return (*stop, f"{event.kind}.{event.alarm}")
+
+
+def _diagnosis_keys(event: Diagnosis) -> tuple[str, ...]:
+    """What is pending only may be nothing, and is left to the record unless it is grave."""
+    if not event.confirmed and event.drive != "stop_now":
+        return ()
+    return (f"{event.kind}.{event.drive}" if event.causes else f"{event.kind}.{event.drive}.unknown",)
 
 
 def is_slight(collision: Collision) -> bool:
@@ -124,6 +137,9 @@ def facts_of(event: Event) -> dict[str, Fact]:
                 "speed_max": Fact("speed", event.speed_max_kmh),
                 "harsh": Fact("harsh", _harsh_count(event)),
             }
+        case Diagnosis():
+            known = {"cause": Fact("name", text=event.causes[0])} if event.causes else {}
+            return {"code": Fact("code", text=event.codes[0]), **known}
         case ConfigApplied():
             return {"config_version": Fact("count", event.config_version)}
         case _:

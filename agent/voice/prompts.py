@@ -42,10 +42,14 @@ class Phrases:
     languages: Mapping[Language, "_Phrasebook"]
 
 
-def load_phrases(directory: Path) -> Phrases:
-    """Read zh.toml and en.toml. Raises ConfigError naming key, file and, where there is one, line."""
+def load_phrases(directory: Path, names: Mapping[Language, Mapping[str, str]] | None = None) -> Phrases:
+    """Read zh.toml and en.toml; names: words for what events call by an id.
+
+    Raises ConfigError naming key, file and, where there is one, line.
+    """
     books: dict[Language, _Phrasebook] = {
-        language: _load_book(directory / f"{language}.toml", language) for language in get_args(Language)
+        language: _load_book(directory / f"{language}.toml", language, (names or {}).get(language, {}))
+        for language in get_args(Language)
     }
     first = books["zh"]
     for book in books.values():
@@ -69,7 +73,7 @@ def choose_prompt(
             continue
         return Prompt(
             key=key,
-            text=_fill(spec.text if sent else spec.unsent or spec.text, event, book.words, language),
+            text=_fill(spec.text if sent else spec.unsent or spec.text, event, book, language),
             language=language,
             urgency=int(event.priority) if spec.urgency is None else spec.urgency,
             cooldown_s=spec.cooldown_s,
@@ -104,9 +108,10 @@ class _Phrasebook:
     words: Words
     prompts: Mapping[str, _PromptSpec]
     questions: Mapping[str, Question]
+    names: Mapping[str, str]
 
 
-def _load_book(path: Path, language: Language) -> _Phrasebook:
+def _load_book(path: Path, language: Language, names: Mapping[str, str]) -> _Phrasebook:
     file = load_toml(path, _File)
     if file.language != language:
         raise ConfigError(f"language: is {file.language!r}, the name says {language!r}", path=path)
@@ -114,7 +119,7 @@ def _load_book(path: Path, language: Language) -> _Phrasebook:
     questions = load_questions(file.questions, file.grammar, path)
     for key, prompt in prompts.items():
         _check_prompt(key, prompt, questions, path)
-    return _Phrasebook(path, file.words, prompts, questions)
+    return _Phrasebook(path, file.words, prompts, questions, names)
 
 
 def _check_prompt(key: str, prompt: _PromptSpec, questions: Mapping[str, Question], path: Path) -> None:
@@ -159,6 +164,6 @@ def _placeholders(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _fill(text: str, event: Event, words: Words, language: Language) -> str:
-    filled = text.format_map({name: read_fact(fact, words) for name, fact in facts_of(event).items()})
+def _fill(text: str, event: Event, book: _Phrasebook, language: Language) -> str:
+    filled = text.format_map({name: read_fact(fact, book.words, book.names) for name, fact in facts_of(event).items()})
     return filled[:1].upper() + filled[1:] if language == "en" else filled

@@ -1,12 +1,13 @@
 """Numbers as a person says them: 56.4 is "56度" or "56 degrees", and cells count from 1."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from agent.core.config import Section
 
-FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count"]
+FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count", "code", "name"]
 
 
 class Unit(Section, frozen=True, kw_only=True):
@@ -35,14 +36,24 @@ class Words(Section, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A value of an event: temperature in Celsius, voltage V, speed km/h, distance m, duration s, cell from 0."""
+    """A value of an event: temperature in Celsius, voltage V, speed km/h, distance m, duration s, cell from 0.
+
+    text, of a code, is read letter by letter; of a name, by the words that are known for it.
+    """
 
     kind: FactKind
-    value: float | None
+    value: float | None = None
+    text: str = ""
 
 
-def read_fact(fact: Fact, words: Words) -> str:
-    """Words for a value; nothing here raises on a value that is missing or not finite."""
+def read_fact(fact: Fact, words: Words, names: Mapping[str, str]) -> str:
+    """Words for a value; nothing here raises on a value that is missing or not finite. names: words for names."""
+    if fact.text:
+        return " ".join(fact.text) if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
+    return _read_value(fact, words)
+
+
+def _read_value(fact: Fact, words: Words) -> str:
     value = fact.value
     if value is None or not math.isfinite(value):
         return words.battery if fact.kind == "cell" else words.unknown
@@ -61,7 +72,7 @@ def read_fact(fact: Fact, words: Words) -> str:
             return _with_unit(value, 0, words.harsh)
         case "cell":
             return words.cell.replace("{number}", str(round(value) + 1))
-        case "count":
+        case _:
             return str(round(value))
 
 

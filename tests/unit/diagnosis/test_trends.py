@@ -40,11 +40,29 @@ def test_idle_and_load_are_told_apart() -> None:
     assert figures["trim_idle_excess"] == pytest.approx(16.0)
 
 
-def test_a_sudden_change_shows_and_passes() -> None:
-    sudden = np.where(np.arange(3000) < 2400, 2.0, 22.0)
-    figures = learn(drive(sudden, np.zeros(3000, bool)))
-    assert figures["trim_change"] == pytest.approx(16.5, abs=1.0)
+def test_a_change_is_told_against_many_hours_before() -> None:
+    long = np.where(np.arange(3000) < 2400, 2.0, 22.0)
+    figures = learn(drive(long, np.zeros(3000, bool)))
+    assert figures["trim_change"] == pytest.approx(22.7 - 6.9, abs=1.0)
     assert learn(drive(np.full(3000, 22.0), np.zeros(3000, bool)))["trim_change"] == pytest.approx(0.0, abs=1e-9)
+    assert "trim_change" not in learn(drive(np.full(1000, 22.0), np.zeros(1000, bool)))
+
+
+def test_what_held_before_outlives_a_start() -> None:
+    healthy = Trends()
+    for window in windows(drive(np.full(2000, 2.0), np.zeros(2000, bool)), []):
+        healthy.update(window)
+    again = Trends(healthy.state())
+    assert again.seconds == healthy.seconds > 1900
+    assert again.figures() == {}
+    for window in windows(drive(np.full(120, 22.0), np.zeros(120, bool)), []):
+        again.update(window)
+    assert again.figures()["trim_change"] == pytest.approx(19.0, abs=1.5)
+
+
+@pytest.mark.parametrize("state", [b"", b"{", b"\xff", b'{"v": 9}', b'{"seconds": -1}', b'{"percent": 1e9}', b"[]"])
+def test_a_spoilt_state_is_forgotten(state: bytes) -> None:
+    assert Trends(state).seconds == 0
 
 
 def test_a_cold_engine_teaches_nothing() -> None:
