@@ -4,7 +4,7 @@ A day's value is the median of up to 64 rows at rest, thinned evenly as the day 
 an hour at one place weigh much. Kept are 128 days; what is older lives on in a level per cell and bin of charge.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ BINS: Final = 10  # of charge, a tenth each
 _ROWS_MAX: Final = 64
 _OHMS_MAX: Final = 32
 _CAPACITIES_MAX: Final = 36
+_GAP_ROWS_MIN: Final = 20
 _LEVEL_ROWS: Final = 20  # a level is the mean of so many, then it follows
 _STEP_MAX: Final = 0.5  # percent of charge by which one day may move a level
 _NONE: Final = -32_768
@@ -42,6 +43,8 @@ class _Saved(msgspec.Struct, frozen=True):
     slopes: bytes
     socs: bytes
     ohms: list[bytes]
+    gaps: bytes
+    today: list[float]
     told: bytes
     capacities: list[float]
     reported: int
@@ -61,6 +64,7 @@ class OpenDay:
     ohms: list[npt.NDArray[np.float32]]
     stride: int = 1
     seen: int = 0
+    gap_sums: list[float] = field(default_factory=lambda: [0.0] * 5)  # of 1, x, y, xx, xy; see add_gap
 
     def add(self, beside_v: Values, slope: float, soc: float) -> None:
         """Take a row at rest."""
@@ -75,6 +79,17 @@ class OpenDay:
         self.rows.append(beside_v.astype(np.float32))  # what a boot would leave of it
         self.slopes.append(float(np.float32(slope)))
         self.socs.append(float(np.float32(soc)))
+
+    def add_gap(self, ampere: float, gap_v: float) -> None:
+        """Take the pack's voltage beside the sum of its cells, and the current, of one row.
+
+        A day's rows average out what rounding to tenths of a volt hides.
+        """
+        self.gap_sums = add_terms(self.gap_sums, ampere, gap_v)
+
+    def gap_v(self) -> float:
+        """The same at no current over the day so far; NaN of too few rows."""
+        return at_no_current(self.gap_sums)
 
     def add_resistance(self, beside_ohm: Values) -> None:
         """Take what some driving told of each cell's resistance; of more than the limit, evenly thinned ones."""
@@ -93,6 +108,7 @@ class CellDays:
         self.cells = cells
         self.numbers = np.zeros(0, np.int32)
         self.values = {feature: np.zeros((0, cells), np.int16) for feature in FEATURES}
+        self.gaps = np.zeros(0, np.float32)  # V, by day, NaN where not known
         self.levels = np.zeros((BINS, cells), np.float32)  # percent of charge
         self.weights = np.zeros((BINS, cells), np.uint8)
         self.told = np.zeros(cells, np.uint8)  # by cell: the highest level of advice given and not taken back
@@ -118,6 +134,7 @@ class CellDays:
         if day.ohms:
             found["ohm"] = nanmedian(np.array(day.ohms, np.float64))
         self.numbers = np.append(self.numbers, np.int32(day.number))[-DAYS_MAX:]
+        self.gaps = np.append(self.gaps, np.float32(day.gap_v()))[-DAYS_MAX:]
         for feature, step in _STEPS.items():
             counts = np.clip(np.rint(found[feature] / step), -32_767, 32_767)
             whole = np.where(np.isnan(counts), _NONE, counts).astype(np.int16)
@@ -160,6 +177,8 @@ class CellDays:
             slopes=np.array(day.slopes, np.float32).tobytes(),
             socs=np.array(day.socs, np.float32).tobytes(),
             ohms=[row.tobytes() for row in day.ohms],
+            gaps=self.gaps.tobytes(),
+            today=day.gap_sums,
             told=self.told.tobytes(),
             capacities=self.capacities,
             reported=self.reported,
@@ -177,6 +196,7 @@ def load_days(state: bytes) -> CellDays | None:
         days.numbers = np.frombuffer(saved.numbers, np.int32)
         count = len(days.numbers)
         days.values = {f: np.frombuffer(saved.values[f], np.int16).reshape(count, saved.cells) for f in FEATURES}
+        days.gaps = np.frombuffer(saved.gaps, np.float32)
         days.levels = np.frombuffer(saved.levels, np.float32).reshape(BINS, saved.cells).copy()
         days.weights = np.frombuffer(saved.weights, np.uint8).reshape(BINS, saved.cells).copy()
         days.told = np.frombuffer(saved.told, np.uint8).reshape(saved.cells).copy()
@@ -185,12 +205,27 @@ def load_days(state: bytes) -> CellDays | None:
             rows = np.frombuffer(saved.rows, np.float32).reshape(-1, saved.cells)
             slopes, socs = (np.frombuffer(raw, np.float32).astype(float).tolist() for raw in (saved.slopes, saved.socs))
             ohms = [np.frombuffer(raw, np.float32).reshape(saved.cells) for raw in saved.ohms]
-            if not len(rows) == len(slopes) == len(socs):
+            if not len(rows) == len(slopes) == len(socs) or len(days.gaps) != count or len(saved.today) != 5:
                 return None
-            days.open = OpenDay(saved.day, list(rows), slopes, socs, ohms, saved.stride, saved.seen)
+            days.open = OpenDay(saved.day, list(rows), slopes, socs, ohms, saved.stride, saved.seen, saved.today)
     except (msgspec.MsgspecError, KeyError, ValueError):
         return None
     return days
+
+
+def add_terms(sums: list[float], x: float, y: float, *, kept: float = 1.0) -> list[float]:
+    """Sums of 1, x, y, xx, xy with one more point; kept: what the older ones count from now on."""
+    return [kept * total + term for total, term in zip(sums, (1.0, x, y, x * x, x * y), strict=True)]
+
+
+def at_no_current(sums: list[float]) -> float:
+    """Least squares of y over x at x = 0; NaN of fewer than twenty points."""
+    count, x, y, xx, xy = sums
+    if count < _GAP_ROWS_MIN:
+        return float("nan")
+    squares = xx - x * x / count
+    slope = (xy - x * y / count) / squares if squares > count else 0.0  # an ampere of spread, or none
+    return (y - slope * x) / count
 
 
 def nanmedian(rows: Values) -> Values:

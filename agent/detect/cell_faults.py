@@ -4,6 +4,7 @@ What is told apart, and by what: a contact is a resistance and nothing else; cha
 second, nor leave while the pack's own voltage stays; a cell that loses charge whatever the current does leaks.
 """
 
+import dataclasses
 from collections import deque
 from typing import Final
 
@@ -282,6 +283,19 @@ class CellFaults:
                 unit="V",
             )
         ]
+
+    def is_lying(self, cell: int) -> bool:
+        """Whether the cell's sensor has been told to lie."""
+        return cell in self._lying
+
+    def lie_later(self, t_ns: int, cell: int, beside_v: float) -> list[Event]:
+        """A reading that days, not minutes, have shown to lie; told once."""
+        if not self._blocks or cell in self._lying:
+            return []
+        block = self._blocks[-1]
+        shown = dataclasses.replace(block, end_ns=t_ns, last_v=block.last_v.copy())
+        shown.last_v[cell] = block.middle_v + beside_v
+        return self._lie(shown, cell, "offset")
 
     def _is_news(self, kind: str, cell: int, level: int) -> bool:
         if level <= self._told.get((kind, cell), 0):

@@ -6,6 +6,7 @@ value that each of them had within one second of absolute time, so that any spli
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,7 @@ from agent.core import vss
 from agent.core.signals import SignalWindow
 from agent.detect.streams import NS
 
+Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
 CELLS_MAX: Final = 256
@@ -28,6 +30,9 @@ _PACK_PATHS: Final = (vss.PACK_CURRENT, vss.STATE_OF_CHARGE, vss.PACK_VOLTAGE, v
 INPUTS: Final = (*CELL_PATHS, *PROBE_PATHS, *_PACK_PATHS)
 _COLUMN: Final = {path: number for number, path in enumerate(INPUTS)}
 _AMPERE, _SOC, _PACK, _SPEED = (len(INPUTS) - len(_PACK_PATHS) + k for k in range(len(_PACK_PATHS)))
+_OTHERS: Final = len(_PACK_PATHS)
+_LOWEST: Final = (*[VOLT_MIN] * CELLS_MAX, *[_CELSIUS_MIN] * CELLS_MAX, *[-inf] * _OTHERS)
+_HIGHEST: Final = (*[VOLT_MAX] * CELLS_MAX, *[_CELSIUS_MAX] * CELLS_MAX, *[inf] * _OTHERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class CellRows:
 
     def feed(self, window: SignalWindow) -> Iterator[Row]:
         """Rows that this window finishes, in order of time."""
+        if self._number is not None and window.t_ns // _SPAN_NS <= self._number:
+            self._take(window)  # a bus has many windows a second
+            return
         pieces = []
         for path in window.paths():
             column = _COLUMN.get(path)
@@ -68,16 +76,37 @@ class CellRows:
         stamps = [t_ns for _, t_ns, _ in pieces if len(t_ns)]
         if not stamps:
             return
-        numbers, newest = _seconds(np.concatenate(stamps))
+        t_all = np.sort(np.concatenate(stamps))
+        second = self._seconds_of(t_all)
+        last = np.append(np.flatnonzero(second[1:] != second[:-1]), len(second) - 1)
+        numbers, newest = second[last], t_all[last]
         table = np.full((len(numbers), len(INPUTS)), np.nan)
         for column, t_ns, value in pieces:
-            table[np.searchsorted(numbers, t_ns // _SPAN_NS), column] = value  # of several the last one stays
+            table[np.searchsorted(numbers, self._seconds_of(t_ns)), column] = value  # of several the last one stays
         for number, t_ns, values in zip(numbers.tolist(), newest.tolist(), table, strict=True):
             if number != self._number:
                 yield from self.flush()
                 self._number = number
             self._t_ns = max(self._t_ns, t_ns)
             self._open = np.where(np.isnan(values), self._open, values)
+
+    def _seconds_of(self, t_ns: Times) -> Times:
+        """Which second each sample counts for; one that comes late, for the open one."""
+        return np.maximum(t_ns // _SPAN_NS, self._number) if self._number is not None else t_ns // _SPAN_NS
+
+    def _take(self, window: SignalWindow) -> None:
+        """Put the last plausible value of each signal into the open row."""
+        for path in window.paths():
+            column = _COLUMN.get(path)
+            if column is None:
+                continue
+            series = window.new(path)
+            for place in range(len(series) - 1, -1, -1):
+                value = float(series.value[place])
+                if _LOWEST[column] < value < _HIGHEST[column]:
+                    self._open[column] = value
+                    self._t_ns = max(self._t_ns, int(series.t_ns[place]))
+                    break
 
     def flush(self) -> Iterator[Row]:
         """The row that is still open, if any."""
@@ -94,16 +123,4 @@ class CellRows:
 
 
 def _plausible(column: int, value: Values) -> npt.NDArray[np.bool_]:
-    if column < CELLS_MAX:
-        return (value > VOLT_MIN) & (value < VOLT_MAX)
-    if column < 2 * CELLS_MAX:
-        return (value > _CELSIUS_MIN) & (value < _CELSIUS_MAX)
-    return np.isfinite(value)
-
-
-def _seconds(t_ns: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Numbers of the seconds that have samples, and the newest time within each."""
-    t_ns = np.sort(t_ns)
-    number = t_ns // _SPAN_NS
-    last = np.append(np.flatnonzero(number[1:] != number[:-1]), len(number) - 1)
-    return number[last], t_ns[last]
+    return (value > _LOWEST[column]) & (value < _HIGHEST[column])

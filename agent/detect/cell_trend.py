@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from agent.core.battery_events import Action, AdviceLevel, BatteryAdvice, CellFault, Feature
 from agent.core.events import Event
-from agent.detect.cell_days import DAYS_MAX, CellDays, Values, load_days, nanmedian
+from agent.detect.cell_days import DAYS_MAX, CellDays, Values, add_terms, at_no_current, load_days, nanmedian
 from agent.detect.cell_rows import Row
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
@@ -40,6 +40,9 @@ _BACK_SIGMAS: Final = 2.0
 _BACK_DAYS: Final = 10
 _SPREAD_MIN: Final = 0.3  # percent of charge: a millivolt's rounding is no spread
 _CHANGED: Final = 0.2  # correlation with the pattern known so far, below which these are other cells
+_NORMAL_DAYS: Final = 2
+_GAP_ERROR_V: Final = 0.005
+_GAP_KEPT: Final = 0.97  # a row: some thirty count
 _PATTERN_MIN: Final = 0.5  # percent of charge: of less spread the pattern is noise
 
 _LEVELS: Final[tuple[AdviceLevel, ...]] = ("advice", "service_soon", "stop_now")
@@ -72,6 +75,7 @@ class CellTrend:
         self._epoch_ns = epoch_ns if epoch_ns is not None else self._last_day() * DAY_NS
         self._before: tuple[int, float] | None = None
         self._taken_ns = -(1 << 62)
+        self._gap_sums = [0.0] * 5  # of the newest rows
 
     @property
     def cells(self) -> int:
@@ -95,6 +99,10 @@ class CellTrend:
         number = (self._epoch_ns + row.t_ns) // DAY_NS
         if days.open is None or days.open.number != number:
             events += self._new_day(days, row.t_ns, number)
+        if days.open is not None and np.isfinite(row.pack_v + row.ampere) and len(seen) == days.cells:
+            gap_v = row.pack_v - float(volt[seen].sum())
+            days.open.add_gap(row.ampere, gap_v)
+            self._gap_sums = add_terms(self._gap_sums, row.ampere, gap_v, kept=_GAP_KEPT)
         if days.open is not None and self._at_rest(row) and len(seen) >= _SEEN_SHARE * days.cells:
             middle = float(np.median(volt[seen]))
             slope = volts_per_percent(self._chemistry, middle)
@@ -107,6 +115,29 @@ class CellTrend:
         """Take each cell's resistance beside the median cell's, float64[cells] in Ohm."""
         if self._days is not None and self._days.open is not None and len(beside_ohm) == self._days.cells:
             self._days.open.add_resistance(beside_ohm)
+
+    def is_sensor(self, cell: int, beside_v: float) -> bool | None:
+        """Whether the pack's own voltage knows nothing of what the cell, now beside_v, lost since it was normal.
+
+        None where it will tell once there is more to see; False where nobody can, for a cell is the safer guess.
+        """
+        days = self._days
+        if days is None or days.open is None:
+            return False
+        _, charge = days.last("charge", DAYS_MAX, since=0)
+        numbers, volt = days.last("volt", DAYS_MAX, since=0)
+        gaps = days.gaps[np.isin(days.numbers, numbers)].astype(np.float64)
+        normal = (np.abs(charge[:, cell]) <= _CHARGE_PERCENT * 0.75) & np.isfinite(gaps)
+        if normal.sum() < _NORMAL_DAYS:
+            return False
+        before_v, before_gap = float(np.median(volt[normal, cell])), float(np.median(gaps[normal]))
+        error = max(1.4826 * float(np.median(np.abs(gaps[normal] - before_gap))), _GAP_ERROR_V)
+        newest = at_no_current(self._gap_sums)
+        now_gap = newest if np.isfinite(newest) else float(np.median(gaps[-_DAYS_MIN:]))
+        lost_v, gained_v = before_v - beside_v, now_gap - before_gap
+        if lost_v < 3 * error:
+            return None
+        return 0.5 <= gained_v / lost_v <= 1.5
 
     @property
     def days(self) -> CellDays | None:

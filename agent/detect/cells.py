@@ -67,6 +67,13 @@ class CellDetector:
         news: list[Event] = []
         for event in events:
             if isinstance(event, BatteryAdvice) and event.cell is not None and event.fault == "weak_cell":
+                if self._faults.is_lying(event.cell):
+                    continue
+                lies = self._trend.is_sensor(event.cell, event.value) if event.feature == "rest_voltage" else False
+                if lies:
+                    news += self._faults.lie_later(event.t_ns, event.cell, event.value)
+                if lies or (lies is None and event.level == "advice"):
+                    continue  # nothing hurries: tomorrow it will be clearer who lies
                 if not self._trend.note(event.cell, event.level):
                     continue
                 event = msgspec.structs.replace(event, since_days=self._trend.since_days(event.cell))  # noqa: PLW2901

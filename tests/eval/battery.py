@@ -21,6 +21,7 @@ from agent.core.events import BatteryAdvice, BatteryAlarm, Event
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.replay.cell_log import NS, CellLog
+from tests.eval.battery_sweep import figures, sweep
 
 _LOGS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "ev_battery_cloud_logs"
 _STOP_LEVEL: Final = 3  # of a BatteryAlarm, GB/T 32960.3
@@ -99,8 +100,14 @@ def main(argv: Sequence[str]) -> int:
     """Print the events of both logs and the line of the bars."""
     parser = argparse.ArgumentParser(prog="python -m tests.eval battery", description=__doc__)
     parser.add_argument("--json", action="store_true", help="the figures alone, as one object")
+    parser.add_argument("--sweep", action="store_true", help="simulated packs instead of the logs, some minutes")
+    parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="of the sweep: more or fewer packs")
     parser.add_argument("--logs", type=Path, default=_LOGS, metavar="DIR", help="where the two logs are")
     options = parser.parse_args(argv)
+    if options.sweep:
+        found = figures(sweep(scale=options.scale, progress=lambda kind: print(f"done: {kind}", file=sys.stderr)))
+        print(json.dumps(found, indent=None if options.json else 2))
+        return 0
     if not options.logs.is_dir():
         print(f"no logs at {options.logs}", file=sys.stderr)
         return 2

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -278,3 +279,22 @@ def test_a_reading_that_stands_still_is_stuck() -> None:
     held = recording[vss.cell_voltage(4)]
     recording = {**recording, vss.cell_voltage(4): Series(held.t_ns, np.where(held.t_ns > 60 * NS, 3.88, held.value))}
     assert _lies(run(CellDetector(LIMITS), recording, window_s=7)) == [(vss.cell_voltage(4), "stuck")]
+
+
+def test_the_packs_own_voltage_tells_a_lying_sensor_from_a_weak_cell() -> None:
+    def trend(*, gap_v: float) -> CellTrend:
+        found = CellTrend("nmc", epoch_ns=0)
+        for day in range(5):
+            for row in range(40):
+                volt = 3.9 + _offsets()
+                lost = 0.05 if day == 4 else 0.0
+                volt[7] = 3.9 - lost
+                made = make_row(day * DAY_S + row * 30, volt)
+                pack_v = round(float(volt.sum()) + (gap_v if day == 4 else 0.0) + 0.02 * (row % 5 - 2), 1)
+                found.feed(dataclasses.replace(made, pack_v=pack_v))
+        return found
+
+    assert trend(gap_v=0.05).is_sensor(7, -0.05) is True
+    assert trend(gap_v=0.0).is_sensor(7, -0.05) is False
+    assert trend(gap_v=0.0).is_sensor(7, -0.004) is None
+    assert CellTrend("nmc").is_sensor(7, -0.05) is False
