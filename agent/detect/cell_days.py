@@ -19,6 +19,7 @@ _ROWS_MAX: Final = 64
 _OHMS_MAX: Final = 32
 _CAPACITIES_MAX: Final = 36
 _GAP_ROWS_MIN: Final = 20
+_VARIED_A2: Final = 25.0
 _LEVEL_ROWS: Final = 20  # a level is the mean of so many, then it follows
 _STEP_MAX: Final = 0.5  # percent of charge by which one day may move a level
 _NONE: Final = -32_768
@@ -218,12 +219,17 @@ def add_terms(sums: list[float], x: float, y: float, *, kept: float = 1.0) -> li
     return [kept * total + term for total, term in zip(sums, (1.0, x, y, x * x, x * y), strict=True)]
 
 
-def at_no_current(sums: list[float]) -> float:
-    """Least squares of y over x at x = 0; NaN of fewer than twenty points."""
+def at_no_current(sums: list[float], *, varied: bool = False) -> float:
+    """Least squares of y over x at x = 0; NaN of fewer than twenty points.
+
+    varied: NaN also where x hardly moved: what is measured in tenths of a volt stays at one wrong value then.
+    """
     count, x, y, xx, xy = sums
     if count < _GAP_ROWS_MIN:
         return float("nan")
     squares = xx - x * x / count
+    if varied and squares < _VARIED_A2 * count:
+        return float("nan")
     slope = (xy - x * y / count) / squares if squares > count else 0.0  # an ampere of spread, or none
     return (y - slope * x) / count
 

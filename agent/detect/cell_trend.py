@@ -41,7 +41,7 @@ _BACK_DAYS: Final = 10
 _SPREAD_MIN: Final = 0.3  # percent of charge: a millivolt's rounding is no spread
 _CHANGED: Final = 0.2  # correlation with the pattern known so far, below which these are other cells
 _NORMAL_DAYS: Final = 2
-_GAP_ERROR_V: Final = 0.005
+_GAP_ERROR_V: Final = 0.006
 _GAP_KEPT: Final = 0.97  # a row: some thirty count
 _PATTERN_MIN: Final = 0.5  # percent of charge: of less spread the pattern is noise
 
@@ -116,10 +116,11 @@ class CellTrend:
         if self._days is not None and self._days.open is not None and len(beside_ohm) == self._days.cells:
             self._days.open.add_resistance(beside_ohm)
 
-    def is_sensor(self, cell: int, beside_v: float) -> bool | None:
+    def is_sensor(self, cell: int, beside_v: float, *, at_once: bool = False) -> bool | None:
         """Whether the pack's own voltage knows nothing of what the cell, now beside_v, lost since it was normal.
 
         None where it will tell once there is more to see; False where nobody can, for a cell is the safer guess.
+        at_once: by the newest rows, not by the last three days.
         """
         days = self._days
         if days is None or days.open is None:
@@ -132,8 +133,9 @@ class CellTrend:
             return False
         before_v, before_gap = float(np.median(volt[normal, cell])), float(np.median(gaps[normal]))
         error = max(1.4826 * float(np.median(np.abs(gaps[normal] - before_gap))), _GAP_ERROR_V)
-        newest = at_no_current(self._gap_sums)
-        now_gap = newest if np.isfinite(newest) else float(np.median(gaps[-_DAYS_MIN:]))
+        now_gap = at_no_current(self._gap_sums, varied=True) if at_once else float(np.nanmedian(gaps[-_DAYS_MIN:]))
+        if not np.isfinite(now_gap):
+            return None
         lost_v, gained_v = before_v - beside_v, now_gap - before_gap
         if lost_v < 3 * error:
             return None

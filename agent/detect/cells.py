@@ -62,14 +62,15 @@ class CellDetector:
         if self._store is not None and self._trend.cells:
             self._store.save(self._trend.dump())
 
-    def _without_known(self, events: list[Event]) -> list[Event]:
+    def _without_known(self, events: list[Event], *, at_once: bool = False) -> list[Event]:
         """Both ways may find one weak cell: it is told once a level."""
         news: list[Event] = []
         for event in events:
             if isinstance(event, BatteryAdvice) and event.cell is not None and event.fault == "weak_cell":
                 if self._faults.is_lying(event.cell):
                     continue
-                lies = self._trend.is_sensor(event.cell, event.value) if event.feature == "rest_voltage" else False
+                at_rest = event.feature == "rest_voltage"
+                lies = self._trend.is_sensor(event.cell, event.value, at_once=at_once) if at_rest else False
                 if lies:
                     news += self._faults.lie_later(event.t_ns, event.cell, event.value)
                 if lies or (lies is None and event.level == "advice"):
@@ -111,7 +112,7 @@ class CellDetector:
         return [_health(row.t_ns, capacity, days, new_ah=self._capacity_ah)]
 
     def _judge_block(self, block: Block) -> list[Event]:
-        events = self._without_known(self._faults.feed(block))
+        events = self._without_known(self._faults.feed(block), at_once=True)
         ohm = self._faults.resistances(block)
         if ohm is not None:
             self._trend.learn_resistance(ohm)

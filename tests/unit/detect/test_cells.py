@@ -284,17 +284,18 @@ def test_a_reading_that_stands_still_is_stuck() -> None:
 def test_the_packs_own_voltage_tells_a_lying_sensor_from_a_weak_cell() -> None:
     def trend(*, gap_v: float) -> CellTrend:
         found = CellTrend("nmc", epoch_ns=0)
-        for day in range(5):
+        for day in range(8):
+            since = day >= 4
             for row in range(40):
                 volt = 3.9 + _offsets()
-                lost = 0.05 if day == 4 else 0.0
-                volt[7] = 3.9 - lost
-                made = make_row(day * DAY_S + row * 30, volt)
-                pack_v = round(float(volt.sum()) + (gap_v if day == 4 else 0.0) + 0.02 * (row % 5 - 2), 1)
+                volt[7] = 3.9 - 0.05 * since
+                pack_v = round(float(volt.sum()) + gap_v * since + 0.01 * (row * 7 % 10), 1)
+                made = make_row(day * DAY_S + row * 30, volt, ampere=(0.0, 0.0, -15.0, -30.0, -15.0, -9.0)[row % 6])
                 found.feed(dataclasses.replace(made, pack_v=pack_v))
         return found
 
-    assert trend(gap_v=0.05).is_sensor(7, -0.05) is True
-    assert trend(gap_v=0.0).is_sensor(7, -0.05) is False
+    for at_once in (False, True):
+        assert trend(gap_v=0.05).is_sensor(7, -0.05, at_once=at_once) is True
+        assert trend(gap_v=0.0).is_sensor(7, -0.05, at_once=at_once) is False
     assert trend(gap_v=0.0).is_sensor(7, -0.004) is None
     assert CellTrend("nmc").is_sensor(7, -0.05) is False
