@@ -95,17 +95,15 @@ class CollisionDetector:
         self._lowest_kmh = TOLERANCE * min(collision.delta_v_kmh, collision.stationary_delta_v_kmh)
 
     def update(self, window: SignalWindow) -> list[Event]:
-        """Judge the window's samples; where they are calm, up to a second later."""
+        """Judge the window's samples; where they are calm, up to five seconds later."""
+        news = self._intake.take(window)
+        if news is None and self._pulse is None and not self._rolls.open:
+            return []
         self._window = window
-        events: list[Event] = []
-        worked = False
-        for news in self._intake.take(window, busy=self._pulse is not None or self._shocks.open or self._rolls.open):
-            events += self._work(news)
-            worked = True
-        if worked:
-            self._intake.expect(self._resting.level, self._calm_mps2(window.t_ns))
-            if self._pulse is not None:
-                self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
+        events = self._work(news or self._intake.release(window))
+        self._intake.expect(self._resting.level, self._calm_mps2(window.t_ns))
+        if self._pulse is not None:
+            self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
         self._window = None
         return events
 
@@ -114,7 +112,7 @@ class CollisionDetector:
         self._listen(news)
         t_ns, values = self._axes.merge([self._screen.pass_on(path, news.new(path)) for path in ACCELERATIONS])
         rates = self._screen.pass_on(vss.ROLL_RATE, news.new(vss.ROLL_RATE))
-        self._rolls.feed(rates, t_ns, np.nan_to_num(values), news.t_ns)
+        self._rolls.feed(rates, t_ns, np.nan_to_num(values) if self._axes.dead else values, news.t_ns)
         events: list[Event] = []
         if len(t_ns):
             for rows in self._resting.stretches(t_ns, values):
@@ -130,18 +128,18 @@ class CollisionDetector:
         return events
 
     def _calm_mps2(self, t_ns: int) -> float:
-        """Off the resting level by less on every axis, a window may wait: it can make no trigger, and no shock."""
+        """Off the resting level by less on every axis, a window may wait: it makes no trigger."""
         standing = not self._speeds.at(t_ns) and self._resting.rested(t_ns)
-        return min(self._mean_mps2(standing=standing), self._shocks.limits.peak_mps2) / 3**0.5
+        return self._mean_mps2(standing=standing) / 3**0.5
 
     def _mean_mps2(self, *, standing: bool) -> float:
         """Across gravity, what is nowhere reached in a span adds up to no trigger within it."""
         limit_kmh = self._limits.stationary_delta_v_kmh if standing else self._limits.delta_v_kmh
-        return 0.9 * TOLERANCE * min(limit_kmh, self._limits.delta_v_kmh) / 3.6 / (self._span_ns / NS)
+        return 0.98 * TOLERANCE * min(limit_kmh, self._limits.delta_v_kmh) / 3.6 / (self._span_ns / NS)
 
     def finish(self, t_ns: int) -> list[Event]:  # noqa: ARG002  # the protocol's signature
         """Report what was under way."""
-        events = [event for news in self._intake.release() for event in self._work(news)]
+        events = [] if (news := self._intake.rest()) is None else self._work(news)
         events += self._finish_blows()
         self._rolls.finish()
         return events + self._rolls.judge(self._speeds, self._crashes)
@@ -164,14 +162,22 @@ class CollisionDetector:
             self._clips = np.concatenate([recent, clipped.t_ns])
 
     def _judge(self, t_ns: Ints, values: Floats) -> list[Event]:
-        # An axis that is dead (NaN) deviates from nothing.
         level = self._resting.level
-        deviation = np.zeros_like(values) if level is None else np.nan_to_num(values - level)
+        deviation = np.zeros_like(values) if level is None else values - level
+        if self._axes.dead:
+            deviation = np.nan_to_num(deviation)  # an axis that is dead deviates from nothing
+        most = float(np.abs(deviation).max())
+        standing = self._resting.rested_within(int(t_ns[0]) - self._span_ns)
+        mean_mps2 = self._mean_mps2(standing=standing)
+        recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
+        idle = not recent and self._pulse is None and not self._shocks.open
+        if idle and level is not None and most < min(mean_mps2, self._shocks.limits.peak_mps2) / 3**0.5:
+            self._history.add(t_ns, deviation, np.zeros(len(t_ns), np.bool_))
+            self._shocks.calm()
+            return []
         self._history.add(t_ns, deviation, reach(values, self._limits.sensor_range_mps2 * _RANGE_SHARE))
         across, vertical = parts(deviation, self._resting.mounting)
-        standing = self._resting.rested_within(int(t_ns[0]) - self._span_ns)
-        loud = np.flatnonzero(across >= self._mean_mps2(standing=standing))
-        recent = int(t_ns[0]) - self._loud_ns <= 2 * self._span_ns
+        loud = np.flatnonzero(across >= mean_mps2)
         if len(loud):
             self._loud_ns = int(t_ns[loud[-1]])
         events: list[Event] = []

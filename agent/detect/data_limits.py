@@ -15,7 +15,7 @@ _GAP_SHARE: Final = 2.5  # times the usual step: a sample is missing, and not ju
 _GAP_MIN_NS: Final = 4 * MS
 _WANDER: Final = 0.1
 _STEPS_MIN: Final = 8
-_STUCK_SAMPLES: Final = 5
+_STUCK_SAMPLES: Final = 3
 _STUCK_MPS2: Final = 0.5  # the resting level may move by so much below it
 _STUCK_LONGEST_NS: Final = 200 * MS  # 16 g for so long are 113 km/h
 _EDGE: Final = 0.15  # of the plateau: what lies between is a shoulder
@@ -68,7 +68,7 @@ def is_stuck(trace: PulseTrace, pulse: Pulse, end: int) -> bool:
     if (np.delete(one, loud) >= _EDGE * one.max()).any():
         return False
     others = np.delete(size, axis, axis=1)
-    return lasting_ns / (len(loud) - 1) < _EDGES_FROM_STEP_NS or bool(others.max() < _ALONE * one.max())
+    return lasting_ns / (len(loud) - 1) < _EDGES_FROM_STEP_NS or bool(np.quantile(others, 0.9) < _ALONE * one.max())
 
 
 def _died(trace: PulseTrace, pulse: Pulse, end: int, *, calm: bool) -> bool:

@@ -1,6 +1,5 @@
-"""Windows of a calm IMU, kept until there is something to judge or a second is full: mostly nothing happens."""
+"""Windows of a calm IMU, left alone until there is something to judge or five seconds are full."""
 
-from collections.abc import Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -8,19 +7,20 @@ import numpy as np
 from agent.core import vss
 from agent.core.signals import EMPTY_SERIES, Series, SignalWindow
 from agent.detect.pulse import LONG_AGO_NS, MS, Floats
+from agent.detect.streams import NS
 
 ACCELERATIONS: Final = (vss.ACCELERATION_LONGITUDINAL, vss.ACCELERATION_LATERAL, vss.ACCELERATION_VERTICAL)
 
-_SAMPLES: Final = (*ACCELERATIONS, vss.ROLL_RATE)
-_OTHERS: Final = (vss.SPEED, vss.IMU_HEADING_ERROR, vss.IMU_CLIPPED)
-_KEPT_NS: Final = 1000 * MS
-_CAPACITY: Final = 2048
-_CALM_DPS: Final = 25.0  # a rollover begins at 30 degrees/s
-_STIRRED_NS: Final = 300 * MS  # twice the trigger's span: what is judged at once after something was felt
+_X, _Y, _Z = ACCELERATIONS
+_PATHS: Final = (*ACCELERATIONS, vss.ROLL_RATE, vss.SPEED, vss.IMU_HEADING_ERROR, vss.IMU_CLIPPED)
+_KEPT_NS: Final = 5000 * MS
+_LONGEST_NS: Final = NS  # a longer window is no window of a car's
+_SAMPLES_MAX: Final = 8192
+_STIRRED_NS: Final = 60 * MS  # so long all is judged at once after something was felt: a blow may ring through zero
 
 
 class News(Protocol):
-    """What is new, by path, up to t_ns: a window, or several that are one."""
+    """What is new, by path, up to t_ns: one window or several."""
 
     @property
     def t_ns(self) -> int:
@@ -33,97 +33,74 @@ class News(Protocol):
 
 
 class Intake:
-    """Joins windows in which nothing can be found. That is a matter of when, not of what: no detector can tell.
+    """Lets calm windows pass and hands over what they held when it is time to judge it.
 
-    A window is calm where no axis is off the resting level by the bound, and the roll rate is small. The samples lie in
-    arrays that are written in place, since a calm window is looked at 50 times a second.
+    That is a matter of when, not of what: no detector can tell. A window is calm where its last sample is near the
+    resting level on every axis. What lasts for 60 ms does not slip through windows of 20 ms, and what does is judged
+    within five seconds. It is looked at 50 times a second, so this is as short as it can be: a call costs more here
+    than the numbers in an array. What was let pass is taken from the window's recent seconds.
     """
 
     def __init__(self) -> None:
-        self._t_ns = np.empty((len(_SAMPLES), _CAPACITY), np.int64)
-        self._values = np.zeros((len(_SAMPLES), _CAPACITY))
-        self._off = np.empty((len(_SAMPLES), _CAPACITY))
-        self._level = np.zeros((len(_SAMPLES), 1))
-        self._bound = np.zeros((len(_SAMPLES), 1))
-        self._bound[-1] = _CALM_DPS
-        self._count = 0
-        self._rolls = False  # whether what is kept has roll rates
-        self._others: dict[str, list[Series]] = {}
-        self._since_ns = 0
-        self._until_ns = 0
+        self._samples = 0
+        self._since_ns = LONG_AGO_NS  # end of the first window that was let pass
+        self._until_ns = LONG_AGO_NS  # end of the window before
         self._stirred_ns = LONG_AGO_NS
+        self._x = self._y = self._z = 0.0
+        self._bound = -1.0
+        self._given_ns: dict[str, int] = {}  # newest sample that was handed over, by path
+        self._last: SignalWindow | None = None
 
     def expect(self, level: Floats | None, bound_mps2: float) -> None:
         """What calm is: the resting level, float64[3], and how far off it no axis may be; None: nothing is."""
-        self._bound[:-1] = 0.0 if level is None else bound_mps2
+        self._bound = -1.0
         if level is not None:
-            self._level[:-1, 0] = level
+            self._x, self._y, self._z = level.tolist()
+            self._bound = bound_mps2
 
-    def take(self, window: SignalWindow, *, busy: bool) -> Iterator[News]:
-        """Give what is to be judged now, nothing while all is calm; busy: something is under way."""
-        samples = [window.new(path) for path in _SAMPLES]
-        count = len(samples[0])
-        kept = count + self._count <= _CAPACITY and self._alike(samples, count)
-        if kept:
-            self._keep(window, samples, count)
-            if not busy and self._is_calm(count) and window.t_ns - self._since_ns < _KEPT_NS:
-                return
-        yield from self.release()
-        if not kept:
-            self._stirred_ns = window.t_ns
-            yield window
+    def take(self, window: SignalWindow) -> News | None:
+        """Give what is to be judged now; None while all is calm."""
+        t_ns, bound = window.t_ns, self._bound
+        calm, self._until_ns = t_ns - self._until_ns <= _LONGEST_NS, t_ns
+        x, y, z = window.new(_X).value, window.new(_Y).value, window.new(_Z).value
+        if len(x):
+            self._samples += len(x)
+            calm = calm and -bound < x[-1] - self._x < bound
+        if len(y):
+            calm = calm and -bound < y[-1] - self._y < bound
+        if len(z):
+            calm = calm and -bound < z[-1] - self._z < bound
+        if not calm:  # as a NaN is not
+            self._stirred_ns = t_ns
+        elif t_ns - self._stirred_ns > _STIRRED_NS and self._samples < _SAMPLES_MAX:
+            if self._since_ns == LONG_AGO_NS:
+                self._since_ns = t_ns
+            if t_ns - self._since_ns < _KEPT_NS:
+                self._last = window
+                return None
+        return self.release(window)
 
-    def release(self) -> Iterator[News]:
-        """Give what is kept."""
-        if not self._count and not self._others:
-            return
-        stop = self._count
-        series = {
-            path: Series(self._t_ns[row, :stop].copy(), self._values[row, :stop].copy())
-            for row, path in enumerate(_SAMPLES[: 4 if self._rolls else 3])
-        }
-        for path, pieces in self._others.items():
-            series[path] = Series(np.concatenate([s.t_ns for s in pieces]), np.concatenate([s.value for s in pieces]))
-        self._count, self._others = 0, {}
-        yield _Joined(series, self._until_ns)
+    def release(self, window: SignalWindow) -> News:
+        """Give what has not been handed over yet."""
+        if self._since_ns == LONG_AGO_NS:
+            series = {path: window.new(path) for path in _PATHS}
+        else:
+            seconds = (window.t_ns - self._since_ns + _KEPT_NS) / NS
+            series = {path: self._after(window.recent(path, seconds), path) for path in _PATHS}
+        self._given_ns |= {path: int(one.t_ns[-1]) for path, one in series.items() if len(one)}
+        self._since_ns, self._samples = LONG_AGO_NS, 0
+        return _Joined(series, window.t_ns)
 
-    def _alike(self, samples: list[Series], count: int) -> bool:
-        """Whether the axes have as many samples each, and a gyroscope that is there or not as before."""
-        rolls = len(samples[3])
-        if len(samples[1]) != count or len(samples[2]) != count or rolls not in (0, count):
-            return False
-        return not self._count or not count or bool(rolls) == self._rolls
+    def rest(self) -> News | None:
+        """Give what was let pass since, as the data ends."""
+        if self._since_ns == LONG_AGO_NS or self._last is None:
+            return None
+        return self.release(self._last)
 
-    def _keep(self, window: SignalWindow, samples: list[Series], count: int) -> None:
-        if not self._count and not self._others:
-            self._since_ns = window.t_ns
-        self._until_ns = window.t_ns
-        for path in _OTHERS:
-            series = window.new(path)
-            if len(series):
-                self._others.setdefault(path, []).append(series)
-        if not count:
-            return
-        self._rolls = len(samples[3]) > 0
-        rows = slice(self._count, self._count + count)
-        for row, one in enumerate(samples if self._rolls else samples[:3]):
-            self._t_ns[row, rows] = one.t_ns
-            self._values[row, rows] = one.value
-        self._count += count
-
-    def _is_calm(self, count: int) -> bool:
-        """Whether the last samples are near the resting level, and all were for a while. A NaN is not."""
-        if not count:
-            return True
-        rows = slice(self._count - count, self._count)
-        width = 4 if self._rolls else 3
-        off = self._off[:width, :count]
-        np.subtract(self._values[:width, rows], self._level[:width], out=off)
-        np.abs(off, out=off)
-        if (off < self._bound[:width]).all():
-            return self._until_ns - self._stirred_ns > _STIRRED_NS
-        self._stirred_ns = self._until_ns
-        return False
+    def _after(self, series: Series, path: str) -> Series:
+        """What has not been handed over before."""
+        first = int(np.searchsorted(series.t_ns, self._given_ns.get(path, LONG_AGO_NS), side="right"))
+        return Series(series.t_ns[first:], series.value[first:]) if first else series
 
 
 class _Joined:

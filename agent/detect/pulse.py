@@ -60,13 +60,16 @@ class PulseHistory:
         self._clipped.append(clipped)
 
     def trim(self) -> None:
-        """Forget chunks that end more than a second before the newest sample."""
+        """Forget what is more than a second older than the newest sample, a long chunk in part."""
         horizon = self._t[-1][-1] - _KEPT_NS
         drop = 0
         while self._t[drop][-1] < horizon:
             drop += 1
         if drop:
             del self._t[:drop], self._deviation[:drop], self._clipped[:drop]
+        if (old := int(np.searchsorted(self._t[0], horizon))) > len(self._t[0]) // 2:
+            self._t[0], self._deviation[0] = self._t[0][old:], self._deviation[0][old:]
+            self._clipped[0] = self._clipped[0][old:]
         if len(self._t) > 64:
             self._t, self._deviation = [np.concatenate(self._t)], [np.concatenate(self._deviation)]
             self._clipped = [np.concatenate(self._clipped)]

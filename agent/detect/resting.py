@@ -35,8 +35,8 @@ class Resting:
         self._learnt = learnt
         self._buckets = BucketMeans(_BUCKET_NS)
         self._rest = RestLevel(3, seconds=_REST_SECONDS, hasty=True)
-        self._rests: deque[tuple[int, bool]] = deque(maxlen=8)  # (since, at rest) of the last seconds
-        self._headings: deque[tuple[int, bool]] = deque(maxlen=64)  # (since, forward is known), as the IMU tells it
+        self._rests: deque[tuple[int, bool]] = deque(maxlen=16)  # (since, at rest) of the last seconds
+        self._headings: deque[tuple[int, bool]] = deque(maxlen=1024)  # (since, forward is known), as the IMU tells it
 
     def hear(self, heading_error: Series) -> None:
         """Take what an IMU that learns its mounting says of forward, in degrees."""
@@ -71,7 +71,8 @@ class Resting:
 
     def _whole(self, mean: list[float]) -> list[float]:
         """A bucket's means; an axis that is dead (NaN) or far beyond rest counts as what it showed at rest."""
-        if all(abs(m) <= _REST_MOST_MPS2 for m in mean):
+        x, y, z = mean
+        if abs(x) <= _REST_MOST_MPS2 and abs(y) <= _REST_MOST_MPS2 and abs(z) <= _REST_MOST_MPS2:
             return mean
         level = self._rest.level or [0.0] * len(mean)
         return [m if abs(m) <= _REST_MOST_MPS2 else rest for m, rest in zip(mean, level, strict=True)]

@@ -134,6 +134,7 @@ class AxisMerge:
         self._held = np.zeros(axes)
         self._heard_ns: list[int | None] = [None] * axes
         self._hold_ns = hold_ns
+        self.dead = False  # whether the last merge gave a NaN
 
     def merge(self, series: list[Series]) -> tuple[Times, Values]:
         """Return t_ns int64[n] and values float64[n, axes]; n is 0 where nothing is new."""
@@ -145,12 +146,14 @@ class AxisMerge:
                 values[:, axis] = s.value
             self._held = values[-1].copy()
             self._heard_ns = [int(first.t_ns[-1])] * len(series)
+            self.dead = False
             return first.t_ns, values
         fed = [s.t_ns for s in series if len(s)]
         if not fed:
             return first.t_ns, np.empty((0, len(series)))
         t_ns = np.unique(np.concatenate(fed))
         values = np.column_stack([self._column(axis, s, t_ns) for axis, s in enumerate(series)])
+        self.dead = self._hold_ns is not None and bool(np.isnan(values).any())
         self._held = np.array([s.value[-1] if len(s) else self._held[axis] for axis, s in enumerate(series)])
         self._heard_ns = [int(s.t_ns[-1]) if len(s) else self._heard_ns[axis] for axis, s in enumerate(series)]
         return t_ns, values

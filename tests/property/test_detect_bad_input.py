@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from agent.core import vss
 from agent.core.events import Collision, Event
-from agent.core.signals import Series
+from agent.core.signals import Series, SignalCatalog, SignalSpec, interleave
+from agent.decode.history import History
 from agent.detect.collision import CollisionDetector
+from agent.detect.screen import Screen
 from tests.unit.detect.feed import LIMITS, NS, Recording, run
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +29,7 @@ faults = st.lists(
     ),
     min_size=1,
     max_size=2,
+    unique_by=lambda fault: fault[0],
 )
 
 
@@ -90,34 +93,44 @@ def test_a_broken_sensor_is_no_collision(
 
 @pytest.mark.parametrize("jump_s", [-0.05, -3.0, 3.0, 40.0])
 def test_a_clock_that_jumps_is_no_collision(jump_s: float) -> None:
-    t_s, values, others = _drive(3, 400, None)
+    t_s, values, _ = _drive(3, 400, None)
     t_s[t_s > 8] += jump_s
-    recording = {path: Series((t_s * NS).astype(np.int64), values[:, axis]) for axis, path in enumerate(PATHS)}
+    catalog = SignalCatalog()
+    numbers = [catalog.add(SignalSpec(path)) for path in PATHS]
+    history = History(catalog)
     detector = CollisionDetector(LIMITS)
     events: list[Event] = []
     for first in range(0, len(t_s), 8):
         rows = slice(first, first + 8)
-        window = {path: Series(series.t_ns[rows], series.value[rows]) for path, series in recording.items()}
-        end_ns = max(int(series.t_ns.max()) for series in window.values())
-        events += detector.update(_Slice({**window, **({} if first else others)}, end_ns))
+        samples = interleave((t_s[rows] * NS).astype(np.int64), values[rows], first=numbers[0])
+        history.extend(samples)
+        events += detector.update(history.window(samples, int(t_s[rows].max() * NS)))
     assert events + detector.finish(0) == []
+    assert bool(history.backwards) == (jump_s < 0)
 
 
-class _Slice:
-    """A window that holds what a source with a bad clock gave."""
+@pytest.mark.parametrize("rate_hz", [100, 400])
+def test_a_clock_that_goes_back_is_screened_where_no_history_does_it(rate_hz: int) -> None:
+    screen = Screen()
+    t_ns = np.arange(0, 3 * NS, NS // rate_hz)
+    assert len(screen.pass_on("a", Series(t_ns, np.zeros(len(t_ns))))) == len(t_ns)
+    assert len(screen.pass_on("a", Series(t_ns[-5:], np.zeros(5)))) == 0
+    mixed = Series(np.array([4, 3, 5, 5, 6]) * NS, np.array([1.0, 2.0, np.nan, 4.0, 5.0]))
+    passed = screen.pass_on("a", mixed)
+    assert passed.value.tolist() == [1.0, 5.0]
+    assert screen.jumped(4 * NS, 4 * NS)
+    assert not screen.jumped(5 * NS, 9 * NS)
 
-    def __init__(self, series: Recording, t_ns: int) -> None:
-        self._series = series
-        self.t_ns = t_ns
 
-    def paths(self) -> list[str]:
-        return list(self._series)
-
-    def new(self, path: str) -> Series:
-        return self._series.get(path, Series(np.empty(0, np.int64), np.empty(0)))
-
-    def recent(self, path: str, _: float) -> Series:
-        return self.new(path)
-
-    def latest(self, _: str) -> float | None:
-        return None
+def test_a_sensor_that_dies_in_the_crash_is_told_with_it() -> None:
+    t_s, values, others = _drive(5, 400, 50.0)
+    values[:, 0] -= 200 * np.clip(np.sin(np.pi * (t_s - 8) / 0.12), 0, None) * ((t_s > 8) & (t_s < 8.12))
+    alive = t_s < 8.07
+    dead = _recording(t_s[alive], values[alive], others)
+    (event,) = run(CollisionDetector(LIMITS), dead)
+    assert isinstance(event, Collision)
+    assert event.limits_of_data[-1] == "sensor_died"
+    axis_dies = {**_recording(t_s, values, others), PATHS[0]: dead[PATHS[0]]}
+    (event,) = run(CollisionDetector(LIMITS), axis_dies)
+    assert isinstance(event, Collision)
+    assert event.crash_mode == "frontal"
