@@ -35,6 +35,7 @@ from agent.detect.verdict import TOLERANCE, make_case
 _RANGE_SHARE: Final = 0.99
 _CRASHES_KEPT_NS: Final = 30 * NS
 _REARM_AFTER_NOTHING_NS: Final = NS
+_SHOCK_GAP_NS: Final = 10 * NS  # a box that hangs loose is shaken all the time, and telling it once is enough
 _SILENT_NS: Final = NS
 _HOLD_NS: Final = 50 * MS  # an axis that is silent for so long while others speak is dead
 _TILTED_MPS2: Final = 4.9  # a car at rest that lies so far otherwise is tilted by 30 degrees
@@ -79,6 +80,7 @@ class CollisionDetector:
         self._over_ns = LONG_AGO_NS  # end of the last pulse: none begins before
         self._restless = False  # it was cut where it was not calm yet, and has not become so since
         self._rearm_ns = LONG_AGO_NS  # until then the lower limit of a standing car rests
+        self._shaken_ns = LONG_AGO_NS  # T0 of the last shock of the box that was told
         self._heard_ns = LONG_AGO_NS
         self._loud_ns = LONG_AGO_NS
         self._crashes: list[int] = []  # T0 of recent crashes
@@ -281,7 +283,10 @@ class CollisionDetector:
             self._rearm_ns = end_ns + _REARM_AFTER_NOTHING_NS
             if self._records:
                 self._records.close(pulse.t0_ns, end_ns + AFTER_NS, crash=False)
-            return [] if kind == "nothing" else [case.shock(kind)]
+            if kind == "nothing" or pulse.t0_ns - self._shaken_ns < _SHOCK_GAP_NS:
+                return []
+            self._shaken_ns = pulse.t0_ns
+            return [case.shock(kind)]
         self._crashes.append(pulse.t0_ns)
         number, since_first_s = self._sequence.number(pulse.t0_ns)
         if number > self._limits.events_max:

@@ -22,7 +22,7 @@ TOLERANCE: Final = 0.95
 
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
 _RISE_MS: Final = 22.0  # a ton of steel that crumples for 60 ms has 29, a knee or a bag on the box at most 20
-_FILL: Final = 0.28  # a pulse is a haversine (0.5) or fuller; less is a spike in a long time
+_FILL: Final = 0.12  # a pulse is a haversine (0.5) or fuller, 0.3 where it rattles much; less is spikes in a long time
 _FALL_MS: Final = 100  # a box that falls for so long fell 5 cm
 _TILT_DEG: Final = 45.0
 _SWING_ECHO: Final = 0.35  # it was shaken before, a third as hard or harder, and all the time
