@@ -10,7 +10,7 @@ from rich.table import Table
 from simulators.blows import NEGATIVES
 from tests.eval.judges import Judge
 from tests.eval.scenes import Row
-from tests.eval.statistics import percentile, poisson_upper, within
+from tests.eval.statistics import percentile, poisson_upper, weighted_upper, within
 
 _HOURS: Final = 10_000
 _EXAMPLES_MAX: Final = 60
@@ -146,18 +146,17 @@ def _clipped(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
 def _false_alarms(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
     """False collisions in 10,000 hours: of each class, and of all together, with an upper bound of 95 %.
 
-    All: an hour of driving and an hour of parking. Where classes stand for unlike hours, its bound takes the dearest
-    class for all of them, so it is never too low.
+    All: an hour of driving and an hour of parking.
     """
     classes: dict[str, Any] = {}
-    total, alarms, dearest = 0.0, 0, 0.0
+    counts: list[tuple[int, float]] = []
     for kind, negative in NEGATIVES.items():
         mine = [row for row in rows if row.job.kind == kind]
         if not mine:
             continue
         false = sum(len(_told(row, judge)) > 0 for row in mine)
         weight = negative.per_hour / len(mine) * _HOURS  # alarms in 10,000 hours that one false scene stands for
-        total, alarms, dearest = total + false * weight, alarms + false, max(dearest, weight)
+        counts.append((false, weight))
         classes[kind] = {
             "scenes": len(mine),
             "per_hour": negative.per_hour,
@@ -172,9 +171,9 @@ def _false_alarms(rows: Sequence[Row], judge: Judge) -> dict[str, Any]:
     return {
         "all": {
             "scenes": len(rows),
-            "false": alarms,
-            "per_10000_h": round(total, 3),
-            "upper_95_per_10000_h": round(poisson_upper(alarms) * dearest, 3),
+            "false": sum(false for false, _ in counts),
+            "per_10000_h": round(sum(false * weight for false, weight in counts), 3),
+            "upper_95_per_10000_h": round(weighted_upper(counts), 3) if counts else None,
             "hours_by_event_rates": min((entry["hours"] for entry in classes.values()), default=0),
         },
         "classes": classes,

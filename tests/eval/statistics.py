@@ -1,27 +1,42 @@
-"""What few counts are worth: exact upper bounds of a Poisson rate."""
+"""What few counts are worth: upper bounds of Poisson rates."""
 
 from collections.abc import Sequence
-from math import exp
+from math import exp, lgamma, log
 
 
 def poisson_upper(count: int, *, confidence: float = 0.95) -> float:
     """The mean that so few events, or fewer, would come from with a chance of 1 - confidence: 3.0 for none of them."""
-    low, high = float(count), 10.0 + 3.0 * count
+    return weighted_upper([(count, 1.0)], confidence=confidence)
+
+
+def weighted_upper(counts: Sequence[tuple[int, float]], *, confidence: float = 0.95) -> float:
+    """Upper bound of a sum of Poisson means, each with a weight, of (count, weight): Fay and Feuer's gamma interval.
+
+    Exact for one weight; where weights differ, never below what the largest would give for no events at all.
+    """
+    total = sum(count * weight for count, weight in counts)
+    spread = sum(count * weight**2 for count, weight in counts)
+    largest = max(weight for _, weight in counts)
+    scale = (spread + largest**2) / (total + largest)
+    shape = (total + largest) / scale
+    low, high = 0.0, 10.0 * (shape + 10)
     for _ in range(80):
-        mean = (low + high) / 2
-        if _at_most(count, mean) > 1 - confidence:
-            low = mean
-        else:
-            high = mean
-    return high
+        middle = (low + high) / 2
+        low, high = (middle, high) if _gamma_share(shape, middle) < confidence else (low, middle)
+    return high * scale
 
 
-def _at_most(count: int, mean: float) -> float:
-    term = total = exp(-mean)
-    for k in range(1, count + 1):
-        term *= mean / k
+def _gamma_share(shape: float, x: float) -> float:
+    """Share of a gamma distribution of scale 1 below x, by its power series."""
+    if x <= 0:
+        return 0.0
+    term = total = 1 / shape
+    n = shape
+    while term > total * 1e-15:
+        n += 1
+        term *= x / n
         total += term
-    return total
+    return min(1.0, total * exp(shape * log(x) - x - lgamma(shape)))
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

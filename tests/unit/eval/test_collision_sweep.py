@@ -11,7 +11,7 @@ from tests.eval import collision, judges
 from tests.eval.collision_report import summarise
 from tests.eval.collision_sweep import SMALL, USUAL, plan
 from tests.eval.scenes import Job, Row, run_many
-from tests.eval.statistics import percentile, poisson_upper, within
+from tests.eval.statistics import percentile, poisson_upper, weighted_upper, within
 
 
 def _row(kind: str, *events: Collision, blow: Blow | None = None, seed: int = 0) -> Row:
@@ -26,6 +26,13 @@ def test_no_alarm_bounds_the_rate_by_three() -> None:
     assert poisson_upper(0) == pytest.approx(2.996, abs=0.001)
     assert poisson_upper(1) == pytest.approx(4.744, abs=0.001)
     assert poisson_upper(10) == pytest.approx(16.962, abs=0.001)
+
+
+def test_a_bound_of_unlike_hours_takes_the_fewest_for_what_was_not_seen() -> None:
+    assert weighted_upper([(0, 10.0), (0, 0.1)]) == pytest.approx(29.96, abs=0.01)
+    assert weighted_upper([(4, 2.0), (3, 2.0)]) == pytest.approx(2 * poisson_upper(7), rel=1e-6)
+    assert 29.96 < weighted_upper([(0, 10.0), (2, 0.05)]) < 31
+    assert weighted_upper([(1, 10.0), (0, 0.1)]) == pytest.approx(47.4, abs=0.1)
 
 
 def test_shares_of_nothing_are_unknown() -> None:
