@@ -159,14 +159,14 @@ def _speeds(conditions: Conditions, motion: Motion, plan: Plan, rng: np.random.G
 
 
 def _delta_v_kmh(plan: Plan, motion: Motion, t_s: Floats, force: Force) -> float:
-    """The car's largest horizontal delta-v within 150 ms, without gravity's share at the attitude it truly has."""
+    """The car's largest horizontal delta-v within 150 ms or less, without gravity's share at its true attitude."""
     still = gravity(*attitude(plan.scenario, motion))
     true = np.column_stack([force[:, axis] - np.interp(t_s, motion.t_s, still[:, axis]) for axis in (0, 1)])
     step_s = float(t_s[1] - t_s[0])
     velocity = np.vstack([np.zeros((1, 2)), np.cumsum((true[1:] + true[:-1]) * (step_s / 2), axis=0)])
-    count = min(round(SPAN_S / step_s), len(t_s) - 1)
-    change = velocity[count:] - velocity[:-count]
-    return float(np.hypot(change[:, 0], change[:, 1]).max() * 3.6)
+    counts = [min(round(span_s / step_s), len(t_s) - 1) for span_s in np.linspace(SPAN_S / 10, SPAN_S, 10)]
+    changes = [velocity[count:] - velocity[:-count] for count in counts]
+    return max(float(np.hypot(change[:, 0], change[:, 1]).max()) for change in changes) * 3.6
 
 
 def _small(rng: np.random.Generator, size_deg: float) -> Force:

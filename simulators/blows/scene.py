@@ -74,7 +74,7 @@ class Plan:
 class Scene:
     """One scene as a SignalWindow would give it, by VSS path; blow None: nothing hit the car.
 
-    car_delta_v_kmh: the largest horizontal delta-v of the car within 150 ms, gravity taken out, as it truly was.
+    car_delta_v_kmh: the largest horizontal delta-v of the car within up to 150 ms, gravity taken out, as it truly was.
     """
 
     kind: str
