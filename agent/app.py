@@ -88,6 +88,13 @@ class _App:
         )
         profile = load_profile(self._config.profile)
         knowledge = load_knowledge(profile.diagnosis)
+        self._mechanic = Mechanic(
+            self._config,
+            knowledge,
+            utc_ns=lambda: self._best_time.now().wall_ns,
+            emit=self._emit,
+            store=hardware.trend_store,
+        )
         self._pipeline = Pipeline(
             profile,
             [find_dbc(name) for name in self._config.dbc],
@@ -99,6 +106,7 @@ class _App:
             probe=hardware.probe,
             pack_store=hardware.pack_store,
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
+            on_codes=self._mechanic.on_codes,
         )
         self._conversation = Conversation(
             self._config.voice,
@@ -112,13 +120,6 @@ class _App:
         )
         claims = "claims" in self._config.consent.purposes
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
-        self._mechanic = Mechanic(
-            self._config,
-            knowledge,
-            utc_ns=lambda: self._best_time.now().wall_ns,
-            emit=self._emit,
-            store=hardware.trend_store,
-        )
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
         self._receipt_key = read_receipt_key(self._config)

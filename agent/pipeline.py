@@ -16,6 +16,7 @@ from agent.core.paths import QUALITY
 from agent.core.ports import PackStore, Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.core.toml import load_toml
+from agent.core.trouble import CodeListener
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
 from agent.decode.profile import Profile
@@ -23,6 +24,7 @@ from agent.decode.quality import Ledger, Plausibility, QualityRules
 from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import Detector, make_detectors
 from agent.detect.telemetry import TelemetrySampler
+from agent.proto.bus_codes import CarCodes, TruckCodes
 from agent.proto.did import DidDecoder
 
 NO_TELEMETRY: Final = Telemetry()
@@ -59,14 +61,17 @@ class Pipeline:
         probe: Probe | None = None,
         pack_store: PackStore | None = None,
         epoch_ns: int | None = None,
+        on_codes: CodeListener | None = None,
     ) -> None:
-        """epoch_ns: UTC at t_ns 0, where it is known."""
+        """epoch_ns: UTC at t_ns 0, where it is known; on_codes: hears of trouble codes on the buses."""
         self.counts = PipelineCounts()
         self._catalog = SignalCatalog()
         self._table = build_table(profile, dbc_paths, self._catalog)
         self._checker = build_checker(profile, dbc_paths)
         self._by_pgn = profile.j1939
         self._dids = DidDecoder(profile.dids, self._catalog) if profile.dids else None
+        self._on_codes = on_codes
+        self._codes = TruckCodes() if profile.j1939 else CarCodes()
         known = len(self._catalog)
         self._numbers = {
             source.name: np.array([self._catalog.add(spec) for spec in source.specs], np.int32)
@@ -102,6 +107,10 @@ class Pipeline:
         self._take(decoded.samples, batch.t_ns)
         if self._dids is not None and (answers := self._dids.frames(batch)) is not None:
             self._take(answers, batch.t_ns)
+
+        if self._on_codes is not None:
+            for reading in self._codes.feed(batch):
+                self._on_codes(reading)
 
     def on_samples(self, source: str, samples: Samples) -> None:
         """Samples of a SampleSource, numbered in its own specs."""

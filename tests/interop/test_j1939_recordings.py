@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from agent.core.frames import EXTENDED
+from agent.diagnosis.watch import CodeWatch
+from agent.proto.bus_codes import TruckCodes
 from agent.proto.j1939 import PGN_DM1, Message, Transport, parse_identifier
 from agent.proto.j1939_dm import Fault, Lamp, LampState, parse_diagnosis
 from simulators.replay import open_recording
@@ -112,3 +114,11 @@ def test_the_other_truck_speaks_another_transport(shared_data: Path) -> None:
     messages, transport = read(shared_data / "canedge_mf4" / "j1939" / OTHER)
     assert len(messages) == 9_600
     assert (transport.ignored, len(transport)) == (0, 0)
+
+
+def test_a_trucks_active_faults_are_heard(shared_data: Path, figures: Figures) -> None:
+    heard, watch = TruckCodes(), CodeWatch()
+    readings = [r for batch in open_recording(shared_data / "canedge_mf4" / "j1939" / TRUCK) for r in heard.feed(batch)]
+    told = [event for reading in readings if (event := watch.take(reading)) is not None]
+    figures("canedge_mf4", "changes of a truck's active faults told, of readings", len(told), len(readings))
+    assert [event.stored for event in told] == [sorted(f"SPN {fault.spn} FMI {fault.fmi}" for fault in PEER_DM1)]

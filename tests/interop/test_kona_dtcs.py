@@ -14,6 +14,7 @@ import cantools
 import pytest
 
 from agent.proto import uds
+from agent.proto.bus_codes import CarCodes
 from agent.proto.isotp import Reassembler
 from agent.proto.obd import encode_dtc, parse_dtc
 from agent.proto.uds import Advice, DtcStatus
@@ -127,3 +128,16 @@ def test_data_identifiers_are_what_cantools_decodes(shared_data: Path, figures: 
         compared[can_id] += 1
     figures("canedge_mf4", "UDS data identifiers equal to cantools'", compared.total(), "all 270")
     assert compared == {0x7BB: 150, 0x7EC: 120}
+
+
+def test_a_scan_overheard_becomes_readings(shared_data: Path, figures: Figures) -> None:
+    """What the box would hear beside a workshop's tester: the same codes as taken apart above, those with bit 3 set."""
+    heard, codes = CarCodes(), dict[str, set[str]]()
+    for batch in open_recording(shared_data / "kona_ev_can" / "221210-1-2021-dcan-car-scanner-elm327.csv"):
+        for reading in heard.feed(batch):
+            codes.setdefault(reading.source, set()).update(reading.stored or ())
+    told = {source: found for source, found in codes.items() if found}
+    figures("kona_ev_can", "ECUs whose confirmed DTCs are overheard", len(told), 10)
+    assert told["bus:7D9"] == {"C16B6-87", "C1638-08", "C1806-87", "C1614-87", "C1643-08"}
+    assert len(told) == 10
+    assert heard.bad == 0
