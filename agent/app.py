@@ -105,6 +105,7 @@ class _App:
             on_window=self._on_window,
             probe=hardware.probe,
             pack_store=hardware.pack_store,
+            diary_store=hardware.diary_store,
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
             on_codes=self._mechanic.on_codes,
         )

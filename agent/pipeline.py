@@ -23,6 +23,7 @@ from agent.decode.profile import Profile
 from agent.decode.quality import Ledger, Plausibility, QualityRules
 from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import Detector, make_detectors
+from agent.detect.battery_report import BatteryReports
 from agent.detect.telemetry import TelemetrySampler
 from agent.proto.bus_codes import CarCodes, TruckCodes
 from agent.proto.did import DidDecoder
@@ -60,6 +61,7 @@ class Pipeline:
         on_window: Callable[[SignalWindow], None],
         probe: Probe | None = None,
         pack_store: PackStore | None = None,
+        diary_store: PackStore | None = None,
         epoch_ns: int | None = None,
         on_codes: CodeListener | None = None,
     ) -> None:
@@ -84,10 +86,11 @@ class Pipeline:
         self._plausibility = Plausibility(self._catalog, load_toml(QUALITY, QualityRules), profile.quality)
         self._ledger = Ledger(self._catalog)
         self._detectors: list[Detector] = [
-            *make_detectors(limits, pack_store=pack_store, epoch_ns=epoch_ns),
+            *make_detectors(limits, pack_store=pack_store, diary_store=diary_store, epoch_ns=epoch_ns),
             TelemetrySampler(telemetry),
         ]
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
+        self._reports = [detector for detector in self._detectors if isinstance(detector, BatteryReports)]
         self._on_events = on_events
         self._on_window = on_window
         self._probe = probe
@@ -125,7 +128,7 @@ class Pipeline:
     def finish(self) -> None:
         """The data has ended: close what is open (trips)."""
         for detector in self._detectors:
-            self._on_events(detector.finish(self._newest_ns))
+            self._tell(detector.finish(self._newest_ns))
 
     def latest(self) -> dict[str, float]:
         """Newest valid value of every signal that has one and is not stale."""
@@ -161,10 +164,15 @@ class Pipeline:
         arrived[samples.signal] = True
         for detector, rows in zip(self._detectors, self._inputs, strict=True):
             if arrived[rows].any() and (events := detector.update(window)):
-                self._on_events(events)
+                self._tell(events)
         self._on_window(window)
         if self._probe:
             self._probe(window, samples, self._catalog)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for report in self._reports:
+            report.hear(events)
+        self._on_events(events)
 
     def _count(self, quality: npt.NDArray[np.uint8]) -> None:
         self.counts.samples += len(quality)

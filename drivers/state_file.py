@@ -6,6 +6,7 @@ from typing import Final
 
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
+_DIARY_SIZE_MAX: Final = 200_000
 
 
 class StateFile:
@@ -43,3 +44,10 @@ class FileTrendStore(StateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "trends.state", _TRENDS_SIZE_MAX)
+
+
+class FileDiaryStore(StateFile):
+    """The battery's diary in the store directory: what the next report is made of."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "battery.state", _DIARY_SIZE_MAX)

@@ -24,7 +24,7 @@ _NO_VERDICT: Final = frozenset(  # about the agent itself, or plain data: says n
     {
         *("agent_started", "agent_stopped", "source_changed", "model_changed", "model_report"),
         *("records_shed", "records_damaged", "config_applied", "config_rejected", "feedback", "telemetry"),
-        *("charge_session", "battery_health"),
+        *("charge_session", "battery_health", "battery_report"),
     }
 )
 _WARNINGS: Final[Mapping[str, frozenset[str]]] = {

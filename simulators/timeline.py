@@ -17,6 +17,7 @@ from agent.core.events import (
     BatteryAdvice,
     BatteryAlarm,
     BatteryHealth,
+    BatteryReport,
     ChargeSession,
     ChargingFault,
     Collision,
@@ -183,7 +184,7 @@ def describe(event: Event) -> str:
             return f"trip ended: {event.distance_m:.0f} m in {event.duration_s:.0f} s"
         case Feedback():
             return f"the driver's answer is on record: {event.intent}"
-        case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth():
+        case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth() | BatteryReport():
             return _describe_battery(event)
         case _:
             return _describe_health(event)
@@ -218,7 +219,7 @@ def _describe_charge(event: Event) -> str:
             return event.kind.replace("_", " ")
 
 
-def _describe_battery(event: BatteryAlarm | BatteryAdvice | PackSensorFault | BatteryHealth) -> str:
+def _describe_battery(event: BatteryAlarm | BatteryAdvice | PackSensorFault | BatteryHealth | BatteryReport) -> str:
     match event:
         case BatteryAlarm():
             cell = "" if event.cell is None else f" in cell {event.cell + 1}"
@@ -232,6 +233,9 @@ def _describe_battery(event: BatteryAlarm | BatteryAdvice | PackSensorFault | Ba
         case BatteryHealth():
             low, high = event.capacity_low_ah, event.capacity_high_ah
             return f"the pack takes {event.capacity_ah:.0f} Ah, {low:.0f} to {high:.0f}"
+        case BatteryReport():
+            count = event.sessions_ac + event.sessions_dc + event.sessions_unknown
+            return f"the battery's {event.days} days: {count} charges, {', '.join(event.advice).replace('_', ' ')}"
         case PackSensorFault():
             name = event.signal.rpartition("TractionBattery.")[2]
             return f"sensor {name} is {event.fault}: {event.value:.4g} where {event.expected:.4g} is due"

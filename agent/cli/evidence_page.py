@@ -31,6 +31,9 @@ _DIGITS: Final = {  # after the point, where it is not one; a degree's fifth is 
     "confidence": 2,
     "confidence_rules": 2,
     "confidence_model": 2,
+    "spread_v": 4,
+    "weakest_v": 4,
+    "weakest_trend": 2,
 }
 _PRINCIPAL: Final = {"collision": ("delta_v_kmh", "speed_before_kmh", "peak_mps2")}
 
@@ -254,7 +257,7 @@ def _value(name: str, value: Any, language: Language) -> str:
     if isinstance(value, bool):
         return word("yes" if value else "no", language)
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+        return ", ".join(word(item, language) if isinstance(item, str) else str(item) for item in value)
     if isinstance(value, bytes):
         return f"{len(value)} B"
     if isinstance(value, float):

@@ -16,6 +16,10 @@ UNITS: Final = {
     "_s": " s",
     "_m": " m",
     "_deg": "°",
+    "_v": " V",
+    "_kw": " kW",
+    "_kwh": " kWh",
+    "_ah": " Ah",
     "_bytes": " B",
     "_percent": " %",
 }

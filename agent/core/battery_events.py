@@ -9,7 +9,7 @@ AdviceLevel = Literal["advice", "service_soon", "stop_now"]
 CellFault = Literal["weak_cell", "contact_resistance", "micro_short", "pack_changed"]
 Feature = Literal["rest_voltage", "resistance", "self_discharge", "pattern"]
 Action = Literal["mention_at_service", "book_service", "leave_the_car", "none"]
-
+ChargingFaultName = Literal["charger", "grid", "plug", "slow"]
 
 AlarmName = Literal[
     "over_temperature",
@@ -161,7 +161,7 @@ class ChargingFault(Event, frozen=True, kw_only=True, tag="charging_fault"):
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
 
-    fault: Literal["charger", "grid", "plug", "slow"]
+    fault: ChargingFaultName
     power_kw: float
     grid_v: float | None = None
 
@@ -171,7 +171,7 @@ class ChargeSession(Event, frozen=True, kw_only=True, tag="charge_session"):
 
     mode: ac or dc as far as the power tells. energy_kwh and charge_ah went into the pack; soc in percent, None where it
     is not known. tapered: the power fell towards the end. interrupted counts pauses of the current. ended: full,
-    unplugged, stopped (current ended, cable in), or data_ended.
+    unplugged, stopped (current ended, cable in), or data_ended. faults: each ChargingFault told of it, once.
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
@@ -188,6 +188,7 @@ class ChargeSession(Event, frozen=True, kw_only=True, tag="charge_session"):
     tapered: bool
     interrupted: int
     ended: Literal["full", "unplugged", "stopped", "data_ended"]
+    faults: list[ChargingFaultName] = []  # noqa: RUF012  # msgspec copies an empty list for each
 
 
 class BatteryHealth(Event, frozen=True, kw_only=True, tag="battery_health"):
@@ -211,3 +212,56 @@ class BatteryHealth(Event, frozen=True, kw_only=True, tag="battery_health"):
     spread_percent: float | None
     weakest: int | None
     weakest_lacks_percent: float | None
+
+
+REPORT_ADVICE: Final = (
+    "leave_the_car",
+    "weak_cell_garage",
+    "weak_cell_service",
+    "sensor_check",
+    "alarm_check",
+    "charger_check",
+    "capacity_low",
+    "nothing",
+)
+"""What a BatteryReport may advise, the gravest first: keys of firmware_config/battery/{zh,en}.toml."""
+
+
+class BatteryReport(Event, frozen=True, kw_only=True, tag="battery_report"):
+    """The traction battery's month: days of the calendar up to the first use after them, whatever starts lie between.
+
+    capacity and SOH as the newest BatteryHealth told them, with its 90 % interval, None where there was none yet.
+    Sessions and energy by the mode that ChargeSession tells. interrupted: sessions with a pause; charging_faults:
+    sessions with a fault. spread_v: one standard deviation of the cells at rest; weakest: the cell that lacks most
+    charge, weakest_v what it has beside the median cell at rest, weakest_trend how that went, in percent of charge a
+    month (negative: worse). cells: those with open advice, level its highest. sensors: paths whose values lie. alarms:
+    how many of level 1, 2, 3, 4. advice: of REPORT_ADVICE.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "service"
+
+    days: int
+    capacity_ah: float | None
+    capacity_low_ah: float | None
+    capacity_high_ah: float | None
+    soh_percent: float | None
+    soh_low_percent: float | None
+    soh_high_percent: float | None
+    sessions_ac: int
+    sessions_dc: int
+    sessions_unknown: int
+    energy_ac_kwh: float
+    energy_dc_kwh: float
+    energy_unknown_kwh: float
+    interrupted: int
+    charging_faults: int
+    spread_v: float | None
+    weakest: int | None
+    weakest_v: float | None
+    weakest_trend: float | None
+    cells: list[int]
+    level: AdviceLevel | None
+    sensors: list[str]
+    alarms: list[int]
+    advice: list[str]

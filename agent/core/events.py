@@ -13,6 +13,7 @@ from agent.core.battery_events import (
     BatteryAdvice,
     BatteryAlarm,
     BatteryHealth,
+    BatteryReport,
     ChargeSession,
     ChargingFault,
     LowVoltageAlarm,
@@ -30,6 +31,7 @@ __all__ = [
     "BatteryAdvice",
     "BatteryAlarm",
     "BatteryHealth",
+    "BatteryReport",
     "ChargeSession",
     "ChargingFault",
     "Collision",
@@ -277,5 +279,6 @@ AnyEvent = (
     | EngineAdvice
     | TroubleCodes
     | Diagnosis
+    | BatteryReport
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

@@ -69,6 +69,7 @@ class BatteryLimits(Section, frozen=True, kw_only=True):
     capacity_ah: of one cell (or the cells in parallel) when new; without it a leak is told in percent an hour.
     cells_in_series: without it the pack's voltage is held to no limit. Temperatures of DC-DC converter, motor and its
     controller are ours: makers publish none. motor_speed_rpm, motor_current_a: not watched where they are not told.
+    report_days: how often the battery report comes.
     """
 
     chemistry: Literal["lfp", "nmc"] = "nmc"
@@ -89,6 +90,7 @@ class BatteryLimits(Section, frozen=True, kw_only=True):
     motor_controller_temperature_c: Annotated[float, Meta(ge=50, le=200)] = 90.0
     motor_speed_rpm: Annotated[float, Meta(ge=1000, le=50_000)] | None = None
     motor_current_a: Annotated[float, Meta(ge=10, le=5000)] | None = None
+    report_days: Annotated[int, Meta(ge=1, le=366)] = 30
 
 
 class Anomalies(Section, frozen=True, kw_only=True):

@@ -123,7 +123,7 @@ class MountStore(Protocol):
 
 
 class PackStore(Protocol):
-    """Where what was learnt of the traction battery's cells outlives a boot."""
+    """Where what was learnt of the traction battery, of its cells or its use, outlives a boot."""
 
     def load(self) -> bytes:
         """What was saved last; empty where nothing was, or it cannot be read."""
@@ -342,6 +342,7 @@ class Hardware:
     notify: Notify = lambda _: None
     pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
     trend_store: TrendStore | None = None
+    diary_store: PackStore | None = None  # None: the battery's report tells of this start alone
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

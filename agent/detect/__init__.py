@@ -7,6 +7,7 @@ from agent.core.events import Event
 from agent.core.ports import PackStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery import BatteryDetector
+from agent.detect.battery_report import BatteryReports
 from agent.detect.cells import CellDetector
 from agent.detect.charging import ChargingDetector
 from agent.detect.collision import CollisionDetector
@@ -40,11 +41,16 @@ class Detector(Protocol):
 
 
 def make_detectors(
-    limits: Detect, *, pack_store: PackStore | None = None, epoch_ns: int | None = None
+    limits: Detect,
+    *,
+    pack_store: PackStore | None = None,
+    diary_store: PackStore | None = None,
+    epoch_ns: int | None = None,
 ) -> list[Detector]:
     """Every rule detector, in the order in which the app should ask them.
 
-    pack_store: where what is learnt of the cells outlives a boot; epoch_ns: UTC at t_ns 0, None where it is not known.
+    pack_store, diary_store: where what is learnt of the cells, and of the battery's use, outlives a boot; epoch_ns: UTC
+    at t_ns 0, None where it is not known. Battery reports come last: they hear what the others found.
     """
     cells = CellDetector(limits, store=pack_store, epoch_ns=epoch_ns)
     records = CrashRecords(limits)
@@ -58,4 +64,5 @@ def make_detectors(
         ChargingDetector(limits),
         TripDetector(limits),
         EngineDetector(limits),
+        BatteryReports(limits, days=lambda: cells.days, store=diary_store, epoch_ns=epoch_ns),
     ]

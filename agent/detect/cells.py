@@ -58,6 +58,11 @@ class CellDetector:
         self._save()
         return events
 
+    @property
+    def days(self) -> CellDays | None:
+        """All that is kept of the cells, None where no pack has been seen."""
+        return self._trend.days
+
     def _save(self) -> None:
         if self._store is not None and self._trend.cells:
             self._store.save(self._trend.dump())

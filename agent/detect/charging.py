@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent.core import vss
+from agent.core.battery_events import ChargingFaultName as Fault
 from agent.core.config import Detect
 from agent.core.events import ChargeSession, ChargingFault, Event
 from agent.core.signals import SignalWindow
@@ -34,7 +35,6 @@ _SLOW_C: Final = (5.0, 40.0)
 _TAPERED: Final = 0.7
 _LAST_NS: Final = 60 * NS
 
-Fault = Literal["charger", "grid", "plug", "slow"]
 _INPUTS: Final = (
     vss.SPEED,
     vss.STATE_OF_CHARGE,
@@ -61,6 +61,7 @@ class _Session:
     interrupted: int = 0
     slow_ns: int | None = None
     told: frozenset[Fault] = frozenset()
+    faults: frozenset[Fault] = frozenset()  # told at any time
 
 
 class ChargingDetector:
@@ -211,6 +212,7 @@ class ChargingDetector:
                 tapered=not session.paused and 0 < session.recent_kw < _TAPERED * session.power_max_kw,
                 interrupted=session.interrupted,
                 ended="full" if full else how,
+                faults=sorted(session.faults),
             )
         ]
 
@@ -228,6 +230,7 @@ class ChargingDetector:
         if session is None or fault in session.told or session.flowed_ns is None:
             return []
         session.told |= {fault}
+        session.faults |= {fault}
         return [self._fault(t_ns, fault, session.recent_kw)]
 
     def _forget(self, fault: Fault) -> None:
