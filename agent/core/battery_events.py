@@ -170,7 +170,7 @@ class ChargeSession(Event, frozen=True, kw_only=True, tag="charge_session"):
     """One charge, told when it is over: from the cable, or the first current, to its end, which is t_ns.
 
     mode: ac or dc as far as the power tells. energy_kwh and charge_ah went into the pack; soc in percent, None where it
-    is not known. tapered: the power fell towards the end. interrupted counts pauses of the current. ended: full,
+    is not known. tapered: the power fell towards the end. interrupted: pauses after which it went on. ended: full,
     unplugged, stopped (current ended, cable in), or data_ended. faults: each ChargingFault told of it, once.
     """
 

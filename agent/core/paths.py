@@ -15,6 +15,7 @@ COVERAGE: Final = FIRMWARE_CONFIG / "coverage.toml"
 DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
 MSD_SCHEMA: Final = FIRMWARE_CONFIG / "msd.asn"
 DIAGNOSIS: Final = FIRMWARE_CONFIG / "diagnosis"
+BATTERY: Final = FIRMWARE_CONFIG / "battery"
 MODELS: Final = ROOT / "models"
 
 

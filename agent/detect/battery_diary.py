@@ -13,6 +13,7 @@ from agent.detect.streams import NS
 
 DAY_NS: Final = 86_400 * NS
 CHARGES_MAX: Final = 400
+_KWH_MIN: Final = 0.1  # less is a cable that was tried
 _ESTIMATES_MAX: Final = 60
 _ADVICE_MAX: Final = 64
 _SENSORS_MAX: Final = 64
@@ -71,7 +72,7 @@ class Diary(msgspec.Struct):
     def note(self, event: Event, day: int) -> bool:
         """Write down what concerns the battery; whether it did."""
         match event:
-            case ChargeSession():
+            case ChargeSession() if event.energy_kwh >= _KWH_MIN or event.faults:
                 self.charges = [*self.charges, _charge(event, day)][-CHARGES_MAX:]
             case BatteryHealth():
                 self.estimates = [*self.estimates, _estimate(event, day)][-_ESTIMATES_MAX:]

@@ -231,7 +231,7 @@ def _open_advice(diary: Diary, cells: Cells | None, until: int) -> dict[int, Adv
 
 
 def _energy(charges: Sequence[Charge]) -> float:
-    return round(sum(charge.energy_kwh for charge in charges), 2)
+    return round(sum((charge.energy_kwh for charge in charges), 0.0), 2)
 
 
 def _slope(day: Values, value: Values) -> float | None:

@@ -58,6 +58,7 @@ class _Session:
     celsius: float | None = None
     flowed_ns: int | None = None  # the last sample with current
     paused: bool = False
+    full: bool = False  # when it paused
     interrupted: int = 0
     slow_ns: int | None = None
     told: frozenset[Fault] = frozenset()
@@ -152,12 +153,12 @@ class ChargingDetector:
         session.power_max_kw = max(session.power_max_kw, kw)
         events = self._watch_pace(t_ns, session)
         if ampere >= _CURRENT_A:
+            session.interrupted += session.paused and not session.full  # the pause before the end is none
             session.flowed_ns, session.paused = t_ns, False
         elif session.flowed_ns is not None:
             idle_ns = t_ns - session.flowed_ns
             if idle_ns >= _PAUSE_NS and not session.paused:
-                session.paused = True
-                session.interrupted += not self._is_full(t_ns)
+                session.paused, session.full = True, self._is_full(t_ns)
             if idle_ns >= _END_NS:
                 events += self._end(t_ns, "full" if self._is_full(t_ns) else "stopped")
         return events

@@ -145,7 +145,7 @@ def test_a_month_of_charging_is_added_up() -> None:
     assert (report.energy_ac_kwh, report.energy_dc_kwh, report.energy_unknown_kwh) == (15.5, 30.0, 20.0)
     assert (report.interrupted, report.charging_faults) == (1, 1)
     assert report.advice == ["charger_check"]
-    assert report.capacity_ah is report.soh_percent is report.weakest is report.level is None
+    assert (report.capacity_ah, report.soh_percent, report.weakest, report.level) == (None, None, None, None)
 
 
 def test_health_comes_with_its_interval_and_a_worn_pack_is_told() -> None:

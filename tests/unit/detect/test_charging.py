@@ -71,6 +71,10 @@ def test_a_taper_a_full_pack_and_a_pause_are_told() -> None:
     assert (session.tapered, session.ended, session.interrupted, faults) == (True, "full", 0, [])
     ((session,), _) = _charge(_kw((10, 0), (600, 6.6), (120, 0), (600, 6.6), (30, 0)))
     assert session.interrupted == 1
+    ((session,), _) = _charge(
+        _kw((10, 0), (600, 60.0), (120, 0)), more={vss.CABLE_CONNECTED: series([9.0, 725.0], [1.0, 0.0])}
+    )
+    assert (session.interrupted, session.ended) == (0, "unplugged"), "stopped, then unplugged: nothing broke off"
 
 
 def test_faults_of_charger_and_grid_are_told_once_each_time() -> None:
