@@ -8,9 +8,9 @@ acknowledgement that ends when the connection does. Small packets travel togethe
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import aiomqtt
 import paho.mqtt.client as paho
@@ -31,6 +31,8 @@ from agent.link.dial import Resolve
 from agent.link.incoming import Incoming, parse_publish
 from agent.link.packed import Quiet, publish_properties
 from agent.link.session import EARLY_MAX, MqttSession
+
+T = TypeVar("T")
 
 _CLOSE_TIMEOUT_S: Final = 1.0
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
@@ -205,7 +207,15 @@ class _Client(aiomqtt.Client):
         return LinkDown(f"{self._where}: {self._reason or self._said.last_error or fallback}")
 
     def _client_connect(self) -> None:
-        """Nothing: open has done it."""
+        """Nothing: begin has done it."""
+
+    async def _wait_for(self, fut: Awaitable[T], timeout: float | None) -> T:  # noqa: ASYNC109 - aiomqtt's own
+        """Not by asyncio.wait_for, which before Python 3.12 loses a cancellation that comes with the answer."""
+        try:
+            async with asyncio.timeout(self.timeout if timeout is None else timeout):
+                return await fut
+        except TimeoutError as exc:
+            raise aiomqtt.MqttError("Operation timed out") from exc
 
     def _on_socket_open(self, client: paho.Client, userdata: Any, sock: Any) -> None:  # noqa: ARG002 - paho's callback
         # At once, where aiomqtt would leave it to a later turn: by then the number may be another connection's.

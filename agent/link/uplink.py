@@ -162,7 +162,19 @@ class Uplink:
             return
 
     async def _work_with(self, session: EarlySession) -> None:
-        """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails."""
+        """Send and listen until the connection ends. Raises LinkDown, or StoreError where the outbox fails.
+
+        In a task of its own: before Python 3.13 a TaskGroup loses a cancellation that comes with the end of its work.
+        """
+        working = asyncio.create_task(self._work(session), name="link")
+        try:
+            await asyncio.wait([working])
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)  # or asyncio would log what nobody asked for
+        working.result()
+
+    async def _work(self, session: EarlySession) -> None:
         down: LinkDown | StoreError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:

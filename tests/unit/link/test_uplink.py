@@ -472,3 +472,19 @@ async def test_without_a_host_everything_stays() -> None:
     await rig.uplink.run()
     assert await rig.uplink.drain(1) == 1
     assert rig.texts == ["no insurer is configured: records stay on this disk"]
+
+
+@pytest.mark.parametrize("turns", range(10))
+async def test_a_stop_that_comes_with_a_cut_is_not_lost(turns: int) -> None:
+    rig = Rig(_LINK)
+    running = asyncio.create_task(rig.uplink.run())
+    await rig.until(lambda: rig.wire.connections == 1)
+    rig.wire.cut()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait([running], timeout=2)
+    stopped = running.cancelled()
+    running.cancel()  # where it was lost
+    await asyncio.wait([running], timeout=2)
+    assert stopped
