@@ -24,6 +24,7 @@ from agent.core.events import (
     ConfigApplied,
     ConfigRejected,
     CrashRecord,
+    DeviceShock,
     Diagnosis,
     EmergencyData,
     EngineAdvice,
@@ -176,6 +177,9 @@ def describe(event: Event) -> str:
             return f"ROLLOVER at {_number(event.speed_before_kmh)} km/h: {event.quarter_turns} quarter turns"
         case HarshDriving():
             return f"harsh {event.maneuver}: {event.peak_mps2:.1f} m/s² at {_number(event.speed_kmh)} km/h"
+        case DeviceShock():
+            what = {"knock": "was knocked", "drop": "fell", "loose": "hangs loose"}[event.what]
+            return f"the box {what}: {event.peak_mps2:.0f} m/s², no collision"
         case RoadImpact():
             return f"road impact: {event.peak_mps2:.0f} m/s² at {_number(event.speed_kmh)} km/h, no collision"
         case TripStarted():

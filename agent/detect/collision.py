@@ -74,7 +74,7 @@ class CollisionDetector:
         self._rolls = Rollovers(limits.rollover, records)
         self._resting = Resting(self._rolls.learn)
         self._witness = Witness()
-        self._window: SignalWindow | None = None  # while it is judged
+        self._window: SignalWindow | None = None  # the last one that was judged
         self._pulse: Pulse | None = None
         self._sequence = CrashSequence()
         self._over_ns = LONG_AGO_NS  # end of the last pulse: none begins before
@@ -104,9 +104,6 @@ class CollisionDetector:
         self._window = window
         events = self._work(news or self._intake.release(window))
         self._intake.expect(self._resting.level, self._calm_mps2(window.t_ns))
-        if self._pulse is not None:
-            self._witness.look(window, self._pulse.t0_ns)  # it may never be closed but by `finish`
-        self._window = None
         return events
 
     def _work(self, news: News) -> list[Event]:
@@ -185,7 +182,8 @@ class CollisionDetector:
         events: list[Event] = []
         if len(loud) or recent or self._pulse is not None:
             trace = self._history.trace()
-            events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns))
+            quiet = 0 if recent or self._restless or self._pulse is not None else int(loud[0])
+            events = self._find_pulses(trace, len(trace.t_ns) - len(t_ns) + quiet)
         if self._shocks.open or float(vertical.max()) >= self._shocks.limits.peak_mps2:
             events += self._road_events(self._shocks.feed(t_ns, vertical, across))
         else:
@@ -228,7 +226,8 @@ class CollisionDetector:
             if calm is None:
                 return None
             row, self._restless, self._over_ns = calm, False, int(trace.t_ns[calm])
-        rows = slice(row, len(trace.t_ns))
+        # A span after the last loud sample there is nothing left to add up.
+        rows = slice(row, max(row, trace.first_after(self._loud_ns + self._span_ns + 1)))
         delta_kmh = horizontal(trace.delta_v_within(self._span_ns, rows, since_ns=self._over_ns), mounting)
         for k in np.flatnonzero(delta_kmh >= self._lowest_kmh).tolist():
             pulse = self._open(trace, row + k, delta_kmh[k])

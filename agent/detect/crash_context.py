@@ -99,8 +99,10 @@ class Witness:
         return bool(max(ends) >= limit) if ends else None
 
     def _moved(self, start_ns: int, end_ns: int) -> bool | None:
-        told = [series.value for path in vss.DOORS_OPEN if len(series := self._between(path, start_ns, end_ns))]
-        return any(bool(np.ptp(values) >= _TRUE) for values in told) if told else None
+        """Whether a door is, between the two, otherwise than when it was last told of before."""
+        told = [series for path in vss.DOORS_OPEN if len(series := self._between(path, start_ns - _STATE_NS, end_ns))]
+        since = [series.value[max(int(np.searchsorted(series.t_ns, start_ns)) - 1, 0) :] for series in told]
+        return any(bool(np.ptp(values) >= _TRUE) for values in since) if told else None
 
     def _fastest(self, start_ns: int, end_ns: int) -> float | None:
         told = [series.value for path in _RATES if len(series := self._between(path, start_ns, end_ns))]
