@@ -14,8 +14,12 @@ _TRIM_PERCENT: Final = 20.0
 _TRIM_GRAVE_PERCENT: Final = 30.0
 _ROUGH_S: Final = 60
 _ROUGH_RPM: Final = 60.0
-_STEADY_PERCENT: Final = 2.0
-_STEADY_KMH: Final = 2.0
+_STEADY: Final = {  # the most that each may move within three seconds, and that share of itself
+    vss.THROTTLE: (2.0, 0.0),
+    vss.SPEED: (2.0, 0.0),
+    vss.MANIFOLD_PRESSURE: (8.0, 0.0),
+    vss.MASS_AIR_FLOW: (1.0, 0.15),
+}
 
 
 class Watch(Protocol):
@@ -62,27 +66,24 @@ class MixtureWatch:
 
 
 class RoughWatch:
-    """Misfires: the engine's speed jumps from second to second though pedal and car are steady.
+    """Misfires: the engine's speed jumps from second to second though throttle, air and car are steady.
 
     Measured is the second difference of the speed over three seconds in a row, |a - 2 b + c|, which a steady pull or
     coasting leaves at zero; judged is its median over 60 such seconds. Healthy engines show below 20 rpm.
     """
 
     def __init__(self) -> None:
-        self._recent: deque[tuple[float, float, float]] = deque(maxlen=3)
+        self._recent: deque[Second] = deque(maxlen=3)
         self._rough_rpm: deque[float] = deque(maxlen=_ROUGH_S)
 
     def feed(self, second: Second) -> list[EngineAdvice]:
         """Take a second; those that are not steady, or follow a hole, do not count."""
-        values = second.values
         if second.step_s != 1:
             self._recent.clear()
-        self._recent.append((values[vss.ENGINE_SPEED], values.get(vss.THROTTLE, 0.0), values.get(vss.SPEED, 0.0)))
-        if len(self._recent) < 3:
+        self._recent.append(second)
+        if len(self._recent) < 3 or not all(map(self._is_steady, _STEADY)):
             return []
-        speeds, throttles, roads = zip(*self._recent, strict=True)
-        if max(throttles) - min(throttles) > _STEADY_PERCENT or max(roads) - min(roads) > _STEADY_KMH:
-            return []
+        speeds = [recent.values[vss.ENGINE_SPEED] for recent in self._recent]
         self._rough_rpm.append(abs(speeds[0] - 2 * speeds[1] + speeds[2]))
         if len(self._rough_rpm) < _ROUGH_S or (rough_rpm := median(self._rough_rpm)) < _ROUGH_RPM:
             return []
@@ -98,3 +99,9 @@ class RoughWatch:
                 seconds=float(_ROUGH_S),
             )
         ]
+
+    def _is_steady(self, path: str) -> bool:
+        """Whether a signal keeps still over the recent seconds; one that is not told does."""
+        values = [second.values[path] for second in self._recent if path in second.values]
+        most, share = _STEADY[path]
+        return not values or max(values) - min(values) <= max(most, share * max(values))

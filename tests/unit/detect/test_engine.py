@@ -35,7 +35,7 @@ def drive(minutes: float, **signals: object) -> Recording:
 
 
 def told(recording: Recording) -> list[EngineAdvice]:
-    events = run(EngineDetector(LIMITS), recording)
+    events = run(EngineDetector(LIMITS), recording, window_s=10.0)
     assert all(isinstance(event, EngineAdvice) for event in events)
     return [event for event in events if isinstance(event, EngineAdvice)]
 
@@ -154,3 +154,16 @@ def test_not_a_number_is_no_value() -> None:
     """Decoding drops them; what comes through all the same must not decide anything."""
     trims = np.where(np.arange(360) % 50 == 0, np.nan, 3.0)
     assert names(drive(6, LONG_TERM_FUEL_TRIM=trims)) == []
+
+
+def test_a_stuck_throttle_makes_no_misfire_of_a_hasty_driver() -> None:
+    second = np.arange(1200)
+    hasty = np.where(second % 4 < 2, 1800.0, 2100.0)
+    road = 60 + 20 * np.sin(second / 30)
+    blind = {"THROTTLE": 40.0, "SPEED": road, "INTAKE_TEMPERATURE": np.nan, "MANIFOLD_PRESSURE": np.nan}
+    alone = told(drive(20, ENGINE_SPEED=hasty, MASS_AIR_FLOW=np.nan, **blind))
+    assert "misfire" in {advice.fault for advice in alone}  # nothing tells that the throttle lies
+    air = np.where(second % 300 < 290, 12.0, 25.0)
+    rpm = np.where(second < 400, 2000 + road * 20, hasty)
+    found = told(drive(20, ENGINE_SPEED=rpm, MASS_AIR_FLOW=air, **blind))
+    assert [(advice.fault, advice.signal) for advice in found] == [("sensor_stuck", vss.THROTTLE)]
