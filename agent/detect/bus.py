@@ -6,7 +6,6 @@ ever turn, all at once (compare READ, Marchetti and Stabili, IEEE TIFS 2019).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import Final
 
@@ -14,23 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.frames import REFUSED, FrameBatch
+from agent.detect.bus_habits import LONG_AGO_NS, Bytes, Floats, Habit, Rows, add_up, never_turned
 
-Floats = npt.NDArray[np.float64]
-Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
-Rows = npt.NDArray[np.intp]
 
-KEYS_MAX: Final = 4096
-"""Identifiers learnt; a bus has some dozens, and what an attacker makes up must not fill the memory."""
-
-_SEEN_MIN: Final = 8  # frames from which an identifier counts as one of the car's, and has a rhythm
-_BLOCKS: Final = 10  # of the clean frames: how surprising honest frames are is seen on every other one
-_GAP_SHARE: Final = 0.7  # of the smallest gap seen
-_MARGIN_BITS: Final = 10.0  # beyond the most surprising honest frame
-_FORGED_LEAST: Final = 0.5  # of what a payload of random bits surprises by: cars do new things every day
-_FORGED_MOST: Final = 0.8  # of the same: else one odd frame while learning blinds for good
 _SETTLED: Final = 4  # so many frames in a row that go on from each other are a new state of the car, not a forgery
-_LONG_AGO_NS: Final = -(1 << 62)
 
 
 class Finding(IntFlag):
@@ -39,28 +26,6 @@ class Finding(IntFlag):
     UNKNOWN = 1  # an identifier that the car does not use
     EARLY = 2  # follows the last honest frame of its identifier more closely than the car ever sends it
     PAYLOAD = 4  # turns bits that do not turn
-
-
-@dataclass(frozen=True, slots=True)
-class Habit:
-    """One identifier as the car sends it, as far as it is believed.
-
-    gap_ns: the least time between two frames. cost float64[8 * width]: surprise of each bit's turning, in bits;
-    limit: how much of it one step may add up to.
-    """
-
-    gap_ns: int
-    cost: Floats
-    limit: float
-
-
-def learn(clean: FrameBatch) -> Mapping[int, Habit]:
-    """Habits by frame key, from clean traffic of minutes at least; identifiers seen too rarely are left out."""
-    clean = clean[(clean.flags & REFUSED) == 0]
-    keys = clean.keys()
-    names, counts = np.unique(keys, return_counts=True)
-    often = names[counts >= _SEEN_MIN][:KEYS_MAX]
-    return {int(key): _learn_one(clean[np.flatnonzero(keys == key)]) for key in often}
 
 
 class BusWatch:
@@ -75,10 +40,10 @@ class BusWatch:
         self._cost = np.zeros((len(known), 8 * width))
         for place, habit in enumerate(self._habits):
             self._cost[place, : len(habit.cost)] = habit.cost
-        self._never = self._cost >= self._cost.max(axis=1, initial=1.0, keepdims=True)
+        self._never = never_turned(self._cost)
         self._gap_ns = np.array([habit.gap_ns for habit in self._habits], np.int64)
         self._limit = np.array([habit.limit for habit in self._habits])
-        self._at_ns = np.full(len(known), _LONG_AGO_NS, np.int64)
+        self._at_ns = np.full(len(known), LONG_AGO_NS, np.int64)
         self._data = np.zeros((len(known), width), np.uint8)
 
     def judge(self, batch: FrameBatch) -> Bytes:
@@ -104,7 +69,7 @@ class BusWatch:
         first = np.flatnonzero(np.diff(place, prepend=-1))
         before_ns, before = np.roll(t_ns, 1), np.roll(data, 1, axis=0)
         owners = place[first]
-        new = self._at_ns[owners] == _LONG_AGO_NS
+        new = self._at_ns[owners] == LONG_AGO_NS
         before_ns[first] = self._at_ns[owners]
         before[first] = np.where(new[:, None], data[first], self._data[owners])
         strange = (t_ns - np.maximum(before_ns, t_ns - (1 << 60)) < self._gap_ns[place]) | (
@@ -151,47 +116,4 @@ class BusWatch:
         return bool((np.diff(t_ns[last]) >= self._gap_ns[place]).all() and (steps <= self._limit[place]).all())
 
     def _surprise(self, place: Rows, before: Bytes, after: Bytes) -> Floats:
-        return _surprise_of(self._cost[place], self._never[place], before, after)
-
-
-def _learn_one(frames: FrameBatch) -> Habit:
-    data = frames.data[:, : max(1, int(frames.length.max()))]
-    blocks = np.array_split(data, min(_BLOCKS, len(data) // 2))
-    cost = _costs(np.concatenate(blocks[::2]))
-    rest = np.concatenate(blocks[1::2])
-    honest = float(_surprise_of(cost, _never(cost), rest[:-1], rest[1:]).max(initial=0.0)) + _MARGIN_BITS
-    cost = _costs(data)
-    patterns = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    random = float(_add_up(cost, _never(cost), np.tile(patterns, data.shape[1])).mean())
-    limit = min(max(honest, _FORGED_LEAST * random), _FORGED_MOST * random)
-    return Habit(gap_ns=max(0, round(_GAP_SHARE * int(np.diff(frames.t_ns).min()))), cost=cost, limit=limit)
-
-
-def _costs(data: Bytes) -> Floats:
-    """Surprise of each bit's turning, float64[8 * width]: -log2 of its share of the steps; no bit is wholly fixed."""
-    turned = np.unpackbits(data[1:] ^ data[:-1], axis=1)
-    shares = (turned.sum(axis=0) + 0.5) / (len(turned) + 1.0)
-    costs: Floats = -np.log2(np.minimum(shares, 1.0))
-    return costs
-
-
-def _never(cost: Floats) -> npt.NDArray[np.bool_]:
-    """Which bits have turned as rarely as any: those that never did, but in an identifier where all did."""
-    return np.asarray(cost >= cost.max(initial=1.0), np.bool_)
-
-
-def _surprise_of(cost: Floats, never: npt.NDArray[np.bool_], before: Bytes, after: Bytes) -> Floats:
-    """Of each step from a row of before to that of after, float64[n]."""
-    return _add_up(cost, never, np.unpackbits(before ^ after, axis=1))
-
-
-def _add_up(cost: Floats, never: npt.NDArray[np.bool_], turned: Bytes) -> Floats:
-    """Surprise in bits, float64[n], of which bits turned, uint8[n, 8 * width].
-
-    Of a byte the most surprising bit counts: where a number passes from 0x00FF to 0x0100 bits turn together. Bits that
-    have never turned count each: no number was there.
-    """
-    told = turned * cost
-    numbers = np.where(never, 0.0, told).reshape(len(told), -1, 8).max(axis=2).sum(axis=1)
-    added: Floats = (told * never).sum(axis=1) + numbers
-    return added
+        return add_up(self._cost[place], self._never[place], np.unpackbits(before ^ after, axis=1))

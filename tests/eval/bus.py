@@ -30,7 +30,8 @@ from rich.table import Table
 
 from agent.core.errors import InputError
 from agent.core.frames import FrameBatch, empty_batch
-from agent.detect.bus import BusWatch, Finding, Habit, learn
+from agent.detect.bus import BusWatch, Finding
+from agent.detect.bus_habits import Habit, learn
 from simulators.arguments import Parser
 
 DATA: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "can_attacks_volvo_v40"

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core.frames import EXTENDED, OWN, REMOTE, Frame, FrameBatch, batch_of, concatenate, empty_batch
-from agent.detect.bus import BusWatch, Finding, learn
+from agent.detect.bus import BusWatch, Finding
+from agent.detect.bus_habits import learn
 
 MS = 1_000_000
 SPEED, RARE, STILL = 0x100, 0x3E0, 0x120
