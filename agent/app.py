@@ -106,6 +106,7 @@ class _App:
             probe=hardware.probe,
             pack_store=hardware.pack_store,
             diary_store=hardware.diary_store,
+            bus_store=hardware.bus_store,
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
             on_codes=self._mechanic.on_codes,
         )
@@ -294,9 +295,8 @@ class _App:
         self._config = self._status.config = accepted.config
         self._pipeline.configure(accepted.config.detect)
         self._conversation.configure(accepted.config.voice)
-        self._emit(
-            ConfigApplied(t_ns=t_ns, bundle=accepted.id, config_version=accepted.version, sha256=accepted.sha256)
-        )
+        version, sha256 = accepted.version, accepted.sha256
+        self._emit(ConfigApplied(t_ns=t_ns, bundle=accepted.id, config_version=version, sha256=sha256))
 
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)

@@ -13,17 +13,18 @@ from agent.core.config import Detect, Telemetry
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.paths import QUALITY
-from agent.core.ports import PackStore, Probe, SampleSource
+from agent.core.ports import BusStore, PackStore, Probe, SampleSource
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.core.toml import load_toml
 from agent.core.trouble import CodeListener
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
-from agent.decode.profile import Profile
+from agent.decode.profile import Profile, load_pinned
 from agent.decode.quality import Ledger, Plausibility, QualityRules
 from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import Detector, make_detectors
 from agent.detect.battery_report import BatteryReports
+from agent.detect.bus_guard import BusGuard
 from agent.detect.telemetry import TelemetrySampler
 from agent.proto.bus_codes import CarCodes, TruckCodes
 from agent.proto.did import DidDecoder
@@ -62,10 +63,14 @@ class Pipeline:
         probe: Probe | None = None,
         pack_store: PackStore | None = None,
         diary_store: PackStore | None = None,
+        bus_store: BusStore | None = None,
         epoch_ns: int | None = None,
         on_codes: CodeListener | None = None,
     ) -> None:
-        """epoch_ns: UTC at t_ns 0, where it is known; on_codes: hears of trouble codes on the buses."""
+        """epoch_ns: UTC at t_ns 0, where it is known; on_codes: hears of trouble codes on the buses.
+
+        Raises InputError where profile or DBC are not usable.
+        """
         self.counts = PipelineCounts()
         self._catalog = SignalCatalog()
         self._table = build_table(profile, dbc_paths, self._catalog)
@@ -89,6 +94,9 @@ class Pipeline:
             *make_detectors(limits, pack_store=pack_store, diary_store=diary_store, epoch_ns=epoch_ns),
             TelemetrySampler(telemetry),
         ]
+        self._guard: BusGuard | None = None
+        if limits.bus.enabled:
+            self._guard = BusGuard(limits.bus, store=bus_store, pinned=load_pinned(profile.habits))
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._reports = [detector for detector in self._detectors if isinstance(detector, BatteryReports)]
         self._on_events = on_events
@@ -100,9 +108,14 @@ class Pipeline:
     def on_frames(self, batch: FrameBatch) -> None:
         """One batch from a bus."""
         self.counts.frames += len(batch)
+        good = None
         if self._checker is not None:
-            batch = self._checker.filter(batch)
+            good = self._checker.judge(batch)
             self.counts.failed = self._checker.failed()
+        if self._guard is not None and (events := self._guard.update(batch, None if good is None else ~good)):
+            self._tell(events)
+        if good is not None and not good.all():
+            batch = batch[good]
         decoded = decode_batch(self._table, by_pgn(batch) if self._by_pgn else batch)
         self.counts.decoded += decoded.decoded
         self.counts.unknown += decoded.unknown
@@ -127,6 +140,8 @@ class Pipeline:
 
     def finish(self) -> None:
         """The data has ended: close what is open (trips)."""
+        if self._guard is not None:
+            self._tell(self._guard.finish())
         for detector in self._detectors:
             self._tell(detector.finish(self._newest_ns))
 

@@ -19,7 +19,7 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
-from drivers.state_file import FileDiaryStore, FilePackStore, FileTrendStore
+from drivers.state_file import FileBusStore, FileDiaryStore, FilePackStore, FileTrendStore
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -69,6 +69,7 @@ def open_hardware(
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
+        bus_store=FileBusStore(Path(config.store.directory)),
         pack_store=FilePackStore(Path(config.store.directory)),
         trend_store=FileTrendStore(Path(config.store.directory)),
         diary_store=FileDiaryStore(Path(config.store.directory)),

@@ -7,10 +7,11 @@ from typing import Final
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
 _DIARY_SIZE_MAX: Final = 200_000
+_BUS_SIZE_MAX: Final = 4_000_000
 
 
 class StateFile:
-    """A MountStore, PackStore or TrendStore: one small file, replaced as a whole. At most size_max bytes are read."""
+    """A MountStore or a store of its kind: one small file, replaced as a whole. At most size_max bytes are read."""
 
     def __init__(self, path: Path, size_max: int) -> None:
         self._path = path
@@ -30,6 +31,13 @@ class StateFile:
             fresh = self._path.with_suffix(".new")
             fresh.write_bytes(state)
             fresh.replace(self._path)
+
+
+class FileBusStore(StateFile):
+    """A BusStore in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "bus.state", _BUS_SIZE_MAX)
 
 
 class FilePackStore(StateFile):

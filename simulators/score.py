@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from agent.core.events import AnyEvent, Collision, Event
+from agent.core.events import AnyEvent, BusAnomaly, Collision, Event
 from simulators.world.types import Truth
 
 NS: Final = 1_000_000_000
@@ -19,12 +19,12 @@ _NEAR_OTHER_S: Final = 5.0
 _DEVELOPS: Final = frozenset(
     {"battery_advice", "coolant_loss", "sensor_fault", "pack_sensor_fault"}
 )  # shows at any time after it began
-_SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack")
+_SAYS_WHICH: Final = ("alarm", "maneuver", "code", "fault", "attack", "finding")
 _NO_VERDICT: Final = frozenset(  # about the agent itself, or plain data: says nothing that could be false
     {
         *("agent_started", "agent_stopped", "source_changed", "model_changed", "model_report"),
         *("records_shed", "records_damaged", "config_applied", "config_rejected", "feedback", "telemetry"),
-        *("charge_session", "battery_health", "battery_report"),
+        *("charge_session", "battery_health", "battery_report", "bus_habits"),
     }
 )
 _WARNINGS: Final[Mapping[str, frozenset[str]]] = {
@@ -191,8 +191,8 @@ def _which(event: Event) -> tuple[str, object]:
 
 
 def _goes_on(event: Event) -> bool:
-    """Whether more reports of one alarm are one alarm."""
-    return hasattr(event, "alarm")
+    """Whether more reports of one alarm are one alarm, and more signs of an attack one attack."""
+    return hasattr(event, "alarm") or isinstance(event, BusAnomaly)
 
 
 def _is_explained(event: Event, truths: Sequence[Truth]) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from agent.core.config import Detect
 from agent.core.errors import InputError
 from agent.core.events import Event
+from agent.core.limits import BusLimits
 from agent.core.paths import DBC
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
@@ -61,7 +62,7 @@ def watch(drive: Drive, *, window_ns: int = WINDOW_NS) -> list[Report]:
     pipeline = Pipeline(
         load_profile(PROFILE),
         [DBC / "outrider_sim.dbc"],
-        limits=Detect(),
+        limits=Detect(bus=BusLimits(enabled=True)),
         sample_sources=[imu, gnss],
         on_events=note,
         on_window=lambda _: None,

@@ -58,8 +58,11 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
 
 
 def _frames_of(profile: Profile, config: Config) -> list[int] | None:
-    """Identifiers for the kernel's filters. None for J1939: they match whole identifiers, and senders vary."""
-    if profile.j1939:
+    """Identifiers for the kernel's filters. None: all.
+
+    The filters match whole identifiers, and J1939 senders vary; the bus watch looks for what no profile knows.
+    """
+    if profile.j1939 or config.detect.bus.enabled:
         return None
     return build_table(profile, [find_dbc(name) for name in config.dbc], SignalCatalog()).identifiers()
 

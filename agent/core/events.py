@@ -19,6 +19,7 @@ from agent.core.battery_events import (
     LowVoltageAlarm,
     PackSensorFault,
 )
+from agent.core.bus_events import BusAnomaly, BusHabits
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.event_base import Event, Priority, Purpose
@@ -32,6 +33,8 @@ __all__ = [
     "BatteryAlarm",
     "BatteryHealth",
     "BatteryReport",
+    "BusAnomaly",
+    "BusHabits",
     "ChargeSession",
     "ChargingFault",
     "Collision",
@@ -280,5 +283,7 @@ AnyEvent = (
     | TroubleCodes
     | Diagnosis
     | BatteryReport
+    | BusAnomaly
+    | BusHabits
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

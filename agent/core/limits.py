@@ -116,6 +116,16 @@ class Models(Section, frozen=True, kw_only=True):
     restarts_within_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0
 
 
+class BusLimits(Section, frozen=True, kw_only=True):
+    """The watch over frames that do not belong on a bus. Off by default: with it every frame of a bus is read.
+
+    learn_s: seconds of traffic from which the habits of a bus are learnt, over several boots where need be.
+    """
+
+    enabled: bool = False
+    learn_s: Annotated[int, Meta(ge=60, le=1_000_000)] = 600
+
+
 class Detect(Section, frozen=True, kw_only=True):
     """All detectors' limits."""
 
@@ -126,3 +136,4 @@ class Detect(Section, frozen=True, kw_only=True):
     road: RoadLimits = RoadLimits()
     battery: BatteryLimits = BatteryLimits()
     anomaly: Anomalies = Anomalies()
+    bus: BusLimits = BusLimits()

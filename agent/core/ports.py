@@ -134,6 +134,18 @@ class PackStore(Protocol):
         ...
 
 
+class BusStore(Protocol):
+    """Where what was learnt of the buses' traffic outlives a boot."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was, or it cannot be read."""
+        ...
+
+    def save(self, state: bytes) -> None:
+        """Keep it; a disk that refuses is no error, since it can be learnt again."""
+        ...
+
+
 class TrendStore(Protocol):
     """Where what was learnt of the engine outlives a boot."""
 
@@ -343,6 +355,7 @@ class Hardware:
     pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
     trend_store: TrendStore | None = None
     diary_store: PackStore | None = None  # None: the battery's report tells of this start alone
+    bus_store: BusStore | None = None  # None: so are the habits of the buses
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -18,6 +18,7 @@ from agent.core.frames import EXTENDED_KEY, REFUSED, FrameBatch
 from agent.decode.layout import Field
 
 Bytes = npt.NDArray[np.uint8]
+Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Algorithm = Callable[["Check", Bytes, Ints], Ints]
 
@@ -54,25 +55,30 @@ class FrameChecker:
 
     def filter(self, batch: FrameBatch) -> FrameBatch:
         """The batch without the frames that fail; the same object where none does."""
+        good = self.judge(batch)
+        return batch if good.all() else batch[good]
+
+    def judge(self, batch: FrameBatch) -> Flags:
+        """bool[n]: whether a frame passes; one without a check does."""
+        good = np.ones(len(batch), np.bool_)
         if not len(self._keys):
-            return batch
+            return good
         keys = batch.keys()
         checked = np.isin(keys, self._keys) & ((batch.flags & REFUSED) == 0)  # those are the decoder's to refuse
         if not checked.any():
-            return batch
-        good = np.ones(len(batch), np.bool_)
+            return good
         for key in np.unique(keys[checked]).tolist():
             check = self._checks[key]
             rows = (checked & (keys == key)).nonzero()[0]
             rows = rows[batch.length[rows] >= check.length]  # shorter ones are the decoder's to refuse
             good[rows] = self._judge(check, batch, rows)
-        return batch if good.all() else batch[good]
+        return good
 
     def failed(self) -> int:
         """Frames taken out so far."""
         return sum(count for name, count in self.counts.items() if not name.endswith(".lost"))
 
-    def _judge(self, check: Check, batch: FrameBatch, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    def _judge(self, check: Check, batch: FrameBatch, rows: npt.NDArray[np.intp]) -> Flags:
         data = batch.data[rows]
         good = np.ones(len(rows), np.bool_)
         if check.checksum is not None:
@@ -86,7 +92,7 @@ class FrameChecker:
                 good[those] &= self._count(check, bus, values[those])
         return good
 
-    def _count(self, check: Check, bus: int, values: Ints) -> npt.NDArray[np.bool_]:
+    def _count(self, check: Check, bus: int, values: Ints) -> Flags:
         """Whether each counter has moved on; how far is only counted, since frames are lost."""
         if not len(values):
             return np.ones(0, np.bool_)

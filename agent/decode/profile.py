@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from agent.core.config import Name, Section
 from agent.core.errors import ConfigError
-from agent.core.paths import VEHICLES
+from agent.core.paths import HABITS, VEHICLES
 from agent.core.toml import load_toml
 from agent.decode.quality import QualityRules
 from agent.proto.did import DidSpec
@@ -80,6 +80,8 @@ class Profile(Section, frozen=True, kw_only=True):
     `j1939` finds messages by their parameter group, whoever sends them and at whatever priority.
     `dids` decodes answers to UDS 22, on the bus as from the diagnostics port.
     `checks` are counters and checksums that gate whole frames; `quality` adds to firmware_config/quality.toml.
+    `habits` pins what is normal on the buses: a file of firmware_config/habits or a path, such as another box's
+    bus.state; empty: each box learns it, where detect.bus is enabled.
     `polls` says what the diagnostics port is asked for; empty: what the car supports, at sensible rates.
     `diagnosis` names files of firmware_config/diagnosis that are laid over the generic rule base, in their order.
     """
@@ -95,6 +97,18 @@ class Profile(Section, frozen=True, kw_only=True):
     dids: Annotated[list[DidSpec], Meta(max_length=256)] = msgspec.field(default_factory=list)
     polls: Annotated[list[Poll], Meta(max_length=256)] = msgspec.field(default_factory=list)
     diagnosis: Annotated[list[str], Meta(max_length=16)] = msgspec.field(default_factory=list)
+    habits: Annotated[str, Meta(max_length=200)] = ""
+
+
+def load_pinned(name: str) -> bytes:
+    """What a profile's `habits` names; empty for none. Raises ConfigError where it cannot be read."""
+    if not name:
+        return b""
+    path = Path(name) if "/" in name else HABITS / name
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"habits: {exc.strerror}", path=path) from exc
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ may follow each other, and how often each bit turns from one frame to the next. 
 ever turn, all at once (compare READ, Marchetti and Stabili, IEEE TIFS 2019).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntFlag
 from typing import Final
 
@@ -45,6 +45,8 @@ class BusWatch:
         self._limit = np.array([habit.limit for habit in self._habits])
         self._at_ns = np.full(len(known), LONG_AGO_NS, np.int64)
         self._data = np.zeros((len(known), width), np.uint8)
+        self._seen = np.zeros(len(known), np.bool_)
+        self._suspects: dict[int, list[tuple[int, Bytes]]] = {}  # by place: the last frames in a row not believed
 
     def judge(self, batch: FrameBatch) -> Bytes:
         """Findings of every frame, uint8[n] (see Finding); 0: honest as far as can be seen."""
@@ -58,10 +60,17 @@ class BusWatch:
         known = self._keys[place] == keys
         found[judged[~known]] = Finding.UNKNOWN
         rows, place = judged[known], place[known]
+        self._seen[place] = True
         order = np.argsort(place, kind="stable")
         if len(order):
             found[rows[order]] = self._judge_known(batch, rows[order], place[order])
         return found
+
+    def take_seen(self) -> set[int]:
+        """Known identifiers that came since this was last asked."""
+        seen = set(self._keys[self._seen].tolist())
+        self._seen[:] = False
+        return seen
 
     def _judge_known(self, batch: FrameBatch, rows: Rows, place: Rows) -> Bytes:
         """Frames of known identifiers, by identifier and then by time: most go on from the one before."""
@@ -79,7 +88,11 @@ class BusWatch:
         self._at_ns[owners], believed = t_ns[last], self._data[owners]
         self._data[owners] = data[last]
         found = np.zeros(len(rows), np.uint8)
-        for number in np.flatnonzero(np.logical_or.reduceat(strange, first)).tolist():
+        doubtful = np.logical_or.reduceat(strange, first)
+        if self._suspects:
+            for owner in owners[~doubtful].tolist():
+                self._suspects.pop(owner, None)
+        for number in np.flatnonzero(doubtful).tolist():
             piece = slice(int(first[number]), int(last[number]) + 1)
             start = int(before_ns[piece.start]), data[piece.start] if new[number] else believed[number]
             found[piece] = self._follow(int(owners[number]), start, t_ns[piece], data[piece], strange[piece])
@@ -90,15 +103,17 @@ class BusWatch:
     ) -> Bytes:
         """Go through the frames of one identifier among which are strange ones, each against the last believed."""
         found = np.zeros(len(t_ns), np.uint8)
-        suspects: list[int] = []
+        suspects = self._suspects.pop(place, [])
         for row in range(len(t_ns)):
             follows = row > 0 and found[row - 1] == 0  # then what it is compared with is the frame before
             finding = 0 if follows and not strange[row] else self._compare(place, believed, int(t_ns[row]), data[row])
             if finding:
                 found[row] = finding
-                suspects.append(row)
-            if not finding or self._settled(place, t_ns, data, suspects):
+                suspects = [*suspects[1 - _SETTLED :], (int(t_ns[row]), data[row])]
+            if not finding or self._settled(place, suspects):
                 believed, suspects = (int(t_ns[row]), data[row]), []
+        if suspects:
+            self._suspects[place] = [(at_ns, row.copy()) for at_ns, row in suspects]
         self._at_ns[place], self._data[place] = believed
         return found
 
@@ -107,13 +122,13 @@ class BusWatch:
         surprise = self._surprise(np.array([place]), believed[1][None], data[None])[0]
         return early | (Finding.PAYLOAD if surprise > self._limit[place] else 0)
 
-    def _settled(self, place: int, t_ns: Ints, data: Bytes, suspects: list[int]) -> bool:
-        """Whether the last suspects follow each other in the car's rhythm and go on from each other."""
-        last = suspects[-_SETTLED:]
-        if len(last) < _SETTLED or last[-1] - last[0] != _SETTLED - 1:
+    def _settled(self, place: int, suspects: Sequence[tuple[int, Bytes]]) -> bool:
+        """Whether the last suspects, none believed among them, come in the car's rhythm and go on from each other."""
+        if len(suspects) < _SETTLED:
             return False
-        steps = self._surprise(np.full(_SETTLED - 1, place), data[last[:-1]], data[last[1:]])
-        return bool((np.diff(t_ns[last]) >= self._gap_ns[place]).all() and (steps <= self._limit[place]).all())
+        t_ns, data = np.array([at_ns for at_ns, _ in suspects]), np.array([row for _, row in suspects])
+        steps = self._surprise(np.full(_SETTLED - 1, place), data[:-1], data[1:])
+        return bool((np.diff(t_ns) >= self._gap_ns[place]).all() and (steps <= self._limit[place]).all())
 
     def _surprise(self, place: Rows, before: Bytes, after: Bytes) -> Floats:
         return add_up(self._cost[place], self._never[place], np.unpackbits(before ^ after, axis=1))

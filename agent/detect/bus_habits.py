@@ -7,7 +7,7 @@ learning were by the counts of its first half.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -155,7 +155,7 @@ class HabitLearner:
             new._honest = np.frombuffer(saved.honest, np.float64).reshape(count).copy()
             new._cost = np.frombuffer(saved.cost, np.float32).reshape(count, 8 * width).copy()
             new._at_ns, new._data = np.full(count, LONG_AGO_NS, np.int64), np.zeros((count, width), np.uint8)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, OverflowError, ValueError):
             return None
         sound = saved.version == _VERSION and count <= KEYS_MAX and width in {_CLASSIC, DATA_SIZE}
         sound = sound and bool((np.diff(new._keys.astype(np.int64)) > 0).all() and (new._lengths <= width).all())
@@ -199,7 +199,7 @@ class HabitLearner:
         order = np.argsort(both)
         self._keys, count, bits = both[order], len(fresh), 8 * self._width
 
-        def grown(column: npt.NDArray[np.generic], value: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        def grown(column: npt.NDArray[Any], value: npt.NDArray[Any]) -> npt.NDArray[Any]:
             return np.concatenate([column, value])[order]
 
         self._lengths = grown(self._lengths, np.zeros(count, np.uint8))

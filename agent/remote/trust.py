@@ -23,8 +23,8 @@ BUNDLE_CONTEXT: Final = b"outrider/config"
 """External data of the signature: an operator's key that signs other things cannot be borrowed for this."""
 BUNDLE_SIZE_MAX: Final = 65_536
 PUSHABLE: Final = frozenset({"detect", "voice"})
-"""What an operator may change from afar, detect.anomaly apart. Identity, trust, storage, buses and the link stay with
-who holds the box."""
+"""What an operator may change from afar, detect.anomaly and detect.bus apart. Identity, trust, storage, buses and the
+link stay with who holds the box."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -91,6 +91,8 @@ def accept_bundle(
     if config.detect.anomaly != base.detect.anomaly:
         # Read at the start only, and a name without a model would keep the next start from coming up.
         raise BundleRejected("config refused: detect.anomaly: may not be pushed, a model comes with the software")
+    if config.detect.bus != base.detect.bus:  # what the kernel lets through is settled when a bus is opened
+        raise BundleRejected("config refused: detect.bus: may not be pushed, it decides how buses are opened")
     return AcceptedBundle(
         manifest.id,
         manifest.version,

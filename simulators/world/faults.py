@@ -40,6 +40,7 @@ from simulators.world.happenings_pack import (
     WeakCell,
 )
 from simulators.world.happenings_wires import (
+    BusEvent,
     BusFlood,
     BusFuzz,
     BusMasquerade,
@@ -107,8 +108,7 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
             case GnssSpoof():
                 yield "gnss_spoofed", event.at_s, {}
             case BusFlood() | BusFuzz() | BusReplay() | BusSilence() | BusMasquerade() | EcuAsleep():
-                lost = isinstance(event, BusSilence | EcuAsleep) and not getattr(event, "message", "")
-                yield "bus_lost" if lost else "bus_attack", event.at_s, {"attack": str(event.__struct_config__.tag)}
+                yield _of_bus(event)
             case HvilOpen():
                 yield "battery_alarm", event.at_s, {"alarm": "hvil"}
             case AirbagFault():
@@ -127,6 +127,25 @@ def _named(  # noqa: C901, PLR0912  # one case a fault
                     yield str(event.__struct_config__.tag), at_s, {"where": what}
             case _:
                 pass
+
+
+def _of_bus(event: BusEvent) -> tuple[str, float, Details]:
+    """The finding is what a perfect agent would call it."""
+    attack = str(event.__struct_config__.tag)
+    match event:
+        case BusFlood():
+            finding = "flood"
+        case BusFuzz():
+            finding = "unknown_identifier"
+        case BusReplay():
+            finding = "injected" if event.beside else "replay"
+        case BusMasquerade():
+            finding = "masquerade"
+        case BusSilence() if event.message:
+            finding = "suspension"
+        case _:
+            return "bus_lost", event.at_s, {"attack": attack}
+    return "bus_anomaly", event.at_s, {"attack": attack, "finding": finding}
 
 
 def _overheats_long(scenario: Scenario, event: CellOverheat) -> bool:

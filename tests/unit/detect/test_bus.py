@@ -90,6 +90,8 @@ def test_a_new_state_of_the_car_is_believed_after_a_few_frames() -> None:
     data[rows, :4] = np.array([9, 250, 77, 140], np.uint8)
     found = _judge(replace(LATER, data=data))
     assert np.flatnonzero(found).tolist() == rows[:4].tolist()
+    one_by_one = _judge(replace(LATER, data=data), range(len(LATER)))  # as a slow identifier comes in a car
+    assert np.flatnonzero(one_by_one).tolist() == rows[:4].tolist()
 
 
 def test_what_is_no_frame_of_the_car_is_not_judged() -> None:
