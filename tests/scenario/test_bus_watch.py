@@ -1,11 +1,9 @@
 """Attacks on the simulated car's bus through the real pipeline, by the habits that its profile pins."""
 
 import pytest
-from cantools.database import load_file
 
 from agent.core.events import BusAnomaly
 from agent.core.frames import EXTENDED_KEY
-from agent.core.paths import DBC
 from agent.decode.profile import load_pinned, load_profile
 from agent.detect.bus_guard import load_habits
 from agent.detect.bus_habits import HabitLearner
@@ -13,6 +11,7 @@ from simulators.hardware import PROFILE
 from simulators.score import can_tell, judge
 from simulators.sweep import watch
 from simulators.world import load_scenario, simulate, simulate_commute
+from simulators.world.frames import load_database
 
 SEED, NS = 7, 1_000_000_000
 
@@ -54,7 +53,7 @@ def test_the_pinned_habits_know_every_message_of_the_car() -> None:
     state = load_pinned(profile.habits)
     learner = HabitLearner.load(load_habits(state)[0].habits)
     assert learner is not None
-    database = load_file(DBC / "outrider_sim.dbc")
+    database = load_database()
     assert set(learner.habits()) == {
         message.frame_id | EXTENDED_KEY * message.is_extended_frame for message in database.messages
     }
