@@ -59,6 +59,7 @@ def test_a_good_bundle_changes_only_what_it_says(blob: bytes) -> None:
         (make("[link]\nhost = 'evil'\n"), "may not be pushed"),
         (make("[detect.anomaly]\nmodel = 'nonexistent'\n"), r"detect\.anomaly: may not be pushed"),
         (make("[detect.anomaly]\nenabled = false\n"), r"detect\.anomaly: may not be pushed"),
+        (make("[detect.bus]\nenabled = true\n"), r"detect\.bus: may not be pushed"),
         (make("no toml"), "not TOML"),
         (sign_bundle(make_manifest("", bundle="b", version=9, expires_ns=100, vehicles=["box-1"], groups=[]),
                      Ed25519PrivateKey.generate()), "tampered"),
