@@ -8,6 +8,7 @@ from agent.core.events import (
     AnyEvent,
     BatteryAdvice,
     BatteryAlarm,
+    ChargeSession,
     Collision,
     ConfigApplied,
     Diagnosis,
@@ -21,6 +22,7 @@ from agent.core.events import (
 from agent.voice.reading import Fact, FactKind
 
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
+_CHARGE_KWH: Final = 1.0
 _SURE: Final = 0.7  # below this confidence a collision is spoken of as a jolt
 
 _ALARM_FACTS: Final[Mapping[str, set[str]]] = {
@@ -59,6 +61,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[f"diagnosis.{drive}"] = frozenset({"code", "cause"})
         keys[f"diagnosis.{drive}.unknown"] = frozenset({"code"})
     keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
+    for key in ("charge_session", *(f"charge_session.{variant}" for variant in ("faulty", "interrupted", "slow"))):
+        keys[key] = frozenset({"energy"})
     keys["config_applied"] = frozenset({"config_version"})
     return keys
 
@@ -74,7 +78,7 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
     """
     kind = event.kind
     match event:
-        case BatteryAlarm() | BatteryAdvice():
+        case BatteryAlarm() | BatteryAdvice() | ChargeSession():
             return _battery_keys(event)
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
@@ -96,7 +100,9 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (kind,)
 
 
-def _battery_keys(event: BatteryAlarm | BatteryAdvice) -> tuple[str, ...]:
+def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession) -> tuple[str, ...]:
+    if isinstance(event, ChargeSession):
+        return _charge_keys(event)
     if isinstance(event, BatteryAdvice):
         return () if event.cell is None else (f"{event.kind}.{event.level}",)  # another pack: its workshop knows
     if event.cleared:
@@ -111,6 +117,17 @@ def _diagnosis_keys(event: Diagnosis) -> tuple[str, ...]:
     if not event.confirmed and event.drive != "stop_now":
         return ()
     return (f"{event.kind}.{event.drive}" if event.causes else f"{event.kind}.{event.drive}.unknown",)
+
+
+def _charge_keys(event: ChargeSession) -> tuple[str, ...]:
+    """What the box itself saw go wrong is asked about as that; of a small charge without trouble nothing is asked."""
+    if {"charger", "grid"} & set(event.faults):
+        return (f"{event.kind}.faulty", event.kind)
+    if event.interrupted > 0:
+        return (f"{event.kind}.interrupted", event.kind)
+    if "slow" in event.faults:
+        return (f"{event.kind}.slow", event.kind)
+    return (event.kind,) if event.energy_kwh >= _CHARGE_KWH else ()
 
 
 def is_slight(collision: Collision) -> bool:
@@ -128,6 +145,8 @@ def facts_of(event: Event) -> dict[str, Fact]:
                 quantity: Fact(quantity, event.value),
                 "limit": Fact(quantity, event.limit),
             }
+        case ChargeSession():
+            return {"energy": Fact("energy", event.energy_kwh)}
         case BatteryAdvice():
             return {"cell": Fact("cell", event.cell)}
         case TripEnded():

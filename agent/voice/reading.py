@@ -7,7 +7,9 @@ from typing import Literal
 
 from agent.core.config import Section
 
-FactKind = Literal["temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count", "code", "name"]
+FactKind = Literal[
+    "temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count", "code", "name", "energy"
+]
 
 
 class Unit(Section, frozen=True, kw_only=True):
@@ -31,12 +33,13 @@ class Words(Section, frozen=True, kw_only=True):
     hour: Unit
     minute: Unit
     harsh: Unit
+    energy: Unit
     join: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A value of an event: temperature in Celsius, voltage V, speed km/h, distance m, duration s, cell from 0.
+    """A value of an event: temperature Celsius, voltage V, speed km/h, distance m, duration s, energy kWh, cell from 0.
 
     text, of a code, is read letter by letter; of a name, by the words that are known for it.
     """
@@ -68,6 +71,8 @@ def _read_value(fact: Fact, words: Words) -> str:
             return _read_distance(value, words)
         case "duration":
             return _read_duration(value, words)
+        case "energy":
+            return _with_unit(value, 0 if value >= 10 else 1, words.energy)
         case "harsh":
             return _with_unit(value, 0, words.harsh)
         case "cell":

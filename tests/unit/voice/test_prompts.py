@@ -24,6 +24,7 @@ from agent.core.events import (
     TripStarted,
 )
 from agent.core.paths import PROMPTS
+from agent.core.ports import Language
 from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
 from agent.voice.prompts import Phrases, choose_prompt, load_phrases
 
@@ -304,3 +305,13 @@ def test_a_missing_file_and_the_wrong_language_are_named(tmp_path: Path) -> None
     (tmp_path / "zh.toml").unlink()
     with pytest.raises(ConfigError, match=r"zh.toml: cannot be read"):
         load_phrases(tmp_path)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_no_word_about_a_charge_promises_what_nobody_is_told(phrases: Phrases, language: Language) -> None:
+    told = {"zh": "保险公司", "en": "insurer"}[language]
+    questions = [one for name, one in phrases.languages[language].questions.items() if name.startswith("charge")]
+    assert len(questions) == 6
+    for question in questions:
+        for intent in question.replies:
+            assert told not in question.reply(intent, sent=False)

@@ -4,6 +4,7 @@ from agent.core.ports import Language
 from agent.voice.prompts import Phrases
 from agent.voice.understanding import Answer, Grammar, compile_lexicon, understand
 from tests.unit.voice.utterances import FRESH, WRITTEN_FIRST
+from tests.unit.voice.utterances_charge import CHARGE
 
 HURT: list[tuple[Language, str, str | None]] = [
     ("zh", "没事", "fine"),
@@ -114,3 +115,18 @@ def test_what_people_say_after_a_crash_is_understood(phrases: Phrases, language:
     ]
     assert not [case for case in missed if "help" in case[1:]]
     assert len(missed) <= len(said) / 50, missed
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_people_say_about_a_charge_is_understood(phrases: Phrases, language: Language) -> None:
+    """One in twenty may be missed, but no heat at a plug, and none may be made of what is none."""
+    questions = phrases.languages[language].questions
+    said = [case for case in CHARGE if case[0] == language]
+    assert len(said) >= 70
+    missed = [
+        (text, intent, found)
+        for _, question, text, intent in said
+        if (found := understand(text, questions[question].lexicon).intent) != intent
+    ]
+    assert not [case for case in missed if "hot" in case[1:]]
+    assert len(missed) <= len(said) / 20, missed
