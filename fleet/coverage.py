@@ -15,7 +15,17 @@ import msgspec
 from msgspec import Meta
 
 from agent.core.errors import ConfigError
-from agent.core.events import BatteryAlarm, Collision, Event, RoadImpact, Rollover
+from agent.core.events import (
+    BatteryAlarm,
+    BatteryReport,
+    ChargeSession,
+    ChargingFault,
+    Collision,
+    Event,
+    Feedback,
+    RoadImpact,
+    Rollover,
+)
 from agent.core.paths import COVERAGE
 from agent.core.toml import load_toml
 
@@ -116,6 +126,23 @@ def situation_of(event: Event) -> Situation | None:
             return "wheel_damage"
         case BatteryAlarm(cleared=False) if event.alarm == "thermal_runaway" or event.level >= _THERMAL_LEVEL:
             return "thermal_event"
+        case BatteryReport() if "capacity_low" in event.advice:
+            return "battery_ageing"
+        case _:
+            return _of_charge(event)
+
+
+def _of_charge(event: Event) -> Situation | None:
+    """A charger or grid that failed, by what the car saw or its driver says; at home the charger is the owner's."""
+    match event:
+        case ChargingFault(fault="charger" | "grid"):
+            return "charging_fault"
+        case ChargeSession() if {"charger", "grid"} & set(event.faults):
+            return "charging_fault"
+        case Feedback(about="charge_session", question="charge_where", intent="home"):
+            return "charger_damage"
+        case Feedback(about="charge_session", intent="charger_fault" | "hot"):
+            return "charging_fault"
         case _:
             return None
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from agent.core.events import AnyEvent, BatteryAlarm, Collision, CrashRecord, Feedback, Rollover
+from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, Collision, CrashRecord, Feedback, Rollover
 from simulators.claims_records import Progress, Records, RecordState
 
-Kind = Literal["collision", "battery", "brake_noise"]
+Kind = Literal["collision", "battery", "brake_noise", "charging"]
 
 SAME_CRASH_NS: Final = 60_000_000_000
 """A second impact belongs to the first, and so does what is said and recorded within it."""
@@ -20,6 +20,8 @@ SURE: Final = 0.5
 _TICKETS_MAX: Final = 100_000
 _SEVERITIES: Final = {"minor": 1, "moderate": 2, "severe": 3}
 _WANTED: Final = frozenset({"help", "tow", "garage", "damage", "yes"})
+_CHARGE_TROUBLE: Final = {"plug": 2, "hot": 2, "charger": 1, "grid": 1, "charger_fault": 1, "pay_trouble": 1, "bad": 1}
+"""Of a charge, by what the box saw or the driver said; whatever else is said of one, slowness too, opens no ticket."""
 _HARMLESS: Final = {"fine": "driver_is_fine", "no_damage": "no_damage"}
 
 
@@ -91,6 +93,13 @@ class ClaimsDesk:
             return self._take_record(one) if changed or not one.ticket else None
         if isinstance(event, BatteryAlarm):
             return self._take_battery(device, boot, event, received_ns)
+        if isinstance(event, ChargingFault):
+            note = Note("charging", (event.fault,))
+            return self._take_charge(device, boot, event.t_ns, event.fault, note, received_ns)
+        if isinstance(event, Feedback) and event.about == "charge_session":
+            note = Note("driver", (f"question_{event.question}", event.intent))
+            at_ns = event.t_ns if event.about_ns is None else event.about_ns
+            return self._take_charge(device, boot, at_ns, event.intent, note, received_ns)
         if isinstance(event, Feedback):
             return self._take_feedback(device, boot, event, received_ns)
         return None
@@ -164,6 +173,17 @@ class ClaimsDesk:
         if open_one is not None:
             return self._raise(open_one, 0 if event.cleared else severity, note)
         return None if event.cleared else self._open(device, boot, "battery", severity, event.t_ns, note, now_ns)
+
+    def _take_charge(self, device: str, boot: int, t_ns: int, what: str, note: Note, now_ns: int) -> Ticket | None:
+        """One ticket for charges that went wrong; closed where the driver says that he ended the charge himself."""
+        severity = _CHARGE_TROUBLE.get(what, 0)
+        open_one = self._find(device, "charging")
+        if open_one is None:
+            return self._open(device, boot, "charging", severity, t_ns, note, now_ns) if severity else None
+        ticket = self._raise(open_one, severity, note)
+        if what == "by_driver" and ticket.severity < 2:
+            return self._keep(replace(ticket, outcome="driver_ended_it"))
+        return ticket
 
     def _take_feedback(self, device: str, boot: int, event: Feedback, now_ns: int) -> Ticket | None:
         """What the driver answered: help makes a crash urgent, fine closes it where nothing else is to be done."""

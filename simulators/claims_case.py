@@ -9,13 +9,24 @@ import msgspec
 from agent.core.crash import CrashData, assemble
 from agent.core.crash_events import CrashRecord
 from agent.core.errors import ProtocolError
-from agent.core.events import AnyEvent, BatteryAlarm, Collision, EmergencyData, Event, Feedback, Rollover
+from agent.core.events import (
+    AnyEvent,
+    BatteryAlarm,
+    ChargeSession,
+    ChargingFault,
+    Collision,
+    EmergencyData,
+    Event,
+    Feedback,
+    Rollover,
+)
 from agent.proto.msd import Msd, decode_msd
 from fleet.coverage import Hint, Powertrain, hints
 from fleet.receiver.store import Store
 from simulators.claims import SAME_CRASH_NS, ClaimsDesk, Ticket
 
 _ANSWERED_WITHIN_NS: Final = 600_000_000_000
+_CHARGE_NS: Final = 86_400_000_000_000
 _KINDS: Final[Mapping[str, type[Event]]] = {
     "collision": Collision,
     "rollover": Rollover,
@@ -23,6 +34,8 @@ _KINDS: Final[Mapping[str, type[Event]]] = {
     "emergency_data": EmergencyData,
     "feedback": Feedback,
     "battery_alarm": BatteryAlarm,
+    "charge_session": ChargeSession,
+    "charging_fault": ChargingFault,
 }
 """What concerns a desk."""
 _NEW_ENERGY: Final = frozenset({"electric", "hydrogen"})
@@ -148,6 +161,11 @@ def _event_of(row: Mapping[str, Any]) -> AnyEvent | str:
 
 
 def _belongs(event: Event, ticket: Ticket) -> bool:
+    of_charge = isinstance(event, (ChargeSession, ChargingFault)) or (
+        isinstance(event, Feedback) and event.about == "charge_session"
+    )
+    if ticket.kind == "charging" or of_charge:
+        return ticket.kind == "charging" and of_charge and 0 <= event.t_ns - ticket.opened_ns <= _CHARGE_NS
     if ticket.kind != "collision":
         return isinstance(event, BatteryAlarm) == (ticket.kind == "battery") and event.t_ns >= ticket.opened_ns
     if isinstance(event, BatteryAlarm):

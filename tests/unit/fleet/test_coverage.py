@@ -5,12 +5,16 @@ from typing import get_args
 
 import pytest
 
+from agent.core.battery_events import ChargingFaultName
 from agent.core.errors import ConfigError
 from agent.core.events import (
     AnyEvent,
     BatteryAlarm,
+    ChargeSession,
+    ChargingFault,
     Collision,
     DeviceShock,
+    Feedback,
     RoadImpact,
     Rollover,
     TripStarted,
@@ -31,6 +35,37 @@ def alarm(level: int, *, cleared: bool = False) -> BatteryAlarm:
     )
 
 
+def charge(*, faults: list[ChargingFaultName]) -> ChargeSession:
+    return ChargeSession(
+        t_ns=0,
+        started_ns=0,
+        mode="ac",
+        energy_kwh=9.0,
+        charge_ah=20.0,
+        power_max_kw=7.0,
+        soc_start=None,
+        soc_end=None,
+        temperature_max_c=None,
+        tapered=False,
+        interrupted=0,
+        ended="unplugged",
+        faults=faults,
+    )
+
+
+def said(question: str, intent: str) -> Feedback:
+    return Feedback(
+        t_ns=0,
+        question=question,
+        about="charge_session",
+        intent=intent,
+        transcript="",
+        confidence=1.0,
+        language="zh",
+        asked_ns=0,
+    )
+
+
 @pytest.mark.parametrize(
     ("event", "situation"),
     [
@@ -40,6 +75,14 @@ def alarm(level: int, *, cleared: bool = False) -> BatteryAlarm:
         (RoadImpact(t_ns=0, peak_mps2=40.0), "wheel_damage"),
         (alarm(4), "thermal_event"),
         (alarm(3), None),
+        (ChargingFault(t_ns=0, fault="grid", power_kw=7.0), "charging_fault"),
+        (ChargingFault(t_ns=0, fault="slow", power_kw=7.0), None),
+        (charge(faults=["charger"]), "charging_fault"),
+        (charge(faults=["slow"]), None),
+        (said("charge", "hot"), "charging_fault"),
+        (said("charge_where", "home"), "charger_damage"),
+        (said("charge_where", "public"), None),
+        (said("charge", "slow"), None),
         (alarm(4, cleared=True), None),
         (DeviceShock(t_ns=0, what="knock", peak_mps2=40.0), None),
         (TripStarted(t_ns=0), None),

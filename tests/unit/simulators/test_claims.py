@@ -4,7 +4,16 @@ from typing import Literal
 
 import pytest
 
-from agent.core.events import AnyEvent, BatteryAlarm, Collision, CrashRecord, Feedback, Rollover, TripStarted
+from agent.core.events import (
+    AnyEvent,
+    BatteryAlarm,
+    ChargingFault,
+    Collision,
+    CrashRecord,
+    Feedback,
+    Rollover,
+    TripStarted,
+)
 from simulators.claims import ClaimsDesk, Note, Ticket
 
 _S = 1_000_000_000
@@ -229,3 +238,45 @@ def test_other_events_and_other_cars_concern_no_ticket() -> None:
     assert desk.take("car1", 1, TripStarted(t_ns=0)) is None
     _opened(desk, _crash(1))
     assert desk.take("car2", 1, _said("fine")) is None
+
+
+def _charge(intent: str, question: str = "charge") -> Feedback:
+    return _said(intent, about="charge_session", question=question, about_ns=90 * _S)
+
+
+def _fault(fault: Literal["charger", "grid", "plug", "slow"]) -> ChargingFault:
+    return ChargingFault(t_ns=80 * _S, fault=fault, power_kw=7.0)
+
+
+@pytest.mark.parametrize(
+    ("intent", "severity"), [("hot", 2), ("charger_fault", 1), ("pay_trouble", 1), ("bad", 1), ("slow", 0), ("fine", 0)]
+)
+def test_a_bad_charge_opens_a_ticket(intent: str, severity: int) -> None:
+    ticket = ClaimsDesk().take("car1", 1, _charge(intent))
+    assert (0 if ticket is None else ticket.severity) == severity
+    if ticket is not None:
+        assert (ticket.kind, ticket.answer, ticket.opened_ns) == ("charging", f"charging_{severity}", 90 * _S)
+
+
+def test_what_the_box_saw_and_what_the_driver_says_of_it_share_a_ticket() -> None:
+    desk = ClaimsDesk()
+    first = _opened(desk, _fault("grid"))
+    assert desk.take("car1", 1, _charge("charger_fault", "charge_faulty")) is not None
+    last = _opened(desk, _charge("home", "charge_where"))
+    assert (len(desk.tickets), last.number, len(last.notes)) == (1, first.number, 3)
+    assert ClaimsDesk().take("car1", 1, _fault("slow")) is None
+
+
+def test_a_driver_who_ended_it_himself_closes_it_but_not_a_hot_plug() -> None:
+    desk = ClaimsDesk()
+    _opened(desk, _fault("charger"))
+    assert _opened(desk, _charge("by_driver", "charge_interrupted")).outcome == "driver_ended_it"
+    _opened(desk, _fault("plug"))
+    assert _opened(desk, _charge("by_driver", "charge_interrupted")).is_open
+
+
+def test_an_answer_about_a_charge_touches_no_crash_and_no_battery_ticket() -> None:
+    desk = ClaimsDesk()
+    crash, pack = _opened(desk, _crash(90)), _opened(desk, _alarm("over_temperature", 3))
+    assert desk.take("car1", 1, _charge("fine")) is None
+    assert desk.tickets == (crash, pack)

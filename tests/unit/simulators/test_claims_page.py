@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from agent.core.events import AnyEvent, BatteryAlarm, EmergencyData, Rollover
+from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, EmergencyData, Rollover
 from agent.core.paths import PROMPTS
 from simulators.claims import ClaimsDesk
 from simulators.claims_case import Case, load_cases, read_tickets
@@ -243,6 +243,21 @@ def test_a_battery_has_a_page_too() -> None:
     html = page(mild, alarm)
     assert "battery alarm: thermal runaway, level 4." in html
     assert "新能源汽车损失保险" in html
+
+
+def test_a_bad_charge_has_a_page_with_what_the_box_saw_and_the_driver_said() -> None:
+    fault = ChargingFault(t_ns=S, fault="grid", power_kw=7.0, grid_v=160.0)
+    said = msgspec.structs.replace(
+        answer("charger_fault"), question="charge_faulty", about="charge_session", t_ns=9 * S
+    )
+    where = msgspec.structs.replace(said, question="charge_where", intent="home", t_ns=10 * S)
+    html = page(fault, said, where)
+    assert "while charging: grid fault." in html
+    for cover in ("附加外部电网故障损失险", "附加自用充电桩损失保险"):
+        assert cover in html
+    assert "At home or elsewhere?" in html
+    later = msgspec.structs.replace(said, t_ns=2 * 86_400 * S)
+    assert len(cases(fault, later)[0].entries) == 1, "another day's charge"
 
 
 def test_an_unreadable_row_is_named_and_the_rest_shown() -> None:
