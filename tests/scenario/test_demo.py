@@ -48,7 +48,7 @@ async def test_the_same_events_at_another_pace_and_through_the_cars_own_driver(c
     usual, _ = await drive(seed=7, broker="embedded")
     other, _ = await drive(seed=7, broker="embedded", **chosen)
     assert other.lines == usual.lines
-    assert len(usual.lines) == 18
+    assert len(usual.lines) == 17
 
 
 async def test_a_crash_is_shown_from_the_car_to_the_claims_desk(tmp_path: Path) -> None:
