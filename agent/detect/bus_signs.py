@@ -16,9 +16,9 @@ from agent.detect.bus import Finding
 from agent.detect.streams import NS
 
 FLOOD_PER_S: Final = 250  # of one identifier: control units speak every 10 ms at most, few every 5
-WINDOW_S: Final = 10
-ODD_MAX: Final = 10  # frames of one identifier within the window; a new state of the car has 4 strange frames
-UNKNOWN_MAX: Final = 20  # of all identifiers together: a fuzzer hardly ever repeats one
+WINDOW_S: Final = 30
+ODD_MIN: Final = 13  # frames of one identifier within the window; three new states of the car have 12
+UNKNOWN_MIN: Final = 10  # of all identifiers together: a fuzzer hardly ever repeats one
 AGAIN_S: Final = 600  # at the soonest; twice as long each time while it goes on
 _AGAIN_MOST_S: Final = 86_400
 _NAMED_MAX: Final = 8
@@ -82,7 +82,7 @@ class BusSigns:
             if not runs:
                 del self._recent[key]
                 continue
-            if sum(run.frames for _, _, run in runs) >= (UNKNOWN_MAX if key[0] == "unknown_identifier" else ODD_MAX):
+            if sum(run.frames for _, _, run in runs) >= (UNKNOWN_MIN if key[0] == "unknown_identifier" else ODD_MIN):
                 self._count(key[0], [(who, run) for _, who, run in runs])
                 del self._recent[key]
         return self._tell()
