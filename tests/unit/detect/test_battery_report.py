@@ -15,9 +15,12 @@ from agent.core.events import (
     Event,
     PackSensorFault,
 )
+from agent.core.signals import SignalSpec, interleave
+from agent.decode.profile import load_profile
 from agent.detect.battery_diary import CHARGES_MAX, Diary, load_diary
 from agent.detect.battery_report import BatteryReports, look_at_cells
 from agent.detect.cell_days import CellDays
+from agent.pipeline import Pipeline
 from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, series, windows
 
 DAY_S = 86_400
@@ -235,3 +238,30 @@ def test_a_diary_is_bounded() -> None:
 def test_every_advice_that_a_report_gives_is_known() -> None:
     assert REPORT_ADVICE[-1] == "nothing"
     assert len(set(REPORT_ADVICE)) == len(REPORT_ADVICE)
+
+
+def test_the_pipeline_lets_reports_hear_what_others_found() -> None:
+    class Charger:
+        name = "charger"
+        specs = tuple(SignalSpec(path) for path in (vss.PACK_CURRENT, vss.PACK_VOLTAGE, vss.SPEED, vss.STATE_OF_CHARGE))
+
+    store, events = Store(), list[Event]()
+    pipeline = Pipeline(
+        load_profile("generic"),
+        [],
+        limits=LIMITS,
+        sample_sources=[Charger()],  # type: ignore[list-item]  # as much of a source as is asked here
+        on_events=events.extend,
+        on_window=lambda _: None,
+        diary_store=store,
+        epoch_ns=0,
+    )
+    for minute in range(120):
+        t_ns = np.array([_ns(3) + minute * 60 * NS])
+        ampere = 20.0 if 10 <= minute < 70 else 0.0
+        values = np.array([[ampere, 350.0, 0.0, 50.0 + min(minute, 70)]])
+        pipeline.on_samples("charger", interleave(t_ns, values))
+    pipeline.finish()
+    assert [event.kind for event in events if isinstance(event, ChargeSession)] == ["charge_session"]
+    (row,) = load_diary(store.state).charges
+    assert (row.day, row.mode, row.energy_kwh) == (3, "ac", pytest.approx(7.0, rel=0.03))

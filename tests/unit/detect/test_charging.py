@@ -124,3 +124,16 @@ def test_capacity_comes_with_an_interval_that_holds_the_truth() -> None:
     assert found.segments == 11  # the last one has not ended
     assert found.low_ah <= 92 <= found.high_ah
     assert found.high_ah - found.low_ah < 5
+
+
+@pytest.mark.parametrize("charges", [3, 6, 12, 36])
+def test_nine_intervals_in_ten_hold_the_truth_where_the_state_of_charge_is_off_by_one_percent(charges: int) -> None:
+    rng, held = np.random.default_rng(charges), 0
+    for _ in range(400):
+        scale = 1 + 0.01 * rng.standard_normal()  # the same in all charges of a car
+        start, gained = rng.uniform(10, 40, charges), rng.uniform(25, 55, charges)
+        shown = [np.round(soc * scale + rng.normal(0, 0.5, charges)) for soc in (start, start + gained)]
+        found = ChargeSegments((100 * gained / (shown[1] - shown[0])).tolist()).capacity()
+        assert found is not None
+        held += found.low_ah <= 100 <= found.high_ah
+    assert 0.85 <= held / 400 <= 0.96
