@@ -13,7 +13,7 @@ from agent.core.errors import SealError
 from agent.core.paths import DICTIONARIES
 
 ID_FIRST: Final = 32_768  # RFC 8878, 3.1.1.1.3: from here to 2**31 - 1 ids are free for private use
-ID_CURRENT: Final = 32_769
+ID_CURRENT: Final = 32_770
 
 
 @cache

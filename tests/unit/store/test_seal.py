@@ -21,6 +21,7 @@ from agent.core.records import (
     parse_envelope,
 )
 from agent.store import seal
+from agent.store.dictionary import ID_CURRENT
 from agent.store.unseal import derive_kek, encryption_aad, key_id, open_record, signature_aad
 from tests.unit.store.kit import KEYS, braking
 
@@ -153,7 +154,7 @@ def test_an_independent_cose_library_decrypts_and_verifies() -> None:
     )
     public = COSEKey.new({1: 1, -1: 6, 3: -8, -2: KEYS.device.public_key})
     compressed = COSE.new().decode(signed, public, external_aad=signature_aad(header))
-    dictionary = zstandard.ZstdCompressionDict((DICTIONARIES / "events-32769.dict").read_bytes())
+    dictionary = zstandard.ZstdCompressionDict((DICTIONARIES / f"events-{ID_CURRENT}.dict").read_bytes())
     assert zstandard.ZstdDecompressor(dict_data=dictionary).decompress(compressed) == content_of()
 
 
