@@ -10,7 +10,7 @@ from agent.core.config import Config, PastRepair
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.errors import ConfigError
 from agent.core.event_base import Event
-from agent.core.ports import TrendStore
+from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.core.trouble import CodeReading
 from agent.diagnosis.engine import Findings, Repair, Verdict, diagnose, frame_figures, points_of
@@ -34,7 +34,7 @@ class Mechanic:
         *,
         utc_ns: Callable[[], int | None],
         emit: Callable[[Event], None],
-        store: TrendStore | None = None,
+        store: StateStore | None = None,
     ) -> None:
         """utc_ns: the time, None where it is not known; store: where trends outlive a boot.
 

@@ -13,7 +13,7 @@ from agent.core.config import Detect, Telemetry
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.paths import QUALITY
-from agent.core.ports import BusStore, PackStore, Probe, SampleSource
+from agent.core.ports import Probe, SampleSource, StateStore
 from agent.core.signals import Quality, Samples, SignalCatalog, SignalWindow
 from agent.core.toml import load_toml
 from agent.core.trouble import CodeListener
@@ -61,9 +61,9 @@ class Pipeline:
         on_events: Callable[[Sequence[Event]], None],
         on_window: Callable[[SignalWindow], None],
         probe: Probe | None = None,
-        pack_store: PackStore | None = None,
-        diary_store: PackStore | None = None,
-        bus_store: BusStore | None = None,
+        pack_store: StateStore | None = None,
+        diary_store: StateStore | None = None,
+        bus_store: StateStore | None = None,
         epoch_ns: int | None = None,
         on_codes: CodeListener | None = None,
     ) -> None:

@@ -35,7 +35,7 @@ class FixedMount:
 
 
 class FileMountStore(StateFile):
-    """A MountStore in the store directory."""
+    """The learnt mounting, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "mounting.json", _SIZE_MAX)

@@ -11,7 +11,7 @@ _BUS_SIZE_MAX: Final = 4_000_000
 
 
 class StateFile:
-    """A MountStore or a store of its kind: one small file, replaced as a whole. At most size_max bytes are read."""
+    """A StateStore: one small file, replaced as a whole. At most size_max bytes are read."""
 
     def __init__(self, path: Path, size_max: int) -> None:
         self._path = path
@@ -34,21 +34,21 @@ class StateFile:
 
 
 class FileBusStore(StateFile):
-    """A BusStore in the store directory."""
+    """The habits of the buses, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "bus.state", _BUS_SIZE_MAX)
 
 
 class FilePackStore(StateFile):
-    """A PackStore in the store directory."""
+    """The trends of the cells, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "pack.state", _PACK_SIZE_MAX)
 
 
 class FileTrendStore(StateFile):
-    """A TrendStore in the store directory."""
+    """The trends of the engine, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "trends.state", _TRENDS_SIZE_MAX)

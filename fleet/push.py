@@ -5,7 +5,7 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.config import Link
-from agent.core.ports import Connect
+from agent.core.link_ports import Connect
 from agent.link import mqtt, wire
 from agent.remote.trust import Manifest
 from fleet.bundle import sign_bundle

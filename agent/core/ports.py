@@ -1,14 +1,13 @@
 """What the app asks of the world. drivers/ and simulators/ fill these in; nothing above knows which."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.config import Link
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
 from agent.core.signals import Samples, SignalCatalog, SignalSpec, SignalWindow
@@ -110,44 +109,8 @@ class Mount(Protocol):
         ...
 
 
-class MountStore(Protocol):
-    """Where what was learnt of the mounting outlives a boot."""
-
-    def load(self) -> bytes:
-        """What was saved last; empty where nothing was, or it cannot be read."""
-        ...
-
-    def save(self, state: bytes) -> None:
-        """Keep it; a disk that refuses is no error, since it can be learnt again."""
-        ...
-
-
-class PackStore(Protocol):
-    """Where what was learnt of the traction battery, of its cells or its use, outlives a boot."""
-
-    def load(self) -> bytes:
-        """What was saved last; empty where nothing was, or it cannot be read."""
-        ...
-
-    def save(self, state: bytes) -> None:
-        """Keep it; a disk that refuses is no error, since it can be learnt again."""
-        ...
-
-
-class BusStore(Protocol):
-    """Where what was learnt of the buses' traffic outlives a boot."""
-
-    def load(self) -> bytes:
-        """What was saved last; empty where nothing was, or it cannot be read."""
-        ...
-
-    def save(self, state: bytes) -> None:
-        """Keep it; a disk that refuses is no error, since it can be learnt again."""
-        ...
-
-
-class TrendStore(Protocol):
-    """Where what was learnt of the engine outlives a boot."""
+class StateStore(Protocol):
+    """Where something that was learnt outlives a boot: the mounting, the battery, the engine, the buses' traffic."""
 
     def load(self) -> bytes:
         """What was saved last; empty where nothing was, or it cannot be read."""
@@ -247,70 +210,6 @@ class VehicleCache(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message from the insurer: receipts and config."""
-
-    topic: str
-    payload: bytes
-
-
-class Session(Protocol):
-    """One live connection to the broker."""
-
-    @property
-    def in_flight_max(self) -> int:
-        """Publishes that do not wait for each other."""
-        ...
-
-    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
-        """Return at the broker's success; raises PublishRefused on a failure code, LinkDown when cut or timed out."""
-        ...
-
-    def messages(self) -> AsyncIterator[Message]:
-        """Everything subscribed to; raises LinkDown when the connection ends."""
-        ...
-
-    def batches(self, count_max: int) -> AsyncIterator[list[Message]]:
-        """The same, one to count_max messages at a time."""
-        ...
-
-
-Outgoing = tuple[str, bytes, int | None]
-"""Topic, payload and expiry_s of a publish."""
-
-ChooseEarly = Callable[[], Awaitable[Sequence[Outgoing]]]
-
-
-class EarlySession(Session, Protocol):
-    """One that has published already."""
-
-    @property
-    def early(self) -> Sequence[Awaitable[None]]:
-        """Verdicts on what was published with its first words, in the order in which it was named."""
-        ...
-
-
-class Connect(Protocol):
-    """agent.link.mqtt.connect, or a test's."""
-
-    def __call__(
-        self, link: Link, *, client_id: str, subscriptions: Sequence[str]
-    ) -> AbstractAsyncContextManager[Session]:
-        """Open one connection; raises LinkDown."""
-        ...
-
-
-class ConnectEarly(Protocol):
-    """The same, for who has something that cannot wait."""
-
-    def __call__(
-        self, link: Link, *, client_id: str, subscriptions: Sequence[str], early: ChooseEarly
-    ) -> AbstractAsyncContextManager[EarlySession]:
-        """Open one connection, and publish with its first words what early names; raises LinkDown."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
 class Notice:
     """Something for a person to see: on the demo's timeline, in the log. Never leaves the box.
 
@@ -352,10 +251,10 @@ class Hardware:
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None
-    pack_store: PackStore | None = None  # None: the cells are learnt anew at each start
-    trend_store: TrendStore | None = None
-    diary_store: PackStore | None = None  # None: the battery's report tells of this start alone
-    bus_store: BusStore | None = None  # None: so are the habits of the buses
+    pack_store: StateStore | None = None  # None: the cells are learnt anew at each start
+    trend_store: StateStore | None = None
+    diary_store: StateStore | None = None  # None: the battery's report tells of this start alone
+    bus_store: StateStore | None = None  # None: so are the habits of the buses
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

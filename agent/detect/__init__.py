@@ -4,7 +4,7 @@ from typing import Protocol
 
 from agent.core.config import Detect
 from agent.core.events import Event
-from agent.core.ports import PackStore
+from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery import BatteryDetector
 from agent.detect.battery_report import BatteryReports
@@ -43,8 +43,8 @@ class Detector(Protocol):
 def make_detectors(
     limits: Detect,
     *,
-    pack_store: PackStore | None = None,
-    diary_store: PackStore | None = None,
+    pack_store: StateStore | None = None,
+    diary_store: StateStore | None = None,
     epoch_ns: int | None = None,
 ) -> list[Detector]:
     """Every rule detector, in the order in which the app should ask them.

@@ -10,7 +10,7 @@ from agent.core import vss
 from agent.core.battery_events import REPORT_ADVICE, AdviceLevel, BatteryReport
 from agent.core.config import Detect
 from agent.core.events import Event
-from agent.core.ports import PackStore
+from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery_diary import DAY_NS, Charge, Diary, Estimate, load_diary
 from agent.detect.cell_days import DAYS_MAX, CellDays, Values, nanmedian
@@ -59,7 +59,7 @@ class BatteryReports:
         limits: Detect,
         *,
         days: Callable[[], CellDays | None] = lambda: None,
-        store: PackStore | None = None,
+        store: StateStore | None = None,
         epoch_ns: int | None = None,
     ) -> None:
         self._cells = days

@@ -17,7 +17,7 @@ from agent.core.errors import ConfigError
 from agent.core.events import Event
 from agent.core.frames import REFUSED, FrameBatch
 from agent.core.limits import BusLimits
-from agent.core.ports import BusStore
+from agent.core.ports import StateStore
 from agent.detect.bus import BusWatch, Finding
 from agent.detect.bus_habits import HabitLearner
 from agent.detect.bus_signs import BusSigns
@@ -48,7 +48,7 @@ class BusGuard:
     Raises ConfigError where pinned is nothing this software can read.
     """
 
-    def __init__(self, limits: BusLimits, *, store: BusStore | None = None, pinned: bytes = b"") -> None:
+    def __init__(self, limits: BusLimits, *, store: StateStore | None = None, pinned: bytes = b"") -> None:
         self._learn_s = limits.learn_s
         self._store = None if pinned else store
         self._pinned = bool(pinned)

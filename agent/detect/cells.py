@@ -8,7 +8,7 @@ import numpy as np
 from agent.core.battery_events import BatteryAdvice
 from agent.core.config import Detect
 from agent.core.events import BatteryHealth, Event
-from agent.core.ports import PackStore
+from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.cell_blocks import Block, CellBlocks
 from agent.detect.cell_days import CellDays, nanmedian
@@ -31,7 +31,7 @@ class CellDetector:
 
     inputs: tuple[str, ...] = INPUTS
 
-    def __init__(self, limits: Detect, *, store: PackStore | None = None, epoch_ns: int | None = None) -> None:
+    def __init__(self, limits: Detect, *, store: StateStore | None = None, epoch_ns: int | None = None) -> None:
         battery = limits.battery
         self._rows = CellRows()
         self._blocks = CellBlocks()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core import vss
-from agent.core.ports import MountStore, Rows
+from agent.core.ports import Rows, StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.alignment import (
     GRAVITY_MAX,
@@ -67,7 +67,7 @@ class SelfMount:
     the first sample. The state is saved once a minute.
     """
 
-    def __init__(self, store: MountStore | None = None) -> None:
+    def __init__(self, store: StateStore | None = None) -> None:
         self._store = store
         self._kept, self._recent = Regression(_KEPT_S), Regression(_RECENT_S)
         self._blind = Regression(_RECENT_S)  # seconds without speed: they tell the level, no more

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.core.errors import ProtocolError
-from agent.core.ports import Message
+from agent.core.link_ports import Message
 from agent.core.records import Range
 from agent.link import wire
 

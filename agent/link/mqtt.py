@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.core.best_time import Now
 from agent.core.config import Link
 from agent.core.errors import LinkDown
-from agent.core.ports import ChooseEarly, EarlySession
+from agent.core.link_ports import ChooseEarly, EarlySession
 from agent.link import dial
 from agent.link.acks import Acks
 from agent.link.buffered import BufferedSocket

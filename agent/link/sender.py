@@ -10,7 +10,7 @@ from typing import Final
 from agent.core.config import Link
 from agent.core.errors import PublishRefused
 from agent.core.events import Priority
-from agent.core.ports import EarlySession, Outgoing, Session
+from agent.core.link_ports import EarlySession, Outgoing, Session
 from agent.core.records import Position, SealedRecord
 from agent.link import wire
 from agent.link.allowance import Allowance

@@ -8,7 +8,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.core.config import Link
 from agent.core.errors import PublishRefused
-from agent.core.ports import Message
+from agent.core.link_ports import Message
 from agent.link.incoming import Incoming
 
 EARLY_MAX: Final = 2

@@ -13,7 +13,8 @@ from typing import Final
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, ProtocolError, SealError, StoreError, first_failure
-from agent.core.ports import Clock, ConnectEarly, EarlySession, Message, Notice, Notify, Session
+from agent.core.link_ports import ConnectEarly, EarlySession, Message, Session
+from agent.core.ports import Clock, Notice, Notify
 from agent.core.records import Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox

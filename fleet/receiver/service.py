@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused, StoreError, first_failure
-from agent.core.ports import Connect, Session
+from agent.core.link_ports import Connect, Session
 from agent.link import mqtt
 from fleet.receiver.intake import Outcome
 

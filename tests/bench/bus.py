@@ -32,7 +32,7 @@ _ROUNDS: Final = 7
 
 
 class _Kept:
-    """A BusStore of this process."""
+    """A StateStore of this process."""
 
     def __init__(self, state: bytes = b"") -> None:
         self._state = state

@@ -9,7 +9,8 @@ import msgspec
 
 from agent.core.config import Config, Device, Link, Store
 from agent.core.events import Event, RoadImpact
-from agent.core.ports import Clock, ConnectEarly, Notice
+from agent.core.link_ports import ConnectEarly
+from agent.core.ports import Clock, Notice
 from agent.link import mqtt
 from agent.link.uplink import Uplink
 from agent.store.recorder import Recorder

@@ -7,7 +7,7 @@ import pytest
 import simulators.cloud
 from agent.core.errors import InputError
 from agent.core.events import Collision, TripEnded
-from agent.core.ports import Message
+from agent.core.link_ports import Message
 from agent.link.mqtt import connect
 from simulators.claims_pages import render
 from simulators.cloud import BrokerKind, Cloud

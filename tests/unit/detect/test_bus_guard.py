@@ -19,7 +19,7 @@ LIMITS = BusLimits(enabled=True, learn_s=60)
 
 
 class Kept:
-    """A BusStore of this test."""
+    """A StateStore of this test."""
 
     def __init__(self) -> None:
         self.state = b""

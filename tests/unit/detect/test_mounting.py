@@ -16,7 +16,7 @@ G = 9.80665
 
 
 class Memory:
-    """A MountStore."""
+    """A StateStore."""
 
     def __init__(self, state: bytes = b"") -> None:
         self.state = state

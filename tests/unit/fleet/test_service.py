@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused, StoreError
-from agent.core.ports import Message, Session
+from agent.core.link_ports import Message, Session
 from fleet.receiver.intake import Outcome
 from fleet.receiver.service import Terms, serve
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.config import Link
 from agent.core.errors import ConfigError, LinkDown, PublishRefused
-from agent.core.ports import Message, Outgoing, Session
+from agent.core.link_ports import Message, Outgoing, Session
 from agent.link.dial import check_link
 from agent.link.mqtt import connect
 from simulators.broker import Broker

@@ -12,7 +12,8 @@ from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused, StoreError
 from agent.core.events import Priority
 from agent.core.keys import raw_bytes
-from agent.core.ports import ChooseEarly, EarlySession, Message, Notice
+from agent.core.link_ports import ChooseEarly, EarlySession, Message
+from agent.core.ports import Notice
 from agent.core.records import Position, Range, SealedRecord
 from agent.link import sender, wire
 from agent.link.uplink import Uplink

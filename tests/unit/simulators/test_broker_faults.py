@@ -10,7 +10,7 @@ import pytest
 
 from agent.core.config import Link
 from agent.core.errors import LinkDown, PublishRefused
-from agent.core.ports import Session
+from agent.core.link_ports import Session
 from agent.link.mqtt import connect
 from simulators.access import RULES
 from simulators.broker import Broker
