@@ -1,5 +1,6 @@
 """What a model says about itself: models/NAME.toml beside models/NAME.onnx. Its card is written from it."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -105,14 +106,16 @@ class Manifest(Section, frozen=True, kw_only=True, tag_field="kind"):
         return f"{self.name}-{self.version}"
 
     @property
+    @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
         """Shape of what the model is given, float32."""
-        raise NotImplementedError
+        ...
 
     @property
+    @abstractmethod
     def output_shape(self) -> tuple[int, ...]:
         """Shape of what the model answers, float32."""
-        raise NotImplementedError
+        ...
 
 
 class WindowManifest(Manifest, frozen=True, kw_only=True, tag="autoencoder"):
