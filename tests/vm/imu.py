@@ -12,7 +12,7 @@ from .box import CONFIG, FILES, UNIT, CheckSkipped, expect, packaged, run, statu
 _SECONDS: Final = 5
 _VERTICAL_MPS2: Final = 16_384 * 0.004788403  # what the chip's third axis reads at +-16 g
 _LATE_MAX_MS: Final = 1000.0  # a guest without KVM beside others
-_RULE: Final = Path("/etc/udev/rules.d/61-simulated-imu.rules")
+_RULE: Final = Path("/etc/udev/rules.d/61-outrider-imu.rules")
 _DROP_IN: Final = Path("/etc/systemd/system/outrider.service.d/imu.conf")
 
 
