@@ -12,7 +12,7 @@ from agent.core.battery_events import ChargingFaultName as Fault
 from agent.core.config import Detect
 from agent.core.events import ChargeSession, ChargingFault, Event
 from agent.core.signals import SignalWindow
-from agent.detect.streams import NS
+from agent.detect.streams import NS, in_order
 
 _CURRENT_A: Final = 1.0
 _STANDING_KMH: Final = 0.5
@@ -83,11 +83,11 @@ class ChargingDetector:
 
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
-        rows = []
-        for order, path in enumerate(_INPUTS):
-            series = window.new(path)
-            rows += [(t, order, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
-        return [event for t_ns, order, value in sorted(rows) for event in self._take(t_ns, _INPUTS[order], value)]
+        return [
+            event
+            for t_ns, order, value in in_order(window, _INPUTS)
+            for event in self._take(t_ns, _INPUTS[order], value)
+        ]
 
     def finish(self, t_ns: int) -> list[Event]:
         """Tell the session that was still open."""

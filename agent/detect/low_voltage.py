@@ -9,7 +9,7 @@ from agent.core import vss
 from agent.core.config import Detect
 from agent.core.events import Event, LowVoltageAlarm
 from agent.core.signals import SignalWindow
-from agent.detect.streams import NS
+from agent.detect.streams import NS, in_order
 
 _WEAK_CRANK_V: Final = 9.6
 _RECOVERING_V: Final = 12.0
@@ -68,12 +68,8 @@ class LowVoltageDetector:
 
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples."""
-        rows = []
-        for order, path in enumerate(_INPUTS):
-            series = window.new(path)
-            rows += [(t, order, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
         events: list[Event] = []
-        for t_ns, order, value in sorted(rows):
+        for t_ns, order, value in in_order(window, _INPUTS):
             if order == 2:
                 events += self._take(t_ns, value)
             elif value > (_RUNNING_RPM if order else _RUNNING_KMH):

@@ -6,6 +6,7 @@ completed it; working through values in the order of ready_ns is the same for ev
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.signals import Series
+from agent.core.signals import Series, SignalWindow
 
 NS: Final = 1_000_000_000
 
@@ -121,6 +122,15 @@ class RestLevel:
         self.level = [median(m[axis] for m in self._medians) for axis in range(self._axes)]
         self.spread = max(max(column) - min(column) for column in columns)
         return True
+
+
+def in_order(window: SignalWindow, paths: Sequence[str]) -> list[tuple[int, int, float]]:
+    """New samples of several signals as (t_ns, place in paths, value), by time; of one instant in the paths' order."""
+    rows = []
+    for place, path in enumerate(paths):
+        series = window.new(path)
+        rows += [(t, place, v) for t, v in zip(series.t_ns.tolist(), series.value.tolist(), strict=True)]
+    return sorted(rows)
 
 
 class AxisMerge:

@@ -100,7 +100,7 @@ class Case:
         )
 
 
-def make_case(  # what is known of the moment
+def make_case(
     trace: PulseTrace,
     pulse: Pulse,
     end: int,
