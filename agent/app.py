@@ -34,6 +34,7 @@ from agent.mechanic import Mechanic
 from agent.models import ModelRoom
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.platform import NationalPlatform
+from agent.privacy.agreed import agreed_by
 from agent.privacy.egress import EgressFilter
 from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
@@ -82,7 +83,8 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
-        self._egress = EgressFilter(self._config.consent)
+        self._agreed = agreed_by(self._config.consent)
+        self._egress = EgressFilter(lambda: self._agreed)
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
         )

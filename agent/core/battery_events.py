@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal
 
-from agent.core.event_base import Event, Priority, Purpose
+from agent.core.event_base import Event, Leaves, Priority, Purpose
 
 AdviceLevel = Literal["advice", "service_soon", "stop_now"]
 CellFault = Literal["weak_cell", "contact_resistance", "micro_short", "pack_changed"]
@@ -84,6 +84,7 @@ class BatteryAlarm(Event, frozen=True, kw_only=True, tag="battery_alarm"):
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "safety"
+    leaves: ClassVar[Leaves] = {"safety": "alarm level value limit unit cell cleared"}
 
     alarm: AlarmName
     level: int
@@ -106,6 +107,7 @@ class BatteryAdvice(Event, frozen=True, kw_only=True, tag="battery_advice"):
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "safety"
+    leaves: ClassVar[Leaves] = {"safety": "level fault cell feature value spread unit since_days confidence action"}
 
     level: AdviceLevel
     fault: CellFault
@@ -127,6 +129,7 @@ class PackSensorFault(Event, frozen=True, kw_only=True, tag="pack_sensor_fault")
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "diagnostics"
+    leaves: ClassVar[Leaves] = {"diagnostics": "signal fault value expected unit"}
 
     signal: str
     fault: Literal["stuck", "offset", "drift"]
@@ -144,6 +147,7 @@ class LowVoltageAlarm(Event, frozen=True, kw_only=True, tag="low_voltage_alarm")
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {"service": "alarm value limit cleared"}
 
     alarm: Literal["weak_crank", "not_charging", "low", "flat", "over_voltage"]
     value: float
@@ -160,6 +164,7 @@ class ChargingFault(Event, frozen=True, kw_only=True, tag="charging_fault"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {"service": "fault power_kw grid_v"}
 
     fault: ChargingFaultName
     power_kw: float
@@ -176,6 +181,12 @@ class ChargeSession(Event, frozen=True, kw_only=True, tag="charge_session"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {
+        "service": """
+        started_ns mode energy_kwh charge_ah power_max_kw soc_start soc_end temperature_max_c tapered interrupted ended
+        faults
+        """,
+    }
 
     started_ns: int
     mode: Literal["ac", "dc", "unknown"]
@@ -201,6 +212,12 @@ class BatteryHealth(Event, frozen=True, kw_only=True, tag="battery_health"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {
+        "service": """
+        segments capacity_ah capacity_low_ah capacity_high_ah soh_percent soh_low_percent soh_high_percent
+        spread_percent weakest weakest_lacks_percent
+        """,
+    }
 
     segments: int
     capacity_ah: float
@@ -240,6 +257,13 @@ class BatteryReport(Event, frozen=True, kw_only=True, tag="battery_report"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {
+        "service": """
+        days capacity_ah capacity_low_ah capacity_high_ah soh_percent soh_low_percent soh_high_percent sessions_ac
+        sessions_dc sessions_unknown energy_ac_kwh energy_dc_kwh energy_unknown_kwh interrupted charging_faults spread_v
+        weakest weakest_v weakest_trend cells level sensors alarms advice
+        """,
+    }
 
     days: int
     capacity_ah: float | None

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from agent.core.event_base import Event, Priority
+from agent.core.event_base import Event, Leaves, Priority
 
 BusFinding = Literal["flood", "unknown_identifier", "injected", "forged_payload"]
 
@@ -17,6 +17,7 @@ class BusAnomaly(Event, frozen=True, kw_only=True, tag="bus_anomaly"):
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
+    leaves: ClassVar[Leaves] = {"diagnostics": "bus finding identifiers more frames first_ns last_ns"}
 
     bus: int
     finding: BusFinding
@@ -31,6 +32,7 @@ class BusHabits(Event, frozen=True, kw_only=True, tag="bus_habits"):
     """What is normal on a bus has been learnt, of so many identifiers; or is learnt anew, for so many are new."""
 
     priority: ClassVar[Priority] = Priority.SERVICE
+    leaves: ClassVar[Leaves] = {"diagnostics": "bus state identifiers"}
 
     bus: int
     state: Literal["learnt", "relearning"]

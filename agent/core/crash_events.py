@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from agent.core.event_base import Event, Priority, Purpose
+from agent.core.event_base import Event, Leaves, Priority, Purpose
 
 LimitOfData = Literal[
     "clipped", "mounting_unknown", "sensor_died", "samples_lost", "rate_wanders", "stuck_axis", "clock_jumped"
@@ -15,6 +15,7 @@ class RoadImpact(Event, frozen=True, kw_only=True, tag="road_impact"):
     """A pothole, kerb or bump: a short shock without the delta-v of a collision."""
 
     purpose: ClassVar[Purpose] = "claims"
+    leaves: ClassVar[Leaves] = {"claims": "peak_mps2 speed_kmh"}
 
     peak_mps2: float
     speed_kmh: float | None = None
@@ -40,6 +41,14 @@ class Collision(Event, frozen=True, kw_only=True, tag="collision"):
 
     priority: ClassVar[Priority] = Priority.CRASH
     purpose: ClassVar[Purpose] = "claims"
+    leaves: ClassVar[Leaves] = {
+        "claims": """
+        delta_v_kmh duration_ms peak_mps2 stationary pdof_deg delta_v_longitudinal_kmh delta_v_lateral_kmh
+        speed_before_kmh clipped crash_mode multi_event since_first_s max_after_ms asi severity confidence
+        confidence_rules confidence_model airbag_deployed belted occupants braking drivable limits_of_data features
+        record latitude longitude position_accuracy_m
+        """,
+    }
 
     delta_v_kmh: float
     duration_ms: float
@@ -81,6 +90,7 @@ class Rollover(Event, frozen=True, kw_only=True, tag="rollover"):
 
     priority: ClassVar[Priority] = Priority.CRASH
     purpose: ClassVar[Purpose] = "claims"
+    leaves: ClassVar[Leaves] = {"claims": "roll_deg quarter_turns duration_s resting_deg basis speed_before_kmh"}
 
     roll_deg: float | None = None
     quarter_turns: int = 1
@@ -92,6 +102,8 @@ class Rollover(Event, frozen=True, kw_only=True, tag="rollover"):
 
 class DeviceShock(Event, frozen=True, kw_only=True, tag="device_shock"):
     """The box itself was knocked, fell, or swings loose: what looked like a blow did not happen to the car."""
+
+    leaves: ClassVar[Leaves] = {"diagnostics": "what peak_mps2 speed_kmh"}
 
     what: Literal["knock", "drop", "loose"]
     peak_mps2: float
@@ -112,6 +124,9 @@ class CrashRecord(Event, frozen=True, kw_only=True, tag="crash_record"):
     priority: ClassVar[Priority] = Priority.CRASH
     purpose: ClassVar[Purpose] = "claims"
     bulk: ClassVar[bool] = True
+    leaves: ClassVar[Leaves] = {
+        "claims": "record fragment part from_ns until_ns complete elements signals steps counts columns",
+    }
 
     record: int
     fragment: int
@@ -134,6 +149,7 @@ class EmergencyData(Event, frozen=True, kw_only=True, tag="emergency_data"):
 
     priority: ClassVar[Priority] = Priority.CRASH
     purpose: ClassVar[Purpose] = "claims"
+    leaves: ClassVar[Leaves] = {"claims": "msd automatic"}
 
     msd: bytes
     automatic: bool = True

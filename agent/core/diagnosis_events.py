@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from agent.core.event_base import Event, Priority, Purpose
+from agent.core.event_base import Event, Leaves, Priority, Purpose
 
 Drive = Literal["go_on", "to_a_garage", "stop_now"]
 """How far one may drive, the least cautious first; to_a_garage means gently, and no further."""
@@ -31,6 +31,7 @@ class EngineAdvice(Event, frozen=True, kw_only=True, tag="engine_advice"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {"service": "level fault signal value expected unit seconds"}
 
     level: EngineLevel
     fault: EngineFault
@@ -51,6 +52,9 @@ class TroubleCodes(Event, frozen=True, kw_only=True, tag="trouble_codes"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {
+        "service": "source stored pending permanent added gone after_restart frozen frame_signals frame_values",
+    }
 
     source: str
     stored: list[str]
@@ -75,6 +79,9 @@ class Diagnosis(Event, frozen=True, kw_only=True, tag="diagnosis"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {
+        "service": "codes confirmed drive causes points evidence_of evidence evidence_points evidence_values limits",
+    }
 
     codes: list[str]
     confirmed: bool

@@ -2,12 +2,10 @@
 
 Every event has t_ns, the monotonic time at which it became true; wall time joins only when it is encoded.
 `version` counts the shape of one kind, `priority` decides what a full disk or a thin link lets go first,
-`purpose` is what the driver consents to.
+`purpose` is what the driver consents to, and `leaves` on which ground each field may leave the car.
 """
 
 from typing import ClassVar, Literal
-
-import msgspec
 
 from agent.core.battery_events import (
     BatteryAdvice,
@@ -22,7 +20,18 @@ from agent.core.battery_events import (
 from agent.core.bus_events import BusAnomaly, BusHabits
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
-from agent.core.event_base import Event, Priority, Purpose
+from agent.core.event_base import Event, Ground, Leaves, Priority, Purpose
+from agent.core.system_events import (
+    AgentStarted,
+    AgentStopped,
+    ConfigApplied,
+    ConfigRejected,
+    ModelChanged,
+    ModelReport,
+    RecordsDamaged,
+    RecordsShed,
+    SourceChanged,
+)
 
 __all__ = [
     "AgentStarted",
@@ -47,7 +56,9 @@ __all__ = [
     "EngineAdvice",
     "Event",
     "Feedback",
+    "Ground",
     "HarshDriving",
+    "Leaves",
     "LowVoltageAlarm",
     "ModelChanged",
     "ModelReport",
@@ -66,60 +77,11 @@ __all__ = [
 ]
 
 
-class AgentStarted(Event, frozen=True, kw_only=True, tag="agent_started"):
-    """The daemon came up."""
-
-    agent_version: str
-    config_version: int
-    profile: str
-
-
-class AgentStopped(Event, frozen=True, kw_only=True, tag="agent_stopped"):
-    """The daemon went down in order."""
-
-    reason: str
-
-
-class SourceChanged(Event, frozen=True, kw_only=True, tag="source_changed"):
-    """A bus, dongle or sensor was lost, was silenced for the car's sake (a wake loop), or came back."""
-
-    source: str
-    state: Literal["lost", "silenced", "restored"]
-    detail: str = ""
-
-
-class ModelChanged(Event, frozen=True, kw_only=True, tag="model_changed"):
-    """A model was refused, went down or was given up after dying too often (rules carry on alone), or came back."""
-
-    model: str
-    state: Literal["refused", "down", "restored", "given_up"]
-    reason: str = ""
-
-
-class ModelReport(Event, frozen=True, kw_only=True, tag="model_report"):
-    """How a model did over so many windows: told at most once a day, where there is a shadow or something drifted.
-
-    over counts windows at or above the model's threshold. shadow is a second model that scored in silence over
-    compared of them: shadow_over at or above its own threshold, disagreed where only one of the two was. drifted
-    names inputs whose population stability index against the training reached the manifest's limit; psi_max is the
-    largest of any input, None while there were too few windows to say.
-    """
-
-    model: str
-    windows: int
-    over: int
-    shadow: str = ""
-    compared: int = 0
-    shadow_over: int = 0
-    disagreed: int = 0
-    drifted: list[str] = msgspec.field(default_factory=list)
-    psi_max: float | None = None
-
-
 class TripStarted(Event, frozen=True, kw_only=True, tag="trip_started"):
     """The car set off. t_ns is the first moving sample."""
 
     purpose: ClassVar[Purpose] = "ubi_score"
+    leaves: ClassVar[Leaves] = {"ubi_detail": "t_ns"}
 
 
 class TripEnded(Event, frozen=True, kw_only=True, tag="trip_ended"):
@@ -127,6 +89,12 @@ class TripEnded(Event, frozen=True, kw_only=True, tag="trip_ended"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "ubi_score"
+    leaves: ClassVar[Leaves] = {
+        "ubi_score": """
+        started_ns duration_s distance_m speed_max_kmh harsh_acceleration_count harsh_braking_count
+        harsh_cornering_count
+        """,
+    }
 
     started_ns: int
     duration_s: float
@@ -142,6 +110,7 @@ class HarshDriving(Event, frozen=True, kw_only=True, tag="harsh_driving"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "ubi_score"
+    leaves: ClassVar[Leaves] = {"ubi_detail": "maneuver peak_mps2 duration_s speed_kmh basis"}
 
     maneuver: Literal["acceleration", "braking", "cornering"]
     peak_mps2: float
@@ -155,6 +124,7 @@ class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "diagnostics"
+    leaves: ClassVar[Leaves] = {"diagnostics": "model score threshold signal"}
 
     model: str
     score: float
@@ -172,6 +142,7 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "feedback"
+    leaves: ClassVar[Leaves] = {"feedback": "question about intent transcript confidence language asked_ns about_ns"}
 
     question: str
     about: str
@@ -183,58 +154,6 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     about_ns: int | None = None
 
 
-class RecordsShed(Event, frozen=True, kw_only=True, tag="records_shed"):
-    """The store was full and let records go, all of one priority, unsent: the oldest, from first to last.
-
-    first_ns and last_ns are when they were stored, in monotonic ns of their boots. Others of the same boots may remain.
-    """
-
-    priority: ClassVar[Priority] = Priority.SERVICE
-
-    of_priority: int
-    records: int
-    size_bytes: int
-    first_boot: int
-    first_sequence: int
-    first_ns: int
-    last_boot: int
-    last_sequence: int
-    last_ns: int
-
-
-class RecordsDamaged(Event, frozen=True, kw_only=True, tag="records_damaged"):
-    """The disk spoilt records: quarantined ones are kept but not sent; unreadable ones are counted where that is known.
-
-    recovered counts the records of a file that had to be rebuilt; file is the damaged one's name, kept, "" if none.
-    """
-
-    priority: ClassVar[Priority] = Priority.SERVICE
-
-    quarantined: int
-    unreadable: int | None
-    recovered: int
-    file: str
-
-
-class ConfigApplied(Event, frozen=True, kw_only=True, tag="config_applied"):
-    """A pushed bundle became the running config."""
-
-    priority: ClassVar[Priority] = Priority.SERVICE
-
-    bundle: str
-    config_version: int
-    sha256: str
-
-
-class ConfigRejected(Event, frozen=True, kw_only=True, tag="config_rejected"):
-    """A pushed bundle was refused; the running config stays."""
-
-    priority: ClassVar[Priority] = Priority.SERVICE
-
-    bundle: str
-    reason: str
-
-
 class Telemetry(Event, frozen=True, kw_only=True, tag="telemetry"):
     """Signals as they were, sampled evenly. t_ns is the first sample's time; period_s lies between two.
 
@@ -242,6 +161,7 @@ class Telemetry(Event, frozen=True, kw_only=True, tag="telemetry"):
     """
 
     purpose: ClassVar[Purpose] = "service"
+    leaves: ClassVar[Leaves] = {"service": "period_s count signals steps columns"}
 
     period_s: float
     count: int

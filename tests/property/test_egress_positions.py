@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.core.config import Consent
 from agent.core.events import AnyEvent, Collision, CrashRecord, EmergencyData, Event, Purpose, Telemetry
 from agent.core.records import Position, encode_event
+from agent.privacy.agreed import agreed_by
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, decode_msd, degrees_of, encode_msd, place_of
 
@@ -65,7 +66,7 @@ def test_no_place_leaves_that_was_not_agreed_to(
     data: st.DataObject, place: tuple[float, float], paths: list[str], consent: Consent
 ) -> None:
     event = data.draw(events_at(place, paths))
-    leaving = EgressFilter(consent).admit(event)
+    leaving = _door(consent).admit(event)
     if leaving is None:
         return
     assert leaving.purpose in consent.purposes
@@ -114,10 +115,15 @@ def test_the_bytes_that_are_sealed_hold_no_trace_of_it(place: tuple[float, float
         position_accuracy_m=1.0,
     )
     nowhere = msgspec.structs.replace(collision, latitude=None, longitude=None, position_accuracy_m=None)
-    leaving = EgressFilter(Consent(purposes=["claims"])).admit(collision)
+    leaving = _door(Consent(purposes=["claims"])).admit(collision)
     assert leaving is not None
     sealed = [
         encode_event(event, position=Position(1, 1), wall_offset_ns=0, agent_version="0")
         for event in (leaving, nowhere)
     ]
     assert sealed[0] == sealed[1]
+
+
+def _door(consent: Consent) -> EgressFilter:
+    agreed = agreed_by(consent)
+    return EgressFilter(lambda: agreed)

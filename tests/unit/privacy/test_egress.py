@@ -4,6 +4,7 @@ import pytest
 
 from agent.core.config import Consent
 from agent.core.events import AgentStopped, AnyEvent, Collision, CrashRecord, EmergencyData, Event, Purpose, TripStarted
+from agent.privacy.agreed import agreed_by
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, decode_msd, encode_msd, place_of
 
@@ -24,18 +25,18 @@ NOTHING_CUT = Collision(t_ns=1, delta_v_kmh=20, duration_ms=90, peak_mps2=100, s
 
 
 def _claims(position: typing.Literal["none", "area", "exact"]) -> EgressFilter:
-    return EgressFilter(Consent(purposes=["claims"], crash_position=position))
+    return _door(Consent(purposes=["claims"], crash_position=position))
 
 
 def test_only_consented_purposes_pass_and_the_rest_is_counted() -> None:
-    door = EgressFilter(Consent(purposes=["claims"]))
+    door = _door(Consent(purposes=["claims"]))
     events: list[Event] = [NOTHING_CUT, TripStarted(t_ns=2), AgentStopped(t_ns=3, reason="x"), TripStarted(t_ns=4)]
     assert [door.admit(event) for event in events] == [NOTHING_CUT, None, None, None]
     assert door.withheld == {"ubi_score": 2, "diagnostics": 1}
 
 
 def test_without_consent_nothing_passes() -> None:
-    door = EgressFilter(Consent(crash_position="exact"))
+    door = _door(Consent(crash_position="exact"))
     assert door.admit(COLLISION) is None
     assert door.admit(EMERGENCY) is None
 
@@ -115,3 +116,8 @@ def test_a_crash_record_that_tells_none_passes() -> None:
         signals=["Vehicle.Speed", "Vehicle.Acceleration.Longitudinal"],
     )
     assert _claims("none").admit(record) == record
+
+
+def _door(consent: Consent) -> EgressFilter:
+    agreed = agreed_by(consent)
+    return EgressFilter(lambda: agreed)
