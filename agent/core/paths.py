@@ -6,6 +6,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 FIRMWARE_CONFIG: Final = ROOT / "firmware_config"
 VEHICLES: Final = FIRMWARE_CONFIG / "vehicles"
+UNDERSTANDING: Final = FIRMWARE_CONFIG / "understanding"
 PROMPTS: Final = FIRMWARE_CONFIG / "prompts"
 DBC: Final = FIRMWARE_CONFIG / "dbc"
 OBD_PIDS: Final = FIRMWARE_CONFIG / "obd_pids.toml"

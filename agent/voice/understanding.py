@@ -107,7 +107,7 @@ def compile_lexicon(answers: Mapping[str, Answer], grammar: Grammar) -> Lexicon:
 def understand(text: str, lexicon: Lexicon) -> Understanding:
     """Find the intent behind any text. Pure; never raises."""
     votes = _Votes(lexicon.opposites)
-    for clause in _clauses(text):
+    for clause in clauses_of(text):
         _judge_clause(clause, lexicon, votes)
     for found, clear, contradictory in (
         (votes.strong, _CLEAR, _CONTRADICTORY),
@@ -188,13 +188,13 @@ def _longest(tokens: Sequence[str], place: int, lexicon: Lexicon) -> tuple[int, 
 
 
 def _entry(meanings: dict[tuple[str, ...], _Meaning], phrase: str) -> _Meaning:
-    tokens = tuple(token for clause in _clauses(phrase) for token in clause)
+    tokens = tuple(token for clause in clauses_of(phrase) for token in clause)
     if not tokens:
         raise ValueError(f"{phrase!r} has no word in it")
     return meanings.setdefault(tokens, _Meaning())
 
 
-def _clauses(text: str) -> Iterable[list[str]]:
+def clauses_of(text: str) -> Iterable[list[str]]:
     """Split text at its punctuation; a token is a Chinese character or a word in lower case without apostrophes."""
     plain = unicodedata.normalize("NFKC", text[:TEXT_MAX]).casefold().translate(_APOSTROPHES)
     clause: list[str] = []
