@@ -13,7 +13,9 @@ from agent.cli.evidence_words import Language
 from agent.core.events import BatteryReport
 from agent.detect.battery_diary import Diary, Estimate, load_diary
 from agent.detect.battery_report import look_at_cells, make_report
-from agent.detect.cell_days import DAYS_MAX, CellDays, Values, load_days
+from agent.detect.cell_days import DAYS_MAX, CellDays
+from agent.detect.cell_figures import Values
+from agent.detect.cell_state import load_days
 from agent.detect.health import Capacity, ChargeSegments
 from drivers.state_file import FileDiaryStore, FilePackStore
 

@@ -13,8 +13,8 @@ from agent.core.events import Event
 from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.battery_diary import DAY_NS, Charge, Diary, Estimate, load_diary
-from agent.detect.cell_days import DAYS_MAX, CellDays, Values, nanmedian
-from agent.detect.cell_trend import spread_of, stand
+from agent.detect.cell_days import DAYS_MAX, CellDays
+from agent.detect.cell_figures import Values, nanmedian, spread_of, stand
 from agent.detect.streams import NS
 
 _GRACE_NS: Final = 1800 * NS  # what a day had is told by then: a charge ends a quarter of an hour after its last data

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.detect.cell_days import Values
+from agent.detect.cell_figures import Values
 from agent.detect.cell_rows import Row
 from agent.detect.streams import NS
 

@@ -13,9 +13,9 @@ import numpy as np
 from agent.core import vss
 from agent.core.battery_events import AdviceLevel, PackSensorFault
 from agent.core.events import Event
+from agent.detect.cell_advice import advise
 from agent.detect.cell_blocks import Block
-from agent.detect.cell_days import Values
-from agent.detect.cell_trend import advise, apart, spread_of
+from agent.detect.cell_figures import Values, apart, spread_of
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
 
@@ -79,10 +79,11 @@ class CellFaults:
         """Each cell's resistance beyond the median cell's where this block tells it well, in Ohm."""
         if block.ohm is None or block.ohm_error is None:
             return None
-        known = block.ohm_error <= _OHM_SHARE / 2 * self._own_ohm()
+        known = block.ohm_error <= _OHM_SHARE / 2 * self.own_ohm()
         return np.where(known, block.ohm, np.nan) if known.any() else None
 
-    def _own_ohm(self) -> float:
+    def own_ohm(self) -> float:
+        """Resistance of the median cell by the newest blocks that told it, in Ohm; a usual one where none did."""
         return max(float(np.median(self._middle_ohm)), _OHM_MIN) if self._middle_ohm else 0.001
 
     def _charge_told(self, block: Block) -> bool:
@@ -92,8 +93,8 @@ class CellFaults:
         """Cells whose resistance stands out in this block."""
         if block.ohm is None or block.ohm_error is None:
             return []
-        spread = max(spread_of(block.ohm), 0.1 * self._own_ohm())
-        limit = max(_OHM_SHARE * self._own_ohm(), _OHM_MIN)
+        spread = max(spread_of(block.ohm), 0.1 * self.own_ohm())
+        limit = max(_OHM_SHARE * self.own_ohm(), _OHM_MIN)
         return [
             cell
             for cell in apart(block.ohm / spread)
@@ -130,7 +131,7 @@ class CellFaults:
             return []
         ohm, slope = float(block.ohm[cell]), volts_per_percent(self._chemistry, block.middle_v)
         lacks = -float(block.rest_v[cell]) / slope
-        level: AdviceLevel = "service_soon" if ohm >= _OHM_SOON * self._own_ohm() else "advice"
+        level: AdviceLevel = "service_soon" if ohm >= _OHM_SOON * self.own_ohm() else "advice"
         if not self._is_news("resistance", cell, 1 + (level == "service_soon")):
             return []
         return [

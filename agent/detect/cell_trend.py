@@ -4,16 +4,19 @@ A cell's feature is judged against the spread of its own pack, and against what 
 must be large, the cell must stand apart from the rest, and it must have done so on most of the recent days of use.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.battery_events import Action, AdviceLevel, BatteryAdvice, CellFault, Feature
+from agent.core.battery_events import AdviceLevel
 from agent.core.events import Event
-from agent.detect.cell_days import DAYS_MAX, CellDays, Values, add_terms, at_no_current, load_days, nanmedian
+from agent.detect.cell_advice import LEVELS, advise, pack_changed
+from agent.detect.cell_days import DAYS_MAX, CellDays
+from agent.detect.cell_figures import SIGMAS, Values, add_terms, apart, at_no_current, nanmedian, spread_of, stand
 from agent.detect.cell_rows import Row
+from agent.detect.cell_state import dump_days, load_days
+from agent.detect.cell_today import OpenDay
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
 
@@ -30,9 +33,6 @@ _DAYS: Final = 5  # of use that are judged together
 _DAYS_MIN: Final = 3
 _RECENT_DAYS: Final = 60  # of the calendar, to which they must belong
 
-_SIGMAS: Final = 3.5  # beside the median cell, of the pack's own spread
-_APART: Final = 1.0  # sigma between the named cells and the next one
-_NAMED_MAX: Final = 3  # more are no outliers but a pack
 _CHARGE_PERCENT: Final = 2.0  # less than the median cell: balancing starts well below that
 _SOON_PERCENT: Final = 5.0
 _SOON_V: Final = 0.05  # 50 mV: where balancing is called for (docs/sources.md 4)
@@ -43,23 +43,9 @@ _CHANGED: Final = 0.2  # correlation with the pattern known so far, below which 
 _NORMAL_DAYS: Final = 2
 _GAP_ERROR_V: Final = 0.006
 _GAP_KEPT: Final = 0.97  # a row: some thirty count
+_MORE_ROWS: Final = 20  # one after another, with cells that a known pack does not have
+_FEWER: Final = 4  # a module; of less, it is a wire that came off
 _PATTERN_MIN: Final = 0.5  # percent of charge: of less spread the pattern is noise
-
-_LEVELS: Final[tuple[AdviceLevel, ...]] = ("advice", "service_soon", "stop_now")
-_ACTIONS: Final[dict[AdviceLevel, Action]] = {
-    "advice": "mention_at_service",
-    "service_soon": "book_service",
-    "stop_now": "leave_the_car",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How one feature of all cells stands: value float64[cells] and its sigmas float64[cells] beside the median."""
-
-    value: Values
-    sigmas: Values
-    spread: float
 
 
 class CellTrend:
@@ -76,6 +62,7 @@ class CellTrend:
         self._before: tuple[int, float] | None = None
         self._taken_ns = -(1 << 62)
         self._gap_sums = [0.0] * 5  # of the newest rows
+        self._more_rows = 0
 
     @property
     def cells(self) -> int:
@@ -84,12 +71,11 @@ class CellTrend:
 
     def dump(self) -> bytes:
         """What should outlive the boot; empty where nothing is known."""
-        return b"" if self._days is None else self._days.dump()
+        return b"" if self._days is None else dump_days(self._days)
 
     def feed(self, row: Row) -> list[Event]:
         """Take a second."""
-        volt = row.volt
-        seen = np.flatnonzero(~np.isnan(volt))
+        seen = np.flatnonzero(~np.isnan(row.volt))
         if len(seen) < _CELLS_MIN:
             return []
         events = self._count_cells(row.t_ns, int(seen[-1]) + 1)
@@ -99,22 +85,32 @@ class CellTrend:
         number = (self._epoch_ns + row.t_ns) // DAY_NS
         if days.open is None or days.open.number != number:
             events += self._new_day(days, row.t_ns, number)
-        if days.open is not None and np.isfinite(row.pack_v + row.ampere) and len(seen) == days.cells:
-            gap_v = row.pack_v - float(volt[seen].sum())
-            days.open.add_gap(row.ampere, gap_v)
-            self._gap_sums = add_terms(self._gap_sums, row.ampere, gap_v, kept=_GAP_KEPT)
-        if days.open is not None and self._at_rest(row) and len(seen) >= _SEEN_SHARE * days.cells:
-            middle = float(np.median(volt[seen]))
-            slope = volts_per_percent(self._chemistry, middle)
-            if slope >= STEEP_ENOUGH:
-                self._taken_ns = row.t_ns
-                days.open.add(volt[: days.cells] - middle, slope, row.soc)
+        if self._days is not None and self._days.open is not None:
+            self._take(self._days, self._days.open, row)
         return events
 
-    def learn_resistance(self, beside_ohm: Values) -> None:
-        """Take each cell's resistance beside the median cell's, float64[cells] in Ohm."""
+    def _take(self, days: CellDays, day: OpenDay, row: Row) -> None:
+        volt = row.volt[: days.cells]
+        known = volt[~np.isnan(volt)]
+        day.top = max(day.top, int(np.flatnonzero(~np.isnan(volt))[-1]) + 1) if len(known) else day.top
+        if np.isfinite(row.pack_v + row.ampere) and len(known) == days.cells:
+            gap_v = row.pack_v - float(known.sum())
+            day.add_gap(row.ampere, gap_v)
+            self._gap_sums = add_terms(self._gap_sums, row.ampere, gap_v, kept=_GAP_KEPT)
+        at_rest = self._at_rest(row)
+        if len(known) < _SEEN_SHARE * days.cells:
+            return
+        middle = float(np.median(known))
+        day.motion.feed(row.t_ns, volt, middle)
+        slope = volts_per_percent(self._chemistry, middle)
+        if at_rest and slope >= STEEP_ENOUGH:
+            self._taken_ns = row.t_ns
+            day.add(volt - middle, slope, row.soc)
+
+    def learn_resistance(self, beside_ohm: Values, own_ohm: float) -> None:
+        """Take each cell's resistance beside the median cell's, float64[cells], and that of the median cell, in Ohm."""
         if self._days is not None and self._days.open is not None and len(beside_ohm) == self._days.cells:
-            self._days.open.add_resistance(beside_ohm)
+            self._days.open.add_resistance(beside_ohm, own_ohm)
 
     def is_sensor(self, cell: int, beside_v: float, *, at_once: bool = False) -> bool | None:
         """Whether the pack's own voltage knows nothing of what the cell, now beside_v, lost since it was normal.
@@ -127,7 +123,7 @@ class CellTrend:
             return False
         _, charge = days.last("charge", DAYS_MAX, since=0)
         numbers, volt = days.last("volt", DAYS_MAX, since=0)
-        gaps = days.gaps[np.isin(days.numbers, numbers)].astype(np.float64)
+        gaps = days.pack["gap_v"][np.isin(days.numbers, numbers)].astype(np.float64)
         normal = (np.abs(charge[:, cell]) <= _CHARGE_PERCENT * 0.75) & np.isfinite(gaps)
         if normal.sum() < _NORMAL_DAYS:
             return False
@@ -148,7 +144,7 @@ class CellTrend:
 
     def note(self, cell: int, level: AdviceLevel) -> bool:
         """Remember that the driver has been told of a weak cell; False where he knew as much already."""
-        number = _LEVELS.index(level) + 1
+        number = LEVELS.index(level) + 1
         if self._days is None or cell >= self._days.cells or number <= self._days.told[cell]:
             return False
         self._days.told[cell] = number
@@ -176,12 +172,13 @@ class CellTrend:
         return max(numbers, default=0)
 
     def _count_cells(self, t_ns: int, count: int) -> list[Event]:
-        """A cell with a higher number than any before belongs to a pack that is not known."""
-        if self._days is not None and count <= self._days.cells:
-            return []
+        """Cells with higher numbers than any before belong to a pack that is not known, unless they are a glitch."""
+        self._more_rows = self._more_rows + 1 if self._days is not None and count > self._days.cells else 0
         known = self._days is not None and len(self._days.numbers) > 0
-        self._days = CellDays(count)
-        return [_changed(t_ns)] if known else []
+        if self._days is not None and self._more_rows < (_MORE_ROWS if known else 1):
+            return []
+        self._days, self._more_rows = CellDays(count), 0
+        return [pack_changed(t_ns)] if known else []
 
     def _at_rest(self, row: Row) -> bool:
         before, self._before = self._before, (row.t_ns, row.ampere) if np.isfinite(row.ampere) else None
@@ -192,10 +189,11 @@ class CellTrend:
     def _new_day(self, days: CellDays, t_ns: int, number: int) -> list[Event]:
         events = []
         if days.close(_ROWS_MIN):
-            if _is_other_pack(days):
-                told, self._days = days.cells, CellDays(days.cells)
+            cells = _other_pack(days)
+            if cells:
+                self._days = CellDays(cells)
                 self._days.begin(number)
-                return [_changed(t_ns)] if told else []
+                return [pack_changed(t_ns)]
             days.begin(number)
             events = self._judge(days, t_ns, number)
         else:
@@ -216,14 +214,14 @@ class CellTrend:
             if standing.value[cell] > -_CHARGE_PERCENT:
                 continue
             soon = recent_v[cell] <= -_SOON_V and recent.value[cell] <= -_SOON_PERCENT
-            level = 2 if soon and recent.sigmas[cell] <= -_SIGMAS else 1
+            level = 2 if soon and recent.sigmas[cell] <= -SIGMAS else 1
             if level <= days.told[cell]:
                 continue
             spread_v = float(spread_of(recent_v))
             events.append(
                 advise(
                     t_ns,
-                    level=_LEVELS[level - 1],
+                    level=LEVELS[level - 1],
                     fault="weak_cell",
                     cell=cell,
                     feature="rest_voltage",
@@ -245,37 +243,10 @@ class CellTrend:
             days.told[back & (days.told < 3)] = 0
 
 
-def stand(by_day: Values, *, spread_min: float) -> Standing:
-    """Medians over days of a feature float64[days, cells], and where they stand among the cells."""
-    value = nanmedian(by_day)
-    spread = max(spread_of(value), spread_min)
-    daily = np.array([day / max(spread_of(day), spread_min) for day in by_day])
-    return Standing(value, nanmedian(daily), spread)
-
-
-def spread_of(value: Values) -> float:
-    """One standard deviation of the cells, from the middle nine tenths: a few wrong ones do not widen it."""
-    known = value[~np.isnan(value)]
-    if not len(known):
-        return 0.0
-    low, high = np.quantile(known, [0.05, 0.95])
-    return float(high - low) / 3.29
-
-
-def apart(sigmas: Values) -> list[int]:
-    """Cells beyond the limit (high is bad) that stand apart from the next one; none where too many do."""
-    order = np.argsort(-np.nan_to_num(sigmas, nan=-np.inf), kind="stable")
-    ranked = sigmas[order]
-    for count in range(min(_NAMED_MAX, len(order) - 1), 0, -1):
-        if ranked[count - 1] >= _SIGMAS and ranked[count - 1] - ranked[count] >= _APART:
-            return [int(cell) for cell in order[:count]]
-    return []
-
-
 def beyond(charge: Values) -> npt.NDArray[np.bool_]:
     """Days and cells at which a cell alone would be named: bool[days, cells]."""
     spreads = np.array([max(spread_of(day), _SPREAD_MIN) for day in charge])
-    return np.asarray((charge <= -_CHARGE_PERCENT) & (charge <= -_SIGMAS * spreads[:, None]))
+    return np.asarray((charge <= -_CHARGE_PERCENT) & (charge <= -SIGMAS * spreads[:, None]))
 
 
 def _confidence(charge: Values, cell: int) -> float:
@@ -284,13 +255,16 @@ def _confidence(charge: Values, cell: int) -> float:
     return round((int(bad.sum()) + 1) / (len(bad) + 2), 2)
 
 
-def _is_other_pack(days: CellDays) -> bool:
-    """Whether the last three days' pattern of cells has nothing to do with the one before."""
+def _other_pack(days: CellDays) -> int:
+    """How many cells the pack has that the last three days speak of; 0 where it is the one that is known."""
+    tops = days.pack["top"][-_DAYS_MIN:]
+    if len(tops) == _DAYS_MIN and tops.min() == tops.max() <= days.cells - _FEWER:
+        return int(tops[0])
     _, charge = days.last("charge", 4 * _DAYS_MIN, since=-(1 << 30))
     if len(charge) < 3 * _DAYS_MIN:
-        return False
+        return 0
     old, new = nanmedian(charge[:-_DAYS_MIN]), charge[-_DAYS_MIN:]
-    return all(_correlation(old, day) < _CHANGED for day in new)
+    return days.cells if all(_correlation(old, day) < _CHANGED for day in new) else 0
 
 
 def _correlation(one: Values, other: Values) -> float:
@@ -299,47 +273,3 @@ def _correlation(one: Values, other: Values) -> float:
     if both.sum() < _CELLS_MIN or min(spread_of(one[both]), spread_of(other[both])) < _PATTERN_MIN:
         return 1.0
     return float(np.corrcoef(one[both], other[both])[0, 1])
-
-
-def _changed(t_ns: int) -> Event:
-    return advise(
-        t_ns,
-        level="advice",
-        fault="pack_changed",
-        cell=None,
-        feature="pattern",
-        value=0.0,
-        spread=0.0,
-        unit="",
-        since_days=0.0,
-        confidence=0.5,
-    )
-
-
-def advise(
-    t_ns: int,
-    *,
-    level: AdviceLevel,
-    fault: CellFault,
-    cell: int | None,
-    feature: Feature,
-    value: float,
-    spread: float,
-    unit: str,
-    since_days: float,
-    confidence: float,
-) -> BatteryAdvice:
-    """The event, rounded, with what to do."""
-    return BatteryAdvice(
-        t_ns=t_ns,
-        level=level,
-        fault=fault,
-        cell=cell,
-        feature=feature,
-        value=round(value, 6),
-        spread=round(spread, 6),
-        unit=unit,
-        since_days=since_days,
-        confidence=confidence,
-        action="none" if cell is None else _ACTIONS[level],
-    )

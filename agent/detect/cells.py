@@ -11,10 +11,11 @@ from agent.core.events import BatteryHealth, Event
 from agent.core.ports import StateStore
 from agent.core.signals import SignalWindow
 from agent.detect.cell_blocks import Block, CellBlocks
-from agent.detect.cell_days import CellDays, nanmedian
+from agent.detect.cell_days import CellDays
 from agent.detect.cell_faults import CellFaults
+from agent.detect.cell_figures import nanmedian, spread_of
 from agent.detect.cell_rows import INPUTS, CellRows, Row
-from agent.detect.cell_trend import CellTrend, spread_of
+from agent.detect.cell_trend import CellTrend
 from agent.detect.health import Capacity, ChargeSegments
 from agent.detect.streams import NS
 
@@ -120,7 +121,7 @@ class CellDetector:
         events = self._without_known(self._faults.feed(block), at_once=True)
         ohm = self._faults.resistances(block)
         if ohm is not None:
-            self._trend.learn_resistance(ohm)
+            self._trend.learn_resistance(ohm, self._faults.own_ohm())
         return events
 
 

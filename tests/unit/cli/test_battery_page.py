@@ -15,6 +15,7 @@ from agent.core.battery_events import REPORT_ADVICE, ChargingFaultName
 from agent.core.paths import BATTERY
 from agent.detect.battery_diary import Advised, Charge, Diary, Estimate
 from agent.detect.cell_days import CellDays
+from agent.detect.cell_state import dump_days
 from drivers.state_file import FileDiaryStore, FilePackStore
 
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -119,7 +120,7 @@ def test_the_command_writes_a_page_and_says_what_is_missing(tmp_path: Path, caps
     command = ["battery", "report", "--state", str(tmp_path), "-o", str(page)]
     assert main(command) == 2
     assert "nothing is kept of a battery there" in capsys.readouterr().err
-    FilePackStore(tmp_path).save(pack(4).dump())
+    FilePackStore(tmp_path).save(dump_days(pack(4)))
     FileDiaryStore(tmp_path).save(diary().dump())
     assert main([*command, "--language", "en", "--device", "car-9"]) == 0
     assert "4 days of cells, 40 charges" in capsys.readouterr().out

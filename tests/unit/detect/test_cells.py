@@ -8,9 +8,11 @@ from agent.core import vss
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import BatteryAdvice, Event, PackSensorFault
 from agent.core.signals import Series
-from agent.detect.cell_days import CellDays, load_days, nanmedian
+from agent.detect.cell_days import CellDays
+from agent.detect.cell_figures import apart, nanmedian, spread_of
 from agent.detect.cell_rows import CELLS_MAX, CellRows, Row
-from agent.detect.cell_trend import CellTrend, apart, spread_of
+from agent.detect.cell_state import dump_days, load_days
+from agent.detect.cell_trend import CellTrend
 from agent.detect.cells import CellDetector
 from agent.detect.ocv import volts_per_percent
 from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, run, series, windows
@@ -97,19 +99,25 @@ def test_a_boot_without_a_date_goes_on_where_the_last_one_ended() -> None:
 
 def test_108_cells_for_200_days_take_less_than_200_kb() -> None:
     days, rng = CellDays(108), np.random.default_rng(3)
-    for number in range(200):
+
+    def use(number: int) -> None:
         days.begin(number)
         assert days.open is not None
-        for _ in range(300):
-            days.open.add(0.01 * rng.standard_normal(108), 0.009, 50.0)
-            days.open.add_resistance(1e-4 * rng.standard_normal(108))
+        for row in range(120):
+            beside = 0.01 * rng.standard_normal(108)
+            days.open.add(beside, 0.009, 50.0)
+            days.open.add_resistance(1e-4 * rng.standard_normal(108), 0.001)
+            days.open.motion.feed(row * NS, 3.7 + 0.1 * (row % 2) + beside, 3.7 + 0.1 * (row % 2))
+
+    for number in range(200):
+        use(number)
         assert days.close(6)
-    days.begin(200)
-    assert days.open is not None
-    for _ in range(1000):
-        days.open.add(0.01 * rng.standard_normal(108), 0.009, 50.0)
-        days.open.add_resistance(1e-4 * rng.standard_normal(108))
-    assert len(days.dump()) < 200_000
+    use(200)
+    assert len(dump_days(days)) < 200_000
+    numbers, values = days.by_day()
+    assert numbers.tolist() == list(range(72, 200))
+    assert values.shape == (128, 108, 5)
+    assert not np.isnan(values).any()
 
 
 @pytest.mark.parametrize("state", [b"", b"\xc1", b"\x80", b"\x00" * 100])
@@ -136,6 +144,33 @@ def test_another_pack_is_told_and_learnt_anew() -> None:
         "pack_changed"
     ]
     assert trend.cells == 30
+
+
+def test_a_glitch_of_cells_that_a_pack_does_not_have_forgets_nothing() -> None:
+    trend = CellTrend("nmc", epoch_ns=0)
+    _days(trend, range(6), {})
+    for row in range(10):
+        wild = np.append(np.full(CELLS, 3.9), 3.5)
+        assert trend.feed(make_row(6 * DAY_S + 60 * row, wild)) == []
+        assert trend.feed(make_row(6 * DAY_S + 60 * row + 30, wild[:-1])) == []
+    assert trend.cells == CELLS
+    assert trend.days is not None
+    assert len(trend.days.numbers) == 6
+
+
+def test_a_pack_with_fewer_cells_is_told_and_learnt_anew() -> None:
+    trend = CellTrend("nmc", epoch_ns=0)
+    _days(trend, range(6), {})
+    events = _days(trend, range(6, 12), {}, cells=CELLS - 4)
+    assert [e.fault for e in events if isinstance(e, BatteryAdvice)] == ["pack_changed"]
+    assert trend.cells == CELLS - 4
+
+
+def test_a_wire_that_came_off_is_no_other_pack() -> None:
+    trend = CellTrend("nmc", epoch_ns=0)
+    _days(trend, range(6), {})
+    assert _days(trend, range(6, 12), {}, cells=CELLS - 1) == []
+    assert trend.cells == CELLS
 
 
 def test_missing_cells_and_too_few_are_borne() -> None:
