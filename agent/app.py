@@ -43,6 +43,7 @@ from agent.supervise import keep_reading
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
+from agent.voice.scene_memory import SceneMemory
 
 _LOG: Final = logging.getLogger(__name__)
 _SOURCE_WAIT_LONGEST_S: Final = 3.0  # a replugged dongle is back within 5 s, its own start-up included
@@ -120,6 +121,7 @@ class _App:
             clock=clock,
             notify=hardware.notify,
             emit=self._emit,
+            memory=SceneMemory(hardware.scene_store, lambda: self._best_time.now().wall_ns),
             sent=self._config.consent.purposes if self._config.link.host else (),
         )
         claims = "claims" in self._config.consent.purposes

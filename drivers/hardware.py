@@ -19,7 +19,7 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
-from drivers.state_file import FileBusStore, FileDiaryStore, FilePackStore, FileTrendStore
+from drivers.state_file import FileBusStore, FileDiaryStore, FilePackStore, FileSceneStore, FileTrendStore
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -73,6 +73,7 @@ def open_hardware(
         pack_store=FilePackStore(Path(config.store.directory)),
         trend_store=FileTrendStore(Path(config.store.directory)),
         diary_store=FileDiaryStore(Path(config.store.directory)),
+        scene_store=FileSceneStore(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )

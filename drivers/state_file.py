@@ -7,6 +7,7 @@ from typing import Final
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
 _DIARY_SIZE_MAX: Final = 200_000
+_SCENES_SIZE_MAX: Final = 200_000
 _BUS_SIZE_MAX: Final = 4_000_000
 
 
@@ -59,3 +60,10 @@ class FileDiaryStore(StateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "battery.state", _DIARY_SIZE_MAX)
+
+
+class FileSceneStore(StateFile):
+    """What the driver was asked and wants to be asked no more, in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX)

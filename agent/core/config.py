@@ -134,6 +134,7 @@ class Voice(Section, frozen=True, kw_only=True):
     gate_crash_s: Annotated[float, Meta(ge=0, le=600)] = 30.0
     volume_percent: Annotated[int, Meta(ge=0, le=200)] = 100
     waiting_max: Annotated[int, Meta(ge=1, le=100)] = 16
+    scenes_per_hour: Annotated[int, Meta(ge=0, le=60)] = 3  # those that could wait
 
 
 class Store(Section, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ class Mount(Protocol):
 
 
 class StateStore(Protocol):
-    """Where something that was learnt outlives a boot: the mounting, the battery, the engine, the buses' traffic."""
+    """Where something that was learnt outlives a boot: the mounting, the battery, the engine, the talk, the buses."""
 
     def load(self) -> bytes:
         """What was saved last; empty where nothing was, or it cannot be read."""
@@ -254,6 +254,7 @@ class Hardware:
     pack_store: StateStore | None = None  # None: the cells are learnt anew at each start
     trend_store: StateStore | None = None
     diary_store: StateStore | None = None  # None: the battery's report tells of this start alone
+    scene_store: StateStore | None = None  # None: what was asked is forgotten with each start
     bus_store: StateStore | None = None  # None: so are the habits of the buses
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals

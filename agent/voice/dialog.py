@@ -6,29 +6,41 @@ from typing import Final
 
 from agent.core.events import Event, Feedback
 from agent.core.ports import Heard, Language
-from agent.voice.questions import SILENCE, UNCLEAR, Question
+from agent.voice.questions import SILENCE, STOP_ASKING, UNCLEAR, Question
 from agent.voice.understanding import TEXT_MAX, understand
+
+_SPACE: Final[dict[Language, str]] = {"zh": "", "en": " "}
 
 ASKED_MAX: Final = 2  # a question not understood is put once more
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What to say next. Without feedback, listen again afterwards; with it the dialog is over, but for a follow-up."""
+    """What to say next. Without feedback, listen again afterwards; with it the dialog is over, but for a follow-up.
+
+    stop: the driver wants to be asked about this no more, whatever else he said.
+    """
 
     text: str
     feedback: Feedback | None
     follow_up: Question | None = None
+    stop: bool = False
 
 
 class Dialog:
-    """One question about one event. sent: whether the answer leaves the car, which is what replies may promise."""
+    """One question about one event. sent: whether the answer leaves the car, which is what replies may promise.
 
-    def __init__(self, question: Question, *, about: Event, language: Language, sent: bool = True) -> None:
+    may_silence: whether "stop asking me about this" will be kept.
+    """
+
+    def __init__(
+        self, question: Question, *, about: Event, language: Language, sent: bool = True, may_silence: bool = True
+    ) -> None:
         self._question = question
         self._about = about
         self._language = language
         self._sent = sent
+        self._may_silence = may_silence
         self._asked = 1
 
     @property
@@ -42,19 +54,25 @@ class Dialog:
             return self._end(SILENCE, "", 1.0, asked_ns=asked_ns, t_ns=t_ns)
         transcript = _printable(heard.text)
         found = understand(transcript, self._question.lexicon)
+        stop = understand(transcript, self._question.stop.lexicon).intent is not None
+        if found.intent is None and stop:
+            confidence = _share(heard.confidence)
+            return self._end(STOP_ASKING, transcript, confidence, asked_ns=asked_ns, t_ns=t_ns, stop=True)
         if found.intent is None:
             if self._asked < ASKED_MAX:
                 self._asked += 1
                 return Turn(self._question.again, None)
             return self._end(UNCLEAR, transcript, 0.0, asked_ns=asked_ns, t_ns=t_ns)
         confidence = found.confidence * _share(heard.confidence)
-        return self._end(found.intent, transcript, confidence, asked_ns=asked_ns, t_ns=t_ns)
+        return self._end(found.intent, transcript, confidence, asked_ns=asked_ns, t_ns=t_ns, stop=stop)
 
     def deaf(self, *, asked_ns: int, t_ns: int) -> Turn:
         """Nothing can be heard at all: reported like silence, but with confidence 0, for nobody knows."""
         return self._end(SILENCE, "", 0.0, asked_ns=asked_ns, t_ns=t_ns)
 
-    def _end(self, intent: str, transcript: str, confidence: float, *, asked_ns: int, t_ns: int) -> Turn:
+    def _end(
+        self, intent: str, transcript: str, confidence: float, *, asked_ns: int, t_ns: int, stop: bool = False
+    ) -> Turn:
         feedback = Feedback(
             t_ns=t_ns,
             question=self._question.name,
@@ -66,8 +84,12 @@ class Dialog:
             language=self._language,
             asked_ns=asked_ns,
         )
-        reply = self._question.reply(intent, sent=self._sent)
-        return Turn(reply, feedback, self._question.follow_ups.get(intent))
+        if not stop:
+            reply = self._question.reply(intent, sent=self._sent)
+            return Turn(reply, feedback, self._question.follow_ups.get(intent))
+        kept = self._question.stop.reply if self._may_silence else self._question.stop.once
+        replies = [kept] if intent == STOP_ASKING else [self._question.reply(intent, sent=self._sent), kept]
+        return Turn(_SPACE[self._language].join(replies), feedback, stop=True)
 
 
 def _printable(text: str) -> str:

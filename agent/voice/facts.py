@@ -19,6 +19,7 @@ from agent.core.events import (
     SourceChanged,
     TripEnded,
 )
+from agent.core.occasions import LowTyre, Occasion, PartnerVisit, RenewalNear, WarningLamp
 from agent.voice.reading import Fact, FactKind
 
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
@@ -38,11 +39,23 @@ _ALARM_FACTS: Final[Mapping[str, set[str]]] = {
     "brake_system": set(),
 }
 _TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh"})
+_OCCASION_FACTS: Final = {
+    "partner_visit": frozenset({"place", "duration"}),
+    "renewal_near": frozenset({"days"}),
+    "low_tyre": frozenset({"wheel"}),
+    "low_tyre.place": frozenset({"wheel", "place", "distance"}),
+    "warning_lamp": frozenset({"lamp"}),
+}
+
+
+KNOWN_KINDS: Final[Mapping[str, type[Event]]] = {
+    str(kind.__struct_config__.tag): kind for kind in (*get_args(AnyEvent), *get_args(Occasion)) if not kind.bulk
+}
+"""Every kind of event that is spoken of; of fragments there is nothing to say."""
 
 
 def _known_keys() -> dict[str, frozenset[str]]:
-    told = [kind for kind in get_args(AnyEvent) if not kind.bulk]  # of fragments there is nothing to say
-    keys: dict[str, frozenset[str]] = {str(kind.__struct_config__.tag): frozenset() for kind in told}
+    keys: dict[str, frozenset[str]] = {kind: frozenset() for kind in KNOWN_KINDS}
     del keys["battery_alarm"]  # says nothing without naming the alarm
     variants = ("harsh_driving.acceleration", "harsh_driving.braking", "harsh_driving.cornering")
     states = ["source_changed.lost", "source_changed.silenced", "source_changed.restored"]
@@ -64,7 +77,7 @@ def _known_keys() -> dict[str, frozenset[str]]:
     for key in ("charge_session", *(f"charge_session.{variant}" for variant in ("faulty", "interrupted", "slow"))):
         keys[key] = frozenset({"energy"})
     keys["config_applied"] = frozenset({"config_version"})
-    return keys
+    return keys | _OCCASION_FACTS
 
 
 KNOWN_KEYS: Final = _known_keys()
@@ -82,12 +95,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return _battery_keys(event)
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
-        case Collision(severity="severe"):
-            return (f"{kind}.severe", kind)
-        case Collision(stationary=True):
-            return (f"{kind}.parked",) if empty else (f"{kind}.stationary", kind)
-        case Collision() if is_slight(event):
-            return (f"{kind}.minor", kind)
+        case Collision():
+            return _collision_keys(event, empty=empty)
         case EngineAdvice():
             return (f"{kind}.{event.fault}", kind)
         case Diagnosis():
@@ -96,8 +105,19 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():
             return (f"{kind}.{event.state}", kind)
+        case LowTyre() if event.place:
+            return (f"{kind}.place", kind)
         case _:
             return (kind,)
+
+
+def _collision_keys(event: Collision, *, empty: bool) -> tuple[str, ...]:
+    kind = event.kind
+    if event.severity == "severe":
+        return (f"{kind}.severe", kind)
+    if event.stationary:
+        return (f"{kind}.parked",) if empty else (f"{kind}.stationary", kind)
+    return (f"{kind}.minor", kind) if is_slight(event) else (kind,)
 
 
 def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession) -> tuple[str, ...]:
@@ -159,10 +179,28 @@ def facts_of(event: Event) -> dict[str, Fact]:
         case Diagnosis():
             known = {"cause": Fact("name", text=event.causes[0])} if event.causes else {}
             return {"code": Fact("code", text=event.codes[0]), **known}
+        case PartnerVisit() | RenewalNear() | LowTyre() | WarningLamp():
+            return _facts_of_occasion(event)
         case ConfigApplied():
             return {"config_version": Fact("count", event.config_version)}
         case _:
             return {}
+
+
+def _facts_of_occasion(event: PartnerVisit | RenewalNear | LowTyre | WarningLamp) -> dict[str, Fact]:
+    match event:
+        case PartnerVisit():
+            return {"place": Fact("name", text=event.place), "duration": Fact("duration", event.minutes * 60)}
+        case RenewalNear():
+            return {"days": Fact("count", event.days)}
+        case WarningLamp():
+            return {"lamp": Fact("name", text=f"lamp_{event.lamp}")}
+        case LowTyre():
+            return {
+                "wheel": Fact("name", text=f"wheel_{event.wheel}"),
+                "place": Fact("name", text=event.place),
+                "distance": Fact("distance", event.distance_m),
+            }
 
 
 def _harsh_count(trip: TripEnded) -> int:

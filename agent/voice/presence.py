@@ -4,7 +4,7 @@ from typing import Final
 
 from agent.core.events import Collision
 from agent.core.signals import Series, SignalWindow
-from agent.core.vss import LOW_VOLTAGE_STATE, SEATS, SPEED, seat_belted
+from agent.core.vss import LOW_VOLTAGE_STATE, SEATS, SPEED, seat_belted, seat_occupied
 
 _MOVING_KMH: Final = 3.0
 _ON: Final = 4.0  # of Vehicle.LowVoltageSystemState
@@ -21,7 +21,9 @@ class Presence:
     def __init__(self) -> None:
         self._seen_ns: int | None = None
         self._off_ns: int | None = None
+        self._others_ns: int | None = None
         self._belt = seat_belted(SEATS[0])
+        self._others = [path(seat) for seat in SEATS[1:] for path in (seat_belted, seat_occupied)]
 
     def update(self, window: SignalWindow) -> bool:
         """Look at the window's new samples; whether somebody came, when there was nobody before."""
@@ -33,6 +35,8 @@ class Presence:
             _last(state, _ON),
         ]
         self._seen_ns = max((t_ns for t_ns in (*signs, self._seen_ns) if t_ns is not None), default=None)
+        others = [_last(window.new(path), 1.0) for path in self._others if path in window.paths()]
+        self._others_ns = max((t_ns for t_ns in (*others, self._others_ns) if t_ns is not None), default=None)
         off = state.t_ns[(state.value > 0) & (state.value <= _OFF)]  # 0 is "undefined"
         self._off_ns = int(off[-1]) if len(off) else self._off_ns
         return self.there(window.t_ns) and not before
@@ -42,6 +46,10 @@ class Presence:
         if self._seen_ns is None or (self._off_ns is not None and self._off_ns > self._seen_ns):
             return False
         return t_ns - self._seen_ns <= _LINGERS_NS
+
+    def is_shared(self, t_ns: int) -> bool:
+        """Whether somebody beside the driver is known to be in the car."""
+        return self._others_ns is not None and t_ns - self._others_ns <= _LINGERS_NS
 
     def was_empty(self, collision: Collision) -> bool:
         """Whether nobody is known to have been in the car that was hit."""

@@ -1,9 +1,7 @@
-"""Phrases as data: firmware_config/prompts/{zh,en}.toml, checked at load, chosen by a pure function."""
+"""Phrases as data: firmware_config/prompts/{zh,en}.toml and scenes, checked at load, chosen by pure functions."""
 
-import re
-import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -12,18 +10,25 @@ from msgspec import Meta
 from agent.core.config import Section
 from agent.core.errors import ConfigError
 from agent.core.events import Event
+from agent.core.paths import SCENES
 from agent.core.ports import Language
 from agent.core.toml import load_toml
 from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
-from agent.voice.questions import Question, check_questions, load_questions
+from agent.voice.questions import Question, QuestionBook, StopAsking
 from agent.voice.reading import Words, read_fact
-from agent.voice.tables import read_table, wrong
+from agent.voice.scene_file import Moment, Scene, find_scenes, load_scenes
+from agent.voice.scene_watch import Cue
+from agent.voice.tables import placeholders, read_table, wrong
 from agent.voice.understanding import Grammar, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One thing to say. urgency 0 (a crash's) to 3; times in seconds. needs_driver: not into an empty car."""
+    """One thing to say, "" where only a question is put. urgency 0 (a crash's) to 3; times in seconds.
+
+    needs_driver: not into an empty car. moment: when it may be said; late: where it goes when it has waited too long.
+    scene: whose question it is.
+    """
 
     key: str
     text: str
@@ -31,31 +36,41 @@ class Prompt:
     urgency: int
     cooldown_s: float
     stale_after_s: float
-    question: Question | None
+    question: Question | None = None
     needs_driver: bool = False
+    moment: Moment = "any"
+    late: Literal["drop", "trip_end"] = "drop"
+    scene: Scene | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """All languages, checked against each other."""
+    """All languages, checked against each other, and the scenes."""
 
     languages: Mapping[Language, "_Phrasebook"]
+    scenes: Sequence[Scene] = ()
 
 
-def load_phrases(directory: Path, names: Mapping[Language, Mapping[str, str]] | None = None) -> Phrases:
-    """Read zh.toml and en.toml; names: words for what events call by an id.
+def load_phrases(
+    directory: Path,
+    names: Mapping[Language, Mapping[str, str]] | None = None,
+    *,
+    scenes: Sequence[Path] | None = None,
+) -> Phrases:
+    """Read zh.toml and en.toml, and scenes: the shipped ones where none are given.
 
-    Raises ConfigError naming key, file and, where there is one, line.
+    names: words for what events call by an id. Raises ConfigError naming key, file and, where there is one, line.
     """
+    played, questions = load_scenes(find_scenes(SCENES) if scenes is None else scenes)
     books: dict[Language, _Phrasebook] = {
-        language: _load_book(directory / f"{language}.toml", language, (names or {}).get(language, {}))
+        language: _load_book(directory / f"{language}.toml", language, (names or {}).get(language, {}), questions)
         for language in get_args(Language)
     }
     first = books["zh"]
     for book in books.values():
         _check_agreement(first, book)
         _check_agreement(book, first)
-    return Phrases(books)
+    return Phrases(books, played)
 
 
 def choose_prompt(
@@ -78,10 +93,42 @@ def choose_prompt(
             urgency=int(event.priority) if spec.urgency is None else spec.urgency,
             cooldown_s=spec.cooldown_s,
             stale_after_s=spec.stale_after_s,
-            question=None if spec.question is None else book.questions[spec.question],
             needs_driver=spec.needs_driver,
+            late=spec.late,
         )
     return None
+
+
+def scene_prompts(cue: Cue | None, base: Prompt | None, phrases: Phrases, language: Language) -> list[Prompt]:
+    """What is said and asked where a scene is called for; base: what the event says by itself, if anything. Pure.
+
+    A scene that may speak at any time follows what its event says, or replaces it by its own words. One that waits for
+    its moment leaves the event's word as it is.
+    """
+    told = [] if base is None else [base]
+    if cue is None:
+        return told
+    book, scene, guard = phrases.languages[language], cue.scene, cue.scene.guard
+    question = book.questions[asked] if (asked := scene.question(cue.trigger)) else None
+    own = "" if scene.say is None else _fill(scene.say.of(language), cue.event, book, language)
+    if base is not None and guard.moment == "any":
+        urgency = base.urgency if guard.urgency is None else guard.urgency
+        needs_driver = base.needs_driver or guard.needs_driver
+        text = own or base.text
+        return [replace(base, text=text, urgency=urgency, needs_driver=needs_driver, question=question, scene=scene)]
+    put = Prompt(
+        key=f"scene.{scene.name}",
+        text=own,
+        language=language,
+        urgency=int(cue.event.priority) if guard.urgency is None else guard.urgency,
+        cooldown_s=0.0,
+        stale_after_s=guard.stale_after_s,
+        question=question,
+        needs_driver=guard.needs_driver,
+        moment=guard.moment,
+        scene=scene,
+    )
+    return [*told, put]
 
 
 class _PromptSpec(Section, frozen=True, kw_only=True):
@@ -90,16 +137,17 @@ class _PromptSpec(Section, frozen=True, kw_only=True):
     cooldown_s: Annotated[float, Meta(ge=0, le=86_400)]
     stale_after_s: Annotated[float, Meta(ge=1, le=86_400)]
     urgency: Annotated[int, Meta(ge=0, le=3)] | None = None
-    question: str | None = None
     needs_driver: bool = False
+    late: Literal["drop", "trip_end"] = "drop"
 
 
 class _File(Section, frozen=True, kw_only=True):
     language: Literal["zh", "en"]
     words: Words
     grammar: Grammar
+    stop_asking: StopAsking
+    names: dict[str, Text]
     prompts: dict[str, dict[str, Any]]
-    questions: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,29 +159,27 @@ class _Phrasebook:
     names: Mapping[str, str]
 
 
-def _load_book(path: Path, language: Language, names: Mapping[str, str]) -> _Phrasebook:
+def _load_book(path: Path, language: Language, names: Mapping[str, str], questions: QuestionBook) -> _Phrasebook:
     file = load_toml(path, _File)
     if file.language != language:
         raise ConfigError(f"language: is {file.language!r}, the name says {language!r}", path=path)
     prompts = {name: read_table(entry, _PromptSpec, path, "prompts", name) for name, entry in file.prompts.items()}
-    questions = load_questions(file.questions, file.grammar, path)
     for key, prompt in prompts.items():
-        _check_prompt(key, prompt, questions, path)
-    return _Phrasebook(path, file.words, prompts, questions, names)
+        _check_prompt(key, prompt, path)
+    asked = questions.of(language, file.grammar, file.stop_asking)
+    return _Phrasebook(path, file.words, prompts, asked, {**names, **file.names})
 
 
-def _check_prompt(key: str, prompt: _PromptSpec, questions: Mapping[str, Question], path: Path) -> None:
+def _check_prompt(key: str, prompt: _PromptSpec, path: Path) -> None:
     if key not in KNOWN_KEYS:
         raise wrong("no event has this key", path, "prompts", key)
     for name, text in (("text", prompt.text), ("unsent", prompt.unsent)):
         try:
-            unknown = _placeholders(text) - KNOWN_KEYS[key]
+            unknown = placeholders(text) - KNOWN_KEYS[key]
         except ValueError as exc:
             raise wrong(f"{name}: {exc}", path, "prompts", key) from exc
         if unknown:
             raise wrong(f"{name}: the event offers no {{{min(unknown)}}}", path, "prompts", key)
-    if prompt.question is not None and prompt.question not in questions:
-        raise wrong(f"question: there is no {prompt.question!r}", path, "prompts", key)
 
 
 def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
@@ -142,26 +188,15 @@ def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
         twin = other.prompts.get(key)
         if twin is None:
             raise wrong(f"stands in {book.path.name} but not here", other.path, "prompts", key)
-        if _placeholders(prompt.text) != _placeholders(twin.text):
+        if placeholders(prompt.text) != placeholders(twin.text):
             raise wrong(f"text: other placeholders than in {book.path.name}", other.path, "prompts", key)
         if bool(prompt.unsent) != bool(twin.unsent):
             raise wrong(f"unsent: only one of this and {book.path.name} has it", other.path, "prompts", key)
-        for name in ("cooldown_s", "stale_after_s", "urgency", "question", "needs_driver"):
+        for name in ("cooldown_s", "stale_after_s", "urgency", "needs_driver", "late"):
             if getattr(prompt, name) != getattr(twin, name):
                 raise wrong(f"{name}: other than in {book.path.name}", other.path, "prompts", key)
-    check_questions(book.questions, other.questions, book.path, other.path)
-
-
-def _placeholders(text: str) -> frozenset[str]:
-    """Names in braces. Raises ValueError on anything but {name}."""
-    names = set()
-    for _, name, spec, conversion in string.Formatter().parse(text):
-        if name is None:
-            continue
-        if spec or conversion or not re.fullmatch(r"[a-z_]+", name):
-            raise ValueError(f"a placeholder is a name in braces, not {{{name}}}")
-        names.add(name)
-    return frozenset(names)
+    if missing := sorted(book.names.keys() - other.names.keys()):
+        raise wrong(f"{missing[0]}: stands in {book.path.name} but not here", other.path, "names")
 
 
 def _fill(text: str, event: Event, book: _Phrasebook, language: Language) -> str:

@@ -1,4 +1,4 @@
-"""Questions as data: what is asked, what may be answered, what is said and asked next. Pure but for the file's name."""
+"""Questions as data: what is asked, what may be answered, what comes next. Pure but for the files' names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,16 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from agent.core.config import Section
+from agent.core.ports import Language
 from agent.voice.tables import read_table, wrong
-from agent.voice.understanding import Answer, Grammar, Lexicon, Text, compile_lexicon
+from agent.voice.understanding import Answer, Grammar, Lexicon, Phrase, Text, compile_lexicon
 
 SILENCE: Final = "none"  # intent of a question that nobody answered
 UNCLEAR: Final = "unclear"  # intent of words that were not understood; the transcript keeps them
+STOP_ASKING: Final = "stop_asking"  # intent of words that want no more such questions
 FOLLOW_UPS_MAX: Final = 2  # questions after the first; nobody wants to be interrogated
+QUESTIONS_MAX: Final = 200  # of all scenes
+_RESERVED: Final = frozenset({SILENCE, UNCLEAR, STOP_ASKING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Question:
     """A question with what may be answered. replies: what is said next, by intent; unsent: where nothing is passed on.
 
     rest_s: how long it is not put again once it was answered, whatever new event would call for it. follow_ups: the
-    question that is put after an answer, by intent.
+    question that is put after an answer, by intent. stop: the words that want no more such questions.
     """
 
     name: str
@@ -32,115 +36,203 @@ class Question:
     replies: Mapping[str, str]
     unsent: Mapping[str, str]
     follow_ups: Mapping[str, "Question"]
+    stop: "Stop"
 
     def reply(self, intent: str, *, sent: bool) -> str:
         """What is said next; sent: whether the answer leaves the car."""
         return self.replies[intent] if sent else self.unsent.get(intent, self.replies[intent])
 
 
-def load_questions(entries: Mapping[str, dict[str, Any]], grammar: Grammar, path: Path) -> dict[str, Question]:
-    """Every question of one language. Raises ConfigError naming the table."""
-    return _Loader(entries, grammar, path).all()
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The words that want no more such questions, whatever else is said, and the reply; once: where it is not kept."""
+
+    lexicon: Lexicon
+    reply: str
+    once: str
 
 
-def check_questions(ours: Mapping[str, Question], theirs: Mapping[str, Question], path: Path, other: Path) -> None:
-    """Whatever the file at path asks, the other must ask too, and in the same manner. Raises ConfigError."""
-    for name, question in ours.items():
-        twin = theirs.get(name)
-        if twin is None:
-            raise wrong(f"stands in {path.name} but not here", other, "questions", name)
-        if question.rest_s != twin.rest_s:
-            raise wrong(f"rest_s: other than in {path.name}", other, "questions", name)
-        if question.lexicon.intents != twin.lexicon.intents:
-            raise wrong(f"answers: other ones, or in another order, than in {path.name}", other, "questions", name)
-        if question.lexicon.opposites != twin.lexicon.opposites:
-            raise wrong(f"opposite: other ones than in {path.name}", other, "questions", name)
-        if question.unsent.keys() != twin.unsent.keys():
-            raise wrong(f"unsent: for other answers than in {path.name}", other, "questions", name)
-        if _names(question.follow_ups) != _names(twin.follow_ups):
-            raise wrong(f"follow_up: other ones than in {path.name}", other, "questions", name)
+class Both(Section, frozen=True, kw_only=True):
+    """One text in both languages, side by side."""
+
+    zh: Text
+    en: Text
+
+    def of(self, language: Language) -> str:
+        """The text of one language."""
+        return self.zh if language == "zh" else self.en
+
+
+class BothLists(Section, frozen=True, kw_only=True):
+    """Phrases in both languages; Chinese as it is, English in lower case without apostrophes."""
+
+    zh: list[Phrase]
+    en: list[Phrase]
+
+    def of(self, language: Language) -> list[str]:
+        """The phrases of one language."""
+        return self.zh if language == "zh" else self.en
+
+
+class StopAsking(Section, frozen=True, kw_only=True):
+    """The words by which a driver wants to be asked no more, in one language, and the reply.
+
+    once: the reply where a scene is too grave to be left out the next time.
+    """
+
+    words: list[Phrase]
+    reply: Text
+    once: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A question as it stands in a file."""
+
+    entry: Mapping[str, Any]
+    path: Path
+
+
+class QuestionBook:
+    """The questions of all scenes, checked; `of` gives those of one language."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        """Raises ConfigError naming the table, the file and the line."""
+        self._tables = tables
+        self._specs = {
+            name: read_table(dict(table.entry), _QuestionSpec, table.path, "questions", name)
+            for name, table in tables.items()
+        }
+        self._answers = {
+            name: {
+                intent: read_table(answer, _AnswerSpec, tables[name].path, "questions", name, "answers", intent)
+                for intent, answer in spec.answers.items()
+            }
+            for name, spec in self._specs.items()
+        }
+        for name in self._specs:
+            self._check_answers(name)
+            self._check_follow_ups(name, ())
+
+    def of(self, language: Language, grammar: Grammar, stop: StopAsking) -> dict[str, Question]:
+        """Every question of one language. Raises ConfigError naming the table."""
+        known = Stop(_stop_lexicon(stop), stop.reply, stop.once)
+        deaf = _deaf_to(stop, grammar)
+        loaded: dict[str, Question] = {}
+        for name in self._specs:
+            self._build(name, language, deaf, known, loaded)
+        return {name: loaded[name] for name in self._specs}
+
+    def _build(
+        self, name: str, language: Language, grammar: Grammar, stop: Stop, loaded: dict[str, Question]
+    ) -> Question:
+        """One question, those that follow it first."""
+        if name in loaded:
+            return loaded[name]
+        spec, answers = self._specs[name], self._answers[name]
+        replies = {intent: answer.reply.of(language) for intent, answer in answers.items()}
+        replies |= {SILENCE: spec.silence.of(language), UNCLEAR: spec.unclear.of(language), STOP_ASKING: stop.reply}
+        unsent = {intent: answer.unsent for intent, answer in answers.items()}
+        unsent |= {SILENCE: spec.unsent_silence, UNCLEAR: spec.unsent_unclear}
+        loaded[name] = Question(
+            name=name,
+            text=spec.text.of(language),
+            again=spec.again.of(language),
+            rest_s=spec.rest_s,
+            lexicon=self._lexicon(name, language, grammar),
+            replies=replies,
+            unsent={intent: text.of(language) for intent, text in unsent.items() if text},
+            follow_ups={
+                intent: self._build(answer.follow_up, language, grammar, stop, loaded)
+                for intent, answer in answers.items()
+                if answer.follow_up
+            },
+            stop=stop,
+        )
+        return loaded[name]
+
+    def _lexicon(self, name: str, language: Language, grammar: Grammar) -> Lexicon:
+        words = self._answers[self._specs[name].like or name]
+        answers = {
+            intent: Answer(
+                words=_phrases(words[intent].words, language),
+                weak=_phrases(words[intent].weak, language),
+                opposite=words[intent].opposite,
+                reply="-",
+            )
+            for intent in self._answers[name]
+        }
+        try:
+            return compile_lexicon(answers, grammar)
+        except ValueError as exc:
+            raise self._wrong(str(exc), name) from exc
+
+    def _check_answers(self, name: str) -> None:
+        answers, like = self._answers[name], self._specs[name].like
+        if not answers or _RESERVED & answers.keys():
+            raise self._wrong(f"needs answers, named otherwise than {', '.join(sorted(_RESERVED))}", name)
+        for intent, answer in answers.items():
+            if bool(like) == bool(answer.words):
+                reason = f"words: are those of {like!r}" if like else "words: there are none"
+                raise self._wrong(reason, name, "answers", intent)
+        if like and (like not in self._specs or self._specs[like].like or list(self._answers[like]) != list(answers)):
+            raise self._wrong(f"like: no question {like!r} with the same answers in the same order", name)
+
+    def _check_follow_ups(self, name: str, before: tuple[str, ...]) -> None:
+        """before: the questions that lead to it."""
+        if len(before) > FOLLOW_UPS_MAX:
+            raise self._wrong(f"follow_up: more than {FOLLOW_UPS_MAX} questions in a row", before[0])
+        for intent, answer in self._answers[name].items():
+            if answer.follow_up and answer.follow_up not in self._specs:
+                raise self._wrong(f"follow_up: there is no {answer.follow_up!r}", name, "answers", intent)
+            if answer.follow_up:
+                self._check_follow_ups(answer.follow_up, (*before, name))
+
+    def _wrong(self, reason: str, name: str, *below: str) -> Exception:
+        key = reason.partition(":")[0]
+        return wrong(reason, self._tables[name].path, "questions", name, *below, key=key)
 
 
 class _QuestionSpec(Section, frozen=True, kw_only=True):
     """like: a question whose answers these are, in the same words; only what is said differs."""
 
-    text: Text
-    again: Text
-    silence: Text
-    unclear: Text
-    unsent_silence: str = ""
-    unsent_unclear: str = ""
-    rest_s: Annotated[float, Meta(ge=0, le=86_400)]
+    text: Both
+    again: Both
+    silence: Both
+    unclear: Both
+    unsent_silence: Both | None = None
+    unsent_unclear: Both | None = None
+    rest_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     like: str = ""
     answers: dict[str, dict[str, Any]]
 
 
-class _Loader:
-    def __init__(self, entries: Mapping[str, dict[str, Any]], grammar: Grammar, path: Path) -> None:
-        self._grammar = grammar
-        self._path = path
-        self._specs = {
-            name: read_table(entry, _QuestionSpec, path, "questions", name) for name, entry in entries.items()
-        }
-        self._answers = {
-            name: {
-                intent: read_table(answer, Answer, path, "questions", name, "answers", intent)
-                for intent, answer in spec.answers.items()
-            }
-            for name, spec in self._specs.items()
-        }
-        self._loaded: dict[str, Question] = {}
+class _AnswerSpec(Section, frozen=True, kw_only=True):
+    """Answer of understanding.py in both languages."""
 
-    def all(self) -> dict[str, Question]:
-        for name in self._specs:
-            self._load(name, ())
-        return {name: self._loaded[name] for name in self._specs}
-
-    def _load(self, name: str, before: tuple[str, ...]) -> Question:
-        """One question, those that follow it first. before: the questions that lead to it."""
-        if len(before) > FOLLOW_UPS_MAX:
-            raise wrong(f"follow_up: more than {FOLLOW_UPS_MAX} questions in a row", self._path, "questions", before[0])
-        spec, answers = self._specs[name], self._answers[name]
-        follow_ups = {}
-        for intent, answer in answers.items():
-            if answer.follow_up:
-                if answer.follow_up not in self._specs:
-                    where = ("questions", name, "answers", intent)
-                    raise wrong(f"follow_up: there is no {answer.follow_up!r}", self._path, *where)
-                follow_ups[intent] = self._load(answer.follow_up, (*before, name))
-        replies = {intent: answer.reply for intent, answer in answers.items()}
-        unsent = {intent: answer.unsent for intent, answer in answers.items()}
-        unsent |= {SILENCE: spec.unsent_silence, UNCLEAR: spec.unsent_unclear}
-        self._loaded[name] = Question(
-            name=name,
-            text=spec.text,
-            again=spec.again,
-            rest_s=spec.rest_s,
-            lexicon=self._lexicon(name),
-            replies=replies | {SILENCE: spec.silence, UNCLEAR: spec.unclear},
-            unsent={intent: text for intent, text in unsent.items() if text},
-            follow_ups=follow_ups,
-        )
-        return self._loaded[name]
-
-    def _lexicon(self, name: str) -> Lexicon:
-        where = ("questions", name)
-        answers, like = self._answers[name], self._specs[name].like
-        if not answers or {SILENCE, UNCLEAR} & answers.keys():
-            raise wrong(f"needs answers, named otherwise than {SILENCE!r} and {UNCLEAR!r}", self._path, *where)
-        for intent, answer in answers.items():
-            if bool(like) == bool(answer.words):
-                reason = f"words: are those of {like!r}" if like else "words: there are none"
-                raise wrong(reason, self._path, *where, "answers", intent)
-        if like:
-            if like not in self._specs or self._specs[like].like or list(self._answers[like]) != list(answers):
-                raise wrong(f"like: no question {like!r} with the same answers in the same order", self._path, *where)
-            answers = self._answers[like]
-        try:
-            return compile_lexicon(answers, self._grammar)
-        except ValueError as exc:
-            raise wrong(str(exc), self._path, *where) from exc
+    words: BothLists | None = None
+    weak: BothLists | None = None
+    opposite: str = ""
+    reply: Both
+    unsent: Both | None = None
+    follow_up: str = ""
 
 
-def _names(follow_ups: Mapping[str, Question]) -> dict[str, str]:
-    return {intent: question.name for intent, question in follow_ups.items()}
+def _phrases(both: BothLists | None, language: Language) -> list[Phrase]:
+    return both.of(language) if both else []
+
+
+def _stop_lexicon(stop: StopAsking) -> Lexicon:
+    """Finds the words wherever they stand: "no, stop asking" is no to the question, and no to all further ones."""
+    nothing = Grammar(negations=[], joins=[], breaks=[], neutral=[])
+    return compile_lexicon({STOP_ASKING: Answer(words=stop.words, reply=stop.reply)}, nothing)
+
+
+def _deaf_to(stop: StopAsking, grammar: Grammar) -> Grammar:
+    """The grammar of the answers: "don't ask me again" is no "don't"."""
+    return Grammar(
+        negations=grammar.negations,
+        joins=grammar.joins,
+        breaks=grammar.breaks,
+        neutral=[*grammar.neutral, *stop.words],
+    )

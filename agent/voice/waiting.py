@@ -1,9 +1,14 @@
 """What waits to be said: the most urgent first, bounded, every loss counted."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final, get_args
 
 from agent.core.events import Event
 from agent.voice.prompts import Prompt
+from agent.voice.scene_file import Moment
+
+_TRIP_END_S: Final = 43_200.0  # half a day: what was moved to a trip's end is of the day
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,7 @@ class Waiting:
         self.dropped = 0
         self.replaced = 0
         self.stale = 0
+        self.moved = 0
         self._items: list[Item] = []
 
     def put(self, item: Item) -> None:
@@ -49,15 +55,27 @@ class Waiting:
             self._items.remove(max(self._items, key=_urgency))
             self.dropped += 1
 
-    def first(self, now_ns: int, *, driver: bool = True) -> Item | None:
-        """Most urgent item, left in place. What has waited too long is forgotten first.
+    def first(self, now_ns: int, *, driver: bool = True, moments: Collection[Moment] = get_args(Moment)) -> Item | None:
+        """Most urgent item, left in place. What has waited too long is forgotten first, or moved to the trip's end.
 
-        Without a driver in the car, what is meant for one stays where it is and keeps nothing else waiting.
+        Without a driver in the car, what is meant for one stays where it is and keeps nothing else waiting; so does
+        what waits for a moment that it is not.
         """
-        fresh = [item for item in self._items if now_ns - item.since_ns <= item.prompt.stale_after_s * 1e9]
-        self.stale += len(self._items) - len(fresh)
-        self._items = fresh
-        return min((item for item in fresh if driver or not item.prompt.needs_driver), key=_urgency, default=None)
+        self._items = [kept for item in self._items if (kept := self._fresh(item, now_ns)) is not None]
+        ready = (
+            item for item in self._items if (driver or not item.prompt.needs_driver) and item.prompt.moment in moments
+        )
+        return min(ready, key=_urgency, default=None)
+
+    def _fresh(self, item: Item, now_ns: int) -> Item | None:
+        prompt = item.prompt
+        if now_ns - item.since_ns <= prompt.stale_after_s * 1e9:
+            return item
+        if prompt.late == "trip_end" and prompt.moment != "trip_end":
+            self.moved += 1
+            return replace(item, prompt=replace(prompt, moment="trip_end", stale_after_s=_TRIP_END_S))
+        self.stale += 1
+        return None
 
     def remove(self, item: Item) -> None:
         """Take out an item that first() gave."""

@@ -26,7 +26,8 @@ from agent.core.ports import Heard, Language, Microphone, Notice, Speaker, Utter
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.core.vss import ACCELERATION_LONGITUDINAL, SPEED
 from agent.voice.conversation import Conversation
-from agent.voice.prompts import load_phrases
+from agent.voice.prompts import Phrases, load_phrases
+from agent.voice.scene_memory import SceneMemory
 from simulators.clock import ManualClock
 from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker, speech_s
 
@@ -106,18 +107,21 @@ async def room(
     answers: tuple[Answer, ...] = (),
     speaker: Callable[[ManualClock], Speaker | None] = TextSpeaker,
     microphone: Callable[[ManualClock], Microphone | None] | None = None,
+    phrases: Phrases = PHRASES,
+    memory: SceneMemory | None = None,
 ) -> AsyncIterator[Room]:
     clock = ManualClock(start_ns=100_000_000_000)
     notices: list[Notice] = []
     events: list[Event] = []
     talk = Conversation(
         config,
-        PHRASES,
+        phrases,
         speaker=speaker(clock),
         microphone=SimulatedDriver(clock, answers) if microphone is None else microphone(clock),
         clock=clock,
         notify=notices.append,
         emit=events.append,
+        memory=memory,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(talk.run())

@@ -1,0 +1,61 @@
+"""What the box notices for its own conversation only. None of these is stored or sent: they are no part of AnyEvent."""
+
+from typing import ClassVar, Literal
+
+from agent.core.event_base import Event, Priority, Purpose
+
+Lamp = Literal["engine", "airbag", "brake"]
+Wheel = Literal["front_left", "front_right", "rear_left", "rear_right"]
+
+
+class PartnerVisit(Event, frozen=True, kw_only=True, tag="partner_visit"):
+    """The car stood near a partner place of the config for so long, and has driven on: t_ns is when it did.
+
+    What was done there the box cannot know. offers: what config says that the place does.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "feedback"
+
+    place: str
+    offers: list[str]
+    minutes: float
+    phone: str = ""
+
+
+class RenewalNear(Event, frozen=True, kw_only=True, tag="renewal_near"):
+    """The policy of the config ends in so many days. Told once in a start, with the first drive of it."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "feedback"
+
+    days: int
+
+
+class WarningLamp(Event, frozen=True, kw_only=True, tag="warning_lamp"):
+    """A lamp in the dashboard has come on: it was seen off before in this start, and has been on for seconds."""
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "service"
+
+    lamp: Lamp
+
+
+class LowTyre(Event, frozen=True, kw_only=True, tag="low_tyre"):
+    """A tyre has less than it should, by the car's own word or by a quarter less than the fullest one.
+
+    place is the nearest partner place for tyres, "" where none or the position is not known; distance_m to it in a
+    straight line.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "service"
+
+    wheel: Wheel
+    pressure_kpa: float | None
+    place: str = ""
+    distance_m: float | None = None
+    phone: str = ""
+
+
+Occasion = PartnerVisit | RenewalNear | WarningLamp | LowTyre

@@ -1,0 +1,96 @@
+"""What an event calls for: its own phrase, and the scene that may follow it now."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from agent.core.config import Voice
+from agent.core.events import Event, Priority, Purpose
+from agent.voice.facts import keys_of
+from agent.voice.prompts import Phrases, Prompt, choose_prompt, scene_prompts
+from agent.voice.questions import SILENCE, UNCLEAR, Question
+from agent.voice.scene_file import Scene
+from agent.voice.scene_memory import SceneMemory
+from agent.voice.scene_watch import Cue, SceneWatch
+
+_HOURLY_FROM: Final = Priority.SERVICE  # what is graver is asked whatever was asked before
+
+
+@dataclass(frozen=True, slots=True)
+class Cabin:
+    """Who is there. empty: nobody is known to have been in the car at the event; shared: more than the driver is."""
+
+    empty: bool = False
+    shared: bool = False
+
+
+class Director:
+    """Chooses, and remembers what was put and answered. sent: purposes whose events leave the car, as of now."""
+
+    def __init__(
+        self, config: Voice, phrases: Phrases, *, memory: SceneMemory | None = None, sent: Collection[Purpose]
+    ) -> None:
+        self.config = config
+        self.memory = memory or SceneMemory()
+        self.refused = 0
+        self._phrases = phrases
+        self._watch = SceneWatch(phrases.scenes, self.memory)
+        self._sent = sent
+
+    def take(self, event: Event, cabin: Cabin, now_ns: int) -> list[Prompt]:
+        """Everything to say and ask about an event."""
+        language = self.config.language
+        sent = event.purpose in self._sent
+        base = choose_prompt(event, self._phrases, language, sent=sent, empty=cabin.empty)
+        cue = self._first(self._watch.take(event, keys_of(event, empty=cabin.empty)), cabin, now_ns)
+        return scene_prompts(cue, base, self._phrases, language)
+
+    def overdue(self, cabin: Cabin, now_ns: int) -> list[tuple[Prompt, Event]]:
+        """What is called for by something that has not come."""
+        due_ns = self._watch.due_ns()
+        if due_ns is None or due_ns > now_ns:
+            return []
+        cue = self._first(self._watch.due(now_ns), cabin, now_ns)
+        if cue is None:
+            return []
+        return [(prompt, cue.event) for prompt in scene_prompts(cue, None, self._phrases, self.config.language)]
+
+    def may_ask(self, question: Question, now_ns: int) -> bool:
+        """Whether a question does not rest. One answered in an earlier boot, nobody knows when, rests no more."""
+        ago_s = self.memory.answered_s_ago(question.name, now_ns)
+        return ago_s is None or ago_s >= question.rest_s
+
+    def note_put(self, prompt: Prompt, now_ns: int) -> None:
+        """A scene's turn has come."""
+        if prompt.scene is not None:
+            self.memory.note_put(prompt.scene.name, now_ns, counts=prompt.urgency >= _HOURLY_FROM)
+
+    def note_answer(self, scene: Scene | None, question: Question, intent: str, now_ns: int, *, stop: bool) -> None:
+        """What the driver answered."""
+        if scene is None:
+            return
+        if intent not in (SILENCE, UNCLEAR):
+            self.memory.note_answer(scene.name, question.name, now_ns)
+        if stop and scene.guard.may_silence:
+            self.memory.silence(scene.name)
+
+    def _first(self, cues: list[Cue], cabin: Cabin, now_ns: int) -> Cue | None:
+        for cue in cues:
+            if self._may_play(cue, cabin, now_ns):
+                return cue
+            self.refused += 1
+        return None
+
+    def _may_play(self, cue: Cue, cabin: Cabin, now_ns: int) -> bool:
+        scene, guard, memory = cue.scene, cue.scene.guard, self.memory
+        urgency = cue.event.priority if guard.urgency is None else guard.urgency
+        if self.config.language not in guard.languages or not set(guard.consent) <= set(self._sent):
+            return False
+        if scene.name in memory.silenced or (guard.once and memory.is_settled(scene.name)):
+            return False
+        if guard.alone and cabin.shared:
+            return False
+        ago_s = memory.put_s_ago(scene.name, now_ns)
+        if guard.cooldown_s and (ago_s is None or ago_s < guard.cooldown_s):
+            return False
+        return urgency < _HOURLY_FROM or memory.put_within_hour(now_ns) < self.config.scenes_per_hour

@@ -1,0 +1,214 @@
+"""Scenes that wait for their moment, are asked seldom, and are silenced by the driver for good."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.core.config import Voice
+from agent.core.events import Anomaly, Collision, LowVoltageAlarm, TripEnded
+from agent.core.paths import PROMPTS, SCENES
+from agent.core.signals import EMPTY_SERIES, Series
+from agent.core.vss import LOW_VOLTAGE_STATE, SPEED
+from agent.voice.prompts import Phrases, load_phrases
+from agent.voice.scene_file import find_scenes
+from agent.voice.scene_memory import SceneMemory
+from simulators.clock import ManualClock
+from simulators.driver_person import Answer
+from tests.scenario.test_conversation import Room, hot, room
+from tests.scenario.test_conversation_charge import charged
+from tests.scenario.test_conversation_crash import SpeedWindow
+
+QUESTION = """
+[questions.battery_old]
+text.zh = "最近启动费劲吗？"
+text.en = "Has it been hard to start of late?"
+again.zh = "我没听明白。启动费劲吗？"
+again.en = "I did not understand. Is it hard to start?"
+silence.zh = "好的。"
+silence.en = "All right."
+unclear.zh = "先记下来。"
+unclear.en = "Noted."
+
+[questions.battery_old.answers.yes]
+words.zh = ["费劲"]
+words.en = ["hard"]
+reply.zh = "记下了。"
+reply.en = "Noted."
+
+[questions.battery_old.answers.no]
+words.zh = ["正常"]
+words.en = ["fine"]
+reply.zh = "那就好。"
+reply.en = "Good."
+"""
+
+
+@dataclass
+class Store:
+    state: bytes = b""
+
+    def load(self) -> bytes:
+        return self.state
+
+    def save(self, state: bytes) -> None:
+        self.state = state
+
+
+@dataclass
+class DriveWindow:
+    """One sample of speed, and of the ignition."""
+
+    t_ns: int
+    values: dict[str, float] = field(default_factory=dict)
+
+    def paths(self) -> list[str]:
+        return list(self.values)
+
+    def new(self, path: str) -> Series:
+        if path not in self.values:
+            return EMPTY_SERIES
+        return Series(np.array([self.t_ns], np.int64), np.array([self.values[path]], np.float64))
+
+    def recent(self, path: str, seconds: float) -> Series:  # noqa: ARG002 - nobody looks back
+        return self.new(path)
+
+    def latest(self, path: str) -> float | None:
+        return self.values.get(path)
+
+
+async def drive(r: Room, seconds: float, speed_kmh: float, *, ignition: float = 4.0) -> None:
+    for _ in range(round(seconds)):
+        await r.clock.advance(1.0)
+        r.talk.on_window(DriveWindow(r.clock.monotonic_ns(), {SPEED: speed_kmh, LOW_VOLTAGE_STATE: ignition}))
+
+
+def scene(tmp_path: Path, guard: str) -> Phrases:
+    path = tmp_path / "battery_old.toml"
+    head = f'ask = "battery_old"\n[[trigger]]\nevent = "low_voltage_alarm"\n[guard]\n{guard}\n'
+    path.write_text(head + QUESTION, encoding="utf-8")
+    return load_phrases(PROMPTS, scenes=[*find_scenes(SCENES), path])
+
+
+def weak(clock: ManualClock) -> LowVoltageAlarm:
+    return LowVoltageAlarm(t_ns=clock.monotonic_ns(), alarm="weak_crank", value=8, limit=9)
+
+
+async def test_who_wants_no_more_questions_is_still_told_what_is_wrong() -> None:
+    store = Store()
+    async with room(answers=(Answer("别再问了"),), memory=SceneMemory(store)) as r:
+        r.talk.on_event(hot(r.clock))
+        await r.clock.advance(60)
+        assert [f.intent for f in r.feedback()] == ["stop_asking"]
+        assert r.texts("said")[-1].startswith("好的，这件事以后不再问您")
+    memory = SceneMemory(store)  # the next boot
+    assert memory.silenced == {"battery_hot"}
+    async with room(memory=memory) as r:
+        r.talk.on_event(hot(r.clock))
+        await r.clock.advance(60)
+        assert [text[:5] for text in r.texts("said", "asked")] == ["第5号电芯"]
+        memory.silence("battery_hot", silent=False)
+        r.talk.on_event(hot(r.clock, level=3))
+        await r.clock.advance(60)
+        assert len(r.texts("asked")) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "intents"),
+    [
+        ("zh", "不用，以后别问了", ["no", "stop_asking"]),
+        ("zh", "要，快来人", ["yes"]),
+        ("en", "No, and stop asking me about this", ["no", "stop_asking"]),
+        ("en", "don't ask me again", ["stop_asking"]),
+    ],
+)
+async def test_an_answer_may_come_with_the_wish_to_be_left_alone(language: str, said: str, intents: list[str]) -> None:
+    async with room(config=Voice(language=language), answers=(Answer(said),)) as r:  # type: ignore[arg-type]
+        r.talk.on_event(hot(r.clock))
+        await r.clock.advance(60)
+        assert [f.intent for f in r.feedback()] == intents
+        assert bool(r.talk.memory.silenced) == ("stop_asking" in intents)
+
+
+async def test_whether_people_are_all_right_is_asked_the_next_time_too() -> None:
+    async with room(answers=(Answer("别问了"), Answer("没事"))) as r:
+        for _ in range(2):
+            now_ns = r.clock.monotonic_ns()
+            severe = Collision(
+                t_ns=now_ns, delta_v_kmh=45, duration_ms=90, peak_mps2=300, stationary=False, severity="severe"
+            )
+            r.talk.on_event(severe)
+            await r.clock.advance(120)
+        assert [f.intent for f in r.feedback()][:2] == ["stop_asking", "fine"]
+        assert r.texts("said")[1] == "好的，这次不问了。"
+        assert not r.talk.memory.silenced
+
+
+async def test_what_can_wait_is_asked_three_times_an_hour_at_most() -> None:
+    async with room() as r:
+        for minutes in range(0, 75, 15):
+            r.talk.on_window(SpeedWindow(r.clock.monotonic_ns()))
+            r.talk.on_event(charged(r.clock, interrupted=1))
+            await r.clock.advance(900)
+            assert len(r.texts("asked")) == {0: 1, 15: 2, 30: 3, 45: 3, 60: 4}[minutes]
+        assert r.talk.counters()["refused"] == 1
+        r.talk.on_event(hot(r.clock))
+        await r.clock.advance(60)
+        assert r.texts("asked")[-1] == "需要道路救援吗？", "what cannot wait is asked all the same"
+
+
+async def test_a_scene_for_a_standing_car_waits_until_it_has_stood(tmp_path: Path) -> None:
+    phrases = scene(tmp_path, 'moment = "standing"')
+    async with room(phrases=phrases, answers=(Answer("正常"),)) as r:
+        await drive(r, 5, 50.0)
+        r.talk.on_event(weak(r.clock))
+        await drive(r, 20, 50.0)
+        await drive(r, 2, 0.0)
+        await drive(r, 20, 40.0)
+        assert r.texts("asked") == [], "a junction is no rest"
+        await drive(r, 20, 0.0)
+        assert r.texts("asked") == ["最近启动费劲吗？"]
+        assert [(f.question, f.about, f.intent) for f in r.feedback()] == [("battery_old", "low_voltage_alarm", "no")]
+
+
+async def test_a_scene_for_the_end_of_a_trip_waits_for_the_ignition_or_the_trip(tmp_path: Path) -> None:
+    phrases = scene(tmp_path, 'moment = "trip_end"\nstale_after_s = 3600.0')
+    for by_ignition in (True, False):
+        async with room(phrases=phrases) as r:
+            r.talk.on_event(weak(r.clock))
+            await drive(r, 20, 50.0)
+            await drive(r, 20, 0.0)
+            assert r.texts("asked") == []
+            if by_ignition:
+                await drive(r, 2, 0.0, ignition=2.0)
+            else:
+                t_ns = r.clock.monotonic_ns()
+                r.talk.on_event(TripEnded(t_ns=t_ns, started_ns=0, duration_s=9, distance_m=9, speed_max_kmh=50))
+            await r.clock.advance(30)
+            assert r.texts("asked") == ["最近启动费劲吗？"]
+
+
+async def test_the_guard_keeps_back_what_was_asked_lately_or_answered_once(tmp_path: Path) -> None:
+    phrases = scene(tmp_path, "cooldown_s = 600.0\nonce = true")
+    async with room(phrases=phrases, answers=(Answer(None), Answer("费劲"))) as r:
+        for _ in range(4):
+            r.talk.on_event(weak(r.clock))
+            await r.clock.advance(301)
+        assert [f.intent for f in r.feedback()] == ["none", "yes"]
+
+
+async def test_what_has_waited_too_long_is_dropped_or_said_when_the_trip_is_over() -> None:
+    async with room() as r:
+        await drive(r, 2, 50.0)
+        r.talk.on_event(Collision(t_ns=0, delta_v_kmh=9, duration_ms=90, peak_mps2=60, stationary=False))
+        await r.clock.advance(10)
+        r.talk.on_event(Anomaly(t_ns=r.clock.monotonic_ns(), model="drive", score=2, threshold=1))
+        r.talk.configure(Voice(gate_crash_s=500))
+        await drive(r, 600, 50.0)
+        assert not any(text.startswith("车的状态") for text in r.texts("said"))
+        assert r.talk.counters()["moved"] == 1
+        await drive(r, 5, 0.0)
+        await drive(r, 2, 0.0, ignition=2.0)
+        await r.clock.advance(30)
+        assert any(text.startswith("车的状态") for text in r.texts("said"))

@@ -1,0 +1,143 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from agent.core.errors import ConfigError
+from agent.core.paths import PROMPTS, SCENES
+from agent.voice.prompts import Phrases, load_phrases
+from agent.voice.scene_file import find_scenes
+
+COLLISION = "after_collision"
+SEVERE = "after_severe_collision"
+CHARGE = "after_charge"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    shutil.copytree(SCENES, tmp_path / "scenes")
+    return tmp_path / "scenes"
+
+
+def test_every_shipped_scene_asks_in_both_languages(phrases: Phrases) -> None:
+    assert [scene.name for scene in phrases.scenes] == [path.stem for path in find_scenes(SCENES)]
+    zh, en = (phrases.languages[language].questions for language in ("zh", "en"))
+    assert zh.keys() == en.keys()
+    for scene in phrases.scenes:
+        for trigger in scene.triggers:
+            assert scene.say or scene.question(trigger) in zh
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "reason", "line"),
+    [
+        (CHARGE, "energy_kwh", "energy", "trigger 1: where: charge_session has no field 'energy'", "where"),
+        (CHARGE, "min = 1.0", "minimum = 1.0", "trigger 1: where: ", "where"),
+        (CHARGE, "min = 1.0", "", "trigger 1: where: energy_kwh: wants min, max, has or set", "where"),
+        (CHARGE, "{ energy_kwh = { min = 1.0 } }", '{ ended = "late" }', "trigger 1: where: ended: is never", "where"),
+        (CHARGE, '"charge_session.slow"', '"charge_session.slo"', "trigger 3: event: there is no", "event"),
+        (CHARGE, 'ask = "charge_slow"', 'ask = "charge_slo"', "trigger 3: ask: there is no question", "ask"),
+        (CHARGE, 'ask = "charge_slow"', "count = 3", "trigger 3: within_s: is needed by count", "[[trigger]]"),
+        (CHARGE, 'ask = "charge_slow"', "count = 300", "trigger 3: count: Expected `int` <= 20", "count"),
+        (CHARGE, 'ask = "charge_slow"', "within_s = 3.0", "trigger 3: within_s: has nothing to hold for", "within_s"),
+        (CHARGE, 'ask = "charge_slow"', 'within_s = 3.0\ncount = 2\nper = "who"', "trigger 3: per: ", "per"),
+        (SEVERE, "may_silence", "may_silenc", "guard: Object contains unknown field `may_silenc`", "may_silenc"),
+        (SEVERE, "may_silence = false", 'consent = ["all"]', "guard: Invalid enum value 'all'", "consent"),
+        (SEVERE, "[guard]", '[say]\nzh = "{x}。"\nen = "{x}."\n[guard]', "say: zh: not every event offers {x}", "zh"),
+        (SEVERE, "[guard]", '[say]\nzh = "好。"\n[guard]', "say: Object missing required field `en`", "[say]"),
+        (SEVERE, 'ask = "all_right_severe"\n', "", "trigger 1: ask: the scene says nothing", "[[trigger]]"),
+        (
+            SEVERE,
+            'text.en = "Are',
+            'txt.en = "Are',
+            "questions.all_right_severe: Object",
+            "text.zh",
+        ),
+        (
+            COLLISION,
+            "[questions.garage]",
+            "[questions.rescue]",
+            "questions.rescue: stands in after_c",
+            "[questions.resc",
+        ),
+        (
+            COLLISION,
+            "[questions.parked_hit.answers.later]",
+            "[questions.parked_hit.answers.none]",
+            "questions.parked_hit: needs answers",
+            "[questions.parked_hit]",
+        ),
+        (
+            COLLISION,
+            'opposite = "fine"',
+            'opposite = "find"',
+            "questions.all_right: 'find' is no",
+            "[questions.all_right]",
+        ),
+        (
+            COLLISION,
+            'follow_up = "garage"',
+            'follow_up = "garge"',
+            "questions.all_right.answers.fine: follow_up: there is no 'garge'",
+            "follow_up",
+        ),
+        (
+            COLLISION,
+            "[questions.garage.answers.yes]\n",
+            '[questions.garage.answers.yes]\nfollow_up = "all_right"\n',
+            "questions.all_right: follow_up: more than 2 questions in a row",
+            "[questions.all_right]",
+        ),
+        (SEVERE, 'like = "all_right"', 'like = "garage"', "questions.all_right_severe: like: no question", "like"),
+        (
+            SEVERE,
+            "[questions.all_right_severe.answers.fine]\n",
+            '[questions.all_right_severe.answers.fine]\nwords.zh = ["好"]\nwords.en = ["ok"]\n',
+            "questions.all_right_severe.answers.fine: words: are those of 'all_right'",
+            "words",
+        ),
+        (
+            COLLISION,
+            '"没事"',
+            '"没事", "救命"',
+            "questions.all_right: '救命' stands for two answers",
+            "[questions.all_ri",
+        ),
+        (COLLISION, '"没事"', '"没事", "!"', "questions.all_right: '!' has no word in it", "[questions.all_right]"),
+    ],
+)
+def test_a_bad_scene_is_refused_with_key_file_and_line(
+    directory: Path, name: str, old: str, new: str, reason: str, line: str
+) -> None:
+    path = directory / f"{name}.toml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_phrases(PROMPTS, scenes=find_scenes(directory))
+    assert caught.value.reason.startswith(reason)
+    assert caught.value.path is not None
+    assert caught.value.line is not None
+    told = caught.value.path.read_text(encoding="utf-8").splitlines()[caught.value.line - 1]
+    assert told.startswith(line)
+
+
+def test_a_text_that_one_language_lacks_is_missed_where_it_should_stand(directory: Path) -> None:
+    path = directory / f"{CHARGE}.toml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("again.en"))
+    del lines[place]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"questions.charge: Object missing required field `en` - at `\$.again`"
+    ) as caught:
+        load_phrases(PROMPTS, scenes=find_scenes(directory))
+    assert caught.value.line == place, "the line of again.zh"
+
+
+def test_a_file_that_is_no_scene_is_refused(directory: Path) -> None:
+    path = directory / "zz.toml"
+    for content, reason in ((b"\xff", "is not UTF-8"), (b"x = ", "not TOML"), (b"", "trigger")):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=reason):
+            load_phrases(PROMPTS, scenes=find_scenes(directory))
