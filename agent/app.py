@@ -34,8 +34,7 @@ from agent.mechanic import Mechanic
 from agent.models import ModelRoom
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.platform import NationalPlatform
-from agent.privacy.agreed import agreed_by
-from agent.privacy.egress import EgressFilter
+from agent.privacy_room import PrivacyRoom
 from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
 from agent.store.recorder import Recorder
@@ -84,8 +83,7 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
-        self._agreed = agreed_by(self._config.consent)
-        self._egress = EgressFilter(lambda: self._agreed)
+        self._privacy = PrivacyRoom(self._config, hardware, clock, time=self._best_time, emit=self._emit)
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
         )
@@ -122,9 +120,9 @@ class _App:
             notify=hardware.notify,
             emit=self._emit,
             memory=SceneMemory(hardware.scene_store, lambda: self._best_time.now().wall_ns),
-            sent=self._config.consent.purposes if self._config.link.host else (),
+            sent=self._privacy.sent,
         )
-        claims = "claims" in self._config.consent.purposes
+        claims = partial(self._privacy.allows, "claims")
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
@@ -140,6 +138,7 @@ class _App:
             self._clock,
             values=self._pipeline.latest,
             uniform=self._uniform,
+            agreed=self._privacy.consents.agreed,
         )
         self._recorder = await Recorder.open(
             self._config, self._hardware.keystore, self._clock, on_durable=self._on_durable, uniform=self._uniform
@@ -159,13 +158,14 @@ class _App:
             pipeline=self._pipeline,
             recorder=self._recorder,
             conversation=self._conversation,
-            egress=self._egress,
+            egress=self._privacy.egress,
             uplink=self._uplink,
             events=self._events,
             renewal=make_renewal(self._config, self._best_time),
             platform=self._platform,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
+        await self._privacy.open(self._recorder)
         self._emit(
             AgentStarted(
                 t_ns=self._clock.monotonic_ns(),
@@ -189,6 +189,7 @@ class _App:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
                 helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
+                helpers.append(listeners.create_task(self._privacy.run(), name="privacy"))
                 helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
                 if self._platform:
                     helpers.append(listeners.create_task(self._platform.run(), name="platform"))
@@ -258,8 +259,9 @@ class _App:
     def _emit(self, event: Event) -> None:
         """The one way of an event: to disk, to the driver, to whoever watches."""
         self._events[event.kind] += 1
-        if (leaving := self._egress.admit(event)) is not None:
+        if (leaving := self._privacy.egress.admit(event)) is not None:
             self._recorder.put(leaving)
+        self._privacy.on_event(event)
         self._emergency.on_event(event)
         self._mechanic.on_event(event)
         self._conversation.on_event(event)

@@ -43,8 +43,10 @@ class Emergency:
     The set names the place as exactly as it is known: how much of it may leave is up to the egress filter.
     """
 
-    def __init__(self, vehicle: Vehicle, clock: Clock, *, emit: Callable[[Event], None], enabled: bool) -> None:
-        """Without consent to claims it is not enabled, and never loads the encoder."""
+    def __init__(
+        self, vehicle: Vehicle, clock: Clock, *, emit: Callable[[Event], None], enabled: Callable[[], bool]
+    ) -> None:
+        """enabled: whether the driver agrees to claims now; as long as not, the encoder is never loaded."""
         self._vehicle = vehicle
         self._clock = clock
         self._emit = emit
@@ -75,7 +77,7 @@ class Emergency:
     def on_event(self, event: Event) -> None:
         """Take what is known now, if it is a crash. Never waits."""
         first = isinstance(event, Collision) and event.multi_event == 1
-        if self._enabled and (first or isinstance(event, Rollover)):
+        if self._enabled() and (first or isinstance(event, Rollover)):
             self._waiting.append((event.t_ns, self._describe(event)))
             self._ready.set()
 

@@ -10,6 +10,7 @@ from agent.core.errors import ConfigError
 from agent.core.events import BatteryAlarm, Event
 from agent.core.ports import Clock, Keystore
 from agent.link.platform import PlatformLink
+from agent.privacy.agreed import Agreed
 from agent.proto.gbt32960.snapshot import Flag
 from agent.store.spool import Spool
 
@@ -42,7 +43,7 @@ class AlarmBoard:
 
 
 class NationalPlatform:
-    """What the app starts and stops. Nothing is told without the purpose `safety`."""
+    """What the app starts and stops. Nothing is told while the driver does not agree to `safety`."""
 
     def __init__(self, link: PlatformLink, spool: Spool, board: AlarmBoard) -> None:
         self._link = link
@@ -58,19 +59,34 @@ class NationalPlatform:
         *,
         values: Callable[[], Mapping[str, float]],
         uniform: Callable[[], float],
+        agreed: Callable[[], Agreed],
     ) -> "NationalPlatform | None":
-        """None where config names no platform or the driver has not agreed. Raises ConfigError or StoreError."""
+        """None where config names no platform. agreed: to what the driver agrees now.
+
+        Raises ConfigError or StoreError.
+        """
         if not config.platform.host:
             return None
         _check(config)
-        if "safety" not in config.consent.purposes:
-            return None
         spool = await Spool.open(Path(config.store.directory), keystore, rows_max=_SPOOL_ROWS)
         board = AlarmBoard()
         link = PlatformLink(
-            config.platform, config.vehicle, spool, clock, values=values, flags=board.flags, uniform=uniform
+            config.platform,
+            config.vehicle,
+            spool,
+            clock,
+            values=values,
+            flags=board.flags,
+            uniform=uniform,
+            allowed=lambda: agreed().allows("safety"),
+            place_allowed=lambda: agreed().precision(frozenset({"safety"})) == "exact",
         )
         return cls(link, spool, board)
+
+    async def forget(self) -> None:
+        """What waits for the platform, in memory and on the disk. Raises StoreError."""
+        self._link.drop()
+        await self._spool.erase()
 
     async def run(self) -> None:
         """Until cancelled."""

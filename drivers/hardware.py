@@ -19,7 +19,14 @@ from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
 from drivers.speaker import EspeakSpeaker
-from drivers.state_file import FileBusStore, FileDiaryStore, FilePackStore, FileSceneStore, FileTrendStore
+from drivers.state_file import (
+    FileBusStore,
+    FileConsentStore,
+    FileDiaryStore,
+    FilePackStore,
+    FileSceneStore,
+    FileTrendStore,
+)
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 
@@ -74,6 +81,7 @@ def open_hardware(
         trend_store=FileTrendStore(Path(config.store.directory)),
         diary_store=FileDiaryStore(Path(config.store.directory)),
         scene_store=FileSceneStore(Path(config.store.directory)),
+        consent_store=FileConsentStore(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )

@@ -4,11 +4,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from agent.core.durable import replace_file
+from agent.core.errors import StoreError
+
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
 _DIARY_SIZE_MAX: Final = 200_000
 _SCENES_SIZE_MAX: Final = 200_000
 _BUS_SIZE_MAX: Final = 4_000_000
+_CONSENT_SIZE_MAX: Final = 65_536
 
 
 class StateFile:
@@ -67,3 +71,28 @@ class FileSceneStore(StateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX)
+
+
+class FileConsentStore(StateFile):
+    """The driver's consents in the store directory. Unlike what was learnt they must not be lost unnoticed."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "consent.state", _CONSENT_SIZE_MAX)
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was. Raises StoreError where it cannot be read."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(self._size_max)
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+        except OSError as exc:
+            raise StoreError(f"{self._path}: {exc.strerror}") from exc
+
+    def save(self, state: bytes) -> None:
+        """Keep it, synced. Raises StoreError where the disk refuses."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(self._path, state)
+        except OSError as exc:
+            raise StoreError(f"{self._path}: {exc.strerror}") from exc

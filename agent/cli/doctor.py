@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
+from agent.cli.privacy_commands import look_at_consents
 from agent.core.best_time import BestTime
 from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
@@ -20,6 +21,7 @@ from agent.decode.table import build_table
 from agent.link.dial import dial
 from agent.link.renewal import Renewal
 from agent.link.signed_time import SignedTime
+from agent.privacy.notices import PURPOSES
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 from drivers.keystore import FileKeystore
@@ -85,7 +87,7 @@ def _examine_trust(config: Config) -> Iterator[Finding]:
             yield True, f"trust.{name} {path}"
         except AgentError as exc:
             yield False, f"trust.{name}: {exc}"
-    if not config.consent.purposes:
+    if not look_at_consents(config).agreed().grounds & set(PURPOSES):
         yield False, "consent: the owner agreed to nothing, so nothing is sealed or sent"
 
 

@@ -21,6 +21,7 @@ from agent.core.bus_events import BusAnomaly, BusHabits
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.event_base import Event, Ground, Leaves, Priority, Purpose
+from agent.core.privacy_events import ConsentChanged
 from agent.core.system_events import (
     AgentStarted,
     AgentStopped,
@@ -49,6 +50,7 @@ __all__ = [
     "Collision",
     "ConfigApplied",
     "ConfigRejected",
+    "ConsentChanged",
     "CrashRecord",
     "DeviceShock",
     "Diagnosis",
@@ -205,5 +207,6 @@ AnyEvent = (
     | BatteryReport
     | BusAnomaly
     | BusHabits
+    | ConsentChanged
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

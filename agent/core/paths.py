@@ -18,6 +18,7 @@ DICTIONARIES: Final = FIRMWARE_CONFIG / "zstd"
 HABITS: Final = FIRMWARE_CONFIG / "habits"
 MSD_SCHEMA: Final = FIRMWARE_CONFIG / "msd.asn"
 DIAGNOSIS: Final = FIRMWARE_CONFIG / "diagnosis"
+CONSENT: Final = FIRMWARE_CONFIG / "consent"
 BATTERY: Final = FIRMWARE_CONFIG / "battery"
 MODELS: Final = ROOT / "models"
 

@@ -256,6 +256,7 @@ class Hardware:
     diary_store: StateStore | None = None  # None: the battery's report tells of this start alone
     scene_store: StateStore | None = None  # None: what was asked is forgotten with each start
     bus_store: StateStore | None = None  # None: so are the habits of the buses
+    consent_store: StateStore | None = None  # raises StoreError; None: the driver's choices last until the end
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

@@ -74,11 +74,17 @@ class PlatformLink:
         values: Callable[[], Mapping[str, float]],
         flags: Callable[[], Sequence[Flag]],
         uniform: Callable[[], float],
+        allowed: Callable[[], bool] = lambda: True,
+        place_allowed: Callable[[], bool] = lambda: True,
     ) -> None:
+        """allowed: whether the driver agrees to be told of now; place_allowed: to where he is as well."""
         edition = Edition(config.edition)
         self._config = config
         self._identity = Identity(edition, vehicle.vin, config.iccid, tuple(config.packs))
         self._terms = Terms(edition, mode_of(vehicle), config.position)
+        self._nowhere = Terms(edition, mode_of(vehicle), position=False)
+        self._allowed = allowed
+        self._place_allowed = place_allowed
         self._kept_s = (config.days or _DAYS[edition]) * 86_400
         self._spool = spool
         self._clock = clock
@@ -109,6 +115,12 @@ class PlatformLink:
         finally:
             await self._put_away()
 
+    def drop(self) -> None:
+        """Forget what waits in memory: nobody agrees to it any more."""
+        self._recent.clear()
+        self._waiting.clear()
+        self._news.set()
+
     async def _sample(self) -> None:
         while True:
             await self._clock.sleep(1.0)
@@ -119,6 +131,9 @@ class PlatformLink:
 
     def _take(self, now_s: float) -> None:
         """One second: make its messages, and choose what goes."""
+        if not self._allowed():
+            self.drop()
+            return
         values, flags = self._values(), self._flags()
         if not values:
             return  # the car sleeps
@@ -126,7 +141,8 @@ class PlatformLink:
             self._counts["undated"] += 1
             return
         time_s = self._clock.wall_ns() // 10**9
-        messages = snapshot(values, flags, time=datetime.fromtimestamp(time_s, UTC), terms=self._terms)
+        terms = self._terms if self._place_allowed() else self._nowhere
+        messages = snapshot(values, flags, time=datetime.fromtimestamp(time_s, UTC), terms=terms)
         alarmed = any(flag.level >= _ALARM_LEVEL for flag in flags)
         if alarmed and not self._alarmed:
             self._alarm_until_s = now_s + _AROUND_S
@@ -143,6 +159,9 @@ class PlatformLink:
     async def _keep_connected(self) -> None:
         waits = self._make_waits()
         while True:
+            if not self._allowed():
+                await asyncio.sleep(_LOOK_S)
+                continue
             try:
                 await self._connect_once()
                 waits = self._make_waits()
@@ -173,16 +192,16 @@ class PlatformLink:
             self._waiting.extendleft(
                 _Waiting(one.time_s, one.message, reissue=True, spooled=one.spooled)
                 for key in reversed(session.unsettled())
-                if (one := self._on_way.pop(key)).spooled == 0
+                if (one := self._on_way.pop(key)).spooled == 0 and self._allowed()
             )
             self._on_way.clear()
             await self._put_away()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, session: Session) -> None:
-        """Until the platform hangs up. Raises LinkDown."""
+        """Until the platform hangs up, or the driver agrees no longer. Raises LinkDown."""
         reading = asyncio.ensure_future(reader.read(_READ_SIZE))
         try:
-            while True:
+            while self._allowed():
                 waking = asyncio.ensure_future(self._news.wait())
                 await asyncio.wait((reading, waking), timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
                 waking.cancel()

@@ -15,8 +15,9 @@ import msgspec
 
 from agent.core.errors import ProtocolError
 from agent.core.events import CrashRecord, EmergencyData, Event, Telemetry
+from agent.core.privacy_events import Precision
 from agent.core.vss import LATITUDE, LONGITUDE
-from agent.privacy.agreed import Agreed, Precision
+from agent.privacy.agreed import Agreed
 from agent.privacy.declared import Blanks, blanks_of, grounds_of
 from agent.proto.msd import Place, decode_msd, degrees_of, encode_msd, place_of
 
@@ -62,6 +63,8 @@ class EgressFilter:
         if kind not in self._plans:
             self._plans[kind] = _plan(kind, agreed)
         plan = self._plans[kind]
+        if event.t_ns < agreed.since.get(event.purpose, event.t_ns):
+            plan = None  # nobody had agreed then
         leaving = None if plan is None else _cut(event, plan)
         if leaving is None:
             self.withheld[event.purpose] += 1

@@ -1,12 +1,12 @@
 """The outbox's files: opening, checking, setting aside what is corrupt, locking, and the counter of starts."""
 
 import fcntl
-import os
 import sqlite3
 import time
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
+from agent.core.durable import replace_file
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Priority
 from agent.core.records import SealedRecord
@@ -163,19 +163,4 @@ def read_count(path: Path) -> int:
 
 def write_count(path: Path, count: int) -> None:
     """Replace the number, whole or not at all, and sync file and directory."""
-    temporary = path.with_suffix(".new")
-    with temporary.open("w", encoding="ascii") as file:
-        file.write(f"{count}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames in it durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, f"{count}\n".encode())

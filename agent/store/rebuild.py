@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.core.durable import sync_directory
 from agent.core.errors import SealError
 from agent.core.events import Priority
 from agent.core.records import GENESIS, parse_envelope
-from agent.store.files import ROW_BYTES, TABLES, connect, move_aside, remove, sync_directory
+from agent.store.files import ROW_BYTES, TABLES, connect, move_aside, remove
 
 _BUILDING: Final = "outbox.building.db"
 _REBUILT: Final = "outbox.rebuilt.db"

@@ -62,6 +62,10 @@ class Spool:
         """They are where they belong."""
         await self._call(lambda: self._forget(ids))
 
+    async def erase(self, *, from_s: int = -(2**62), until_s: int = 2**62) -> int:
+        """Delete the messages of a time, wiped from the file as well; returns how many there were."""
+        return await self._call(lambda: self._erase(from_s, until_s))
+
     async def count(self) -> int:
         """How many wait."""
         return await self._call(self._count)
@@ -110,6 +114,19 @@ class Spool:
     def _forget(self, ids: Sequence[int]) -> None:
         with self._db:
             self._db.executemany("DELETE FROM messages WHERE id = ?", [(number,) for number in ids])
+
+    def _erase(self, from_s: int, until_s: int) -> int:
+        self._db.execute("PRAGMA secure_delete = ON")
+        try:
+            with self._db:
+                deleted = self._db.execute(
+                    "DELETE FROM messages WHERE time_s >= ? AND time_s < ?", (from_s, until_s)
+                ).rowcount
+            self._db.execute("VACUUM")  # what was freed before lies in pages that are given back
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self._db.execute("PRAGMA secure_delete = OFF")
+        return int(deleted)
 
     def _count(self) -> int:
         return int(self._db.execute("SELECT COUNT(*) FROM messages").fetchone()[0])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.core.config import Consent
 from agent.core.events import AnyEvent, Collision, CrashRecord, EmergencyData, Event, Purpose, Telemetry
 from agent.core.records import Position, encode_event
-from agent.privacy.agreed import agreed_by
+from agent.privacy.agreed import Agreed
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, decode_msd, degrees_of, encode_msd, place_of
 
@@ -69,7 +69,7 @@ def test_no_place_leaves_that_was_not_agreed_to(
     leaving = _door(consent).admit(event)
     if leaving is None:
         return
-    assert leaving.purpose in consent.purposes
+    assert leaving.purpose in {*consent.purposes, "rights"}
     told = _place_of(leaving)
     if isinstance(leaving, (CrashRecord, Telemetry)):
         assert not any("CurrentLocation" in path for path in leaving.signals)
@@ -125,5 +125,5 @@ def test_the_bytes_that_are_sealed_hold_no_trace_of_it(place: tuple[float, float
 
 
 def _door(consent: Consent) -> EgressFilter:
-    agreed = agreed_by(consent)
+    agreed = Agreed(frozenset({"rights", *consent.purposes}), {"claims": consent.crash_position})
     return EgressFilter(lambda: agreed)

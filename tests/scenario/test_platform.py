@@ -15,6 +15,7 @@ from agent.core.events import BatteryAlarm
 from agent.core.keys import public_pem
 from agent.link.platform import PlatformLink
 from agent.platform import AlarmBoard, NationalPlatform
+from agent.privacy.agreed import Agreed
 from agent.store.spool import Spool
 from drivers.keystore import FileKeystore
 from simulators.clock import ManualClock
@@ -33,6 +34,7 @@ class Car:
 
     def __init__(self, link: PlatformLink, spool: Spool, clock: ManualClock, board: AlarmBoard) -> None:
         self.link, self.spool, self.clock, self.board = link, spool, clock, board
+        self.agreed = True
 
     async def drive(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -44,10 +46,20 @@ async def car(folder: Path, platform: PlatformServer, **settings: float) -> Asyn
     clock, board = ManualClock(), AlarmBoard()
     spool = await Spool.open(folder, KEYS.device, rows_max=1000)
     config = Platform(host="127.0.0.1", port=platform.port, **settings)  # type: ignore[arg-type]  # numbers only
-    link = PlatformLink(config, VEHICLE, spool, clock, values=lambda: VALUES, flags=board.flags, uniform=lambda: 0.1)
+    link = PlatformLink(
+        config,
+        VEHICLE,
+        spool,
+        clock,
+        values=lambda: VALUES,
+        flags=board.flags,
+        uniform=lambda: 0.1,
+        allowed=lambda: one.agreed,
+    )
+    one = Car(link, spool, clock, board)
     running = asyncio.create_task(link.run())
     try:
-        yield Car(link, spool, clock, board)
+        yield one
     finally:
         running.cancel()
         await asyncio.wait({running})
@@ -160,12 +172,26 @@ async def test_a_drive_through_the_app_reaches_the_platform_whole(tmp_path: Path
         assert {1, 6, 7, 8} <= platform.arrived[-1].bodies.keys()
 
 
-async def test_nothing_is_told_without_consent_or_without_a_vin(tmp_path: Path) -> None:
-    platform = Platform(host="127.0.0.1", port=9)
-    silent = Config(platform=platform, vehicle=VEHICLE, store=Store(directory=str(tmp_path)))
-    for config in (silent, Config(vehicle=VEHICLE, consent=Consent(purposes=["safety"]))):
-        opened = await NationalPlatform.open(config, KEYS.device, ManualClock(), values=dict, uniform=lambda: 0.0)
-        assert opened is None
-    nameless = Config(platform=platform, consent=Consent(purposes=["safety"]))
+async def test_it_is_opened_only_where_config_names_a_platform_and_a_vin(tmp_path: Path) -> None:
+    async def opened(config: Config) -> NationalPlatform | None:
+        agreed = Agreed(frozenset({"safety"}))
+        return await NationalPlatform.open(
+            config, KEYS.device, ManualClock(), values=dict, uniform=lambda: 0.0, agreed=lambda: agreed
+        )
+
+    assert await opened(Config(vehicle=VEHICLE, store=Store(directory=str(tmp_path)))) is None
     with pytest.raises(ConfigError, match=r"vehicle\.vin"):
-        await NationalPlatform.open(nameless, KEYS.device, ManualClock(), values=dict, uniform=lambda: 0.0)
+        await opened(Config(platform=Platform(host="127.0.0.1", port=9)))
+
+
+async def test_consent_that_is_taken_back_ends_the_connection_and_empties_what_waits(tmp_path: Path) -> None:
+    async with PlatformServer() as platform, car(tmp_path, platform, period_s=1.0) as one:
+        await one.drive(3)
+        assert await platform.until(has(platform, 3))
+        one.agreed = False
+        await one.drive(3)
+        one.agreed = True
+        await one.drive(2)
+        assert await platform.until(has(platform, 5))
+        times = [time - seconds_of(platform.arrived)[0] for time in seconds_of(platform.arrived)]
+        assert times == [0, 1, 2, 6, 7]

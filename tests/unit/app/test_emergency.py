@@ -28,7 +28,7 @@ class Car:
     def __init__(self, vehicle: Vehicle = VEHICLE, *, enabled: bool = True) -> None:
         self.clock = ManualClock(wall_start_ns=WALL_NS)
         self.told: list[Event] = []
-        self.emergency = Emergency(vehicle, self.clock, emit=self.told.append, enabled=enabled)
+        self.emergency = Emergency(vehicle, self.clock, emit=self.told.append, enabled=lambda: enabled)
         self._catalog = SignalCatalog([SignalSpec(path, stale_after_s=3.0) for path in (vss.LATITUDE, vss.LONGITUDE)])
         self._history = History(self._catalog)
 

