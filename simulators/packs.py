@@ -24,6 +24,7 @@ Kind = Literal[
     "towed",
     "weak_cell",
     "contact_resistance",
+    "contact_wear",
     "micro_short",
     "micro_short_fast",
     "coolant_loss",
@@ -52,6 +53,8 @@ _SKEW_A: Final = 4.0  # cells are read within the same half minute, not at the s
 _SENTINEL_SHARE: Final = 0.0005
 _BLEED_PERCENT: Final = 0.15  # a charge
 _LEAK_DOUBLES_DAYS: Final = 5.0
+_WORN_DAYS: Final = 20.0
+_WORN_SHARE: Final = 0.5  # of a cell's resistance: below what a single drive shows
 _LEAK_FATAL_A: Final = 6.0
 
 
@@ -84,6 +87,22 @@ class Lived:
     cell: int = 0
     fault_s: float | None = None
     runaway_s: float | None = None
+    leak_a: float = 0.0  # at the fault's beginning
+    beside: list[tuple[float, float]] = field(default_factory=list)  # s, percent of charge beside the median cell
+
+    def mean_leak_a(self, since_s: float, until_s: float) -> float:
+        """Of a slow short, over the time given."""
+        if self.fault_s is None or until_s <= self.fault_s:
+            return 0.0
+        doubles = _LEAK_DOUBLES_DAYS * DAY_S
+        grown = 2 ** ((until_s - self.fault_s) / doubles) - 2 ** (max(since_s - self.fault_s, 0.0) / doubles)
+        return float(self.leak_a * grown * doubles / np.log(2) / (until_s - since_s))
+
+    def mean_loss_a(self, since_s: float, until_s: float) -> float:
+        """What the cell lost beside the median cell: its leak, less what balancing took from the others meanwhile."""
+        t_s, percent = np.array(self.beside).T
+        lost = np.interp(since_s, t_s, percent) - np.interp(until_s, t_s, percent)
+        return float(lost / 100 * _AH * 3600 / (until_s - since_s))
 
 
 def live(life: Life, lived: Lived) -> Iterator[Samples]:
@@ -115,6 +134,7 @@ class _Pack:
         first = 0.3 if acute or life.kind in HEALTHY else float(rng.uniform(2, 6))
         lived.fault_s = None if life.kind in HEALTHY else first * DAY_S
         self._size = float(rng.uniform(1.0, 2.0))
+        lived.leak_a = 0.01 * self._size
 
     def plan(self, day: int) -> list[tuple[float, Floats, float]]:
         """Start in s, current in A by row (+ = charging) and speed in km/h, of each stretch of use."""
@@ -148,6 +168,7 @@ class _Pack:
                 rows, t_s = rows[: row + 1], t_s[: row + 1]
                 break
         self._now_s = float(t_s[-1])
+        self._lived.beside.append((self._now_s, float(self._soc[self._lived.cell] - np.median(self._soc))))
         return interleave(np.rint(t_s * 1e9).astype(np.int64), rows)
 
     def _drive(self, rest: Floats) -> Floats:
@@ -182,7 +203,7 @@ class _Pack:
     def _leak_a(self, now_s: float) -> Floats:
         leak, since = np.zeros(CELLS), self._since_s(now_s)
         if since >= 0 and self._life.kind == "micro_short":
-            leak[self._lived.cell] = 0.01 * self._size * 2 ** (since / DAY_S / _LEAK_DOUBLES_DAYS)
+            leak[self._lived.cell] = self._lived.leak_a * 2 ** (since / DAY_S / _LEAK_DOUBLES_DAYS)
         elif since >= 0 and self._life.kind == "micro_short_fast":
             leak[self._lived.cell] = 20.0 * self._size
         return leak
@@ -205,6 +226,10 @@ class _Pack:
         ohm, soc = self._ohm.copy(), self._soc
         if since >= 0 and kind == "contact_resistance":
             ohm[cell] += 0.0012 * self._size
+        if since >= 0 and kind == "contact_wear":  # a joint, between this cell and the one before it
+            worn = min(since / DAY_S / _WORN_DAYS, 1.0) * self._size
+            ohm[cell] += _WORN_SHARE * RESISTANCE_OHM * worn
+            ohm[cell - 1] += 0.4 * _WORN_SHARE * RESISTANCE_OHM * worn
         if since >= 0 and kind == "weak_cell":
             days = since / DAY_S
             ohm[cell] *= 1 + min(days / 10, 1.0) * self._size

@@ -26,6 +26,8 @@ def advise(
     unit: str,
     since_days: float,
     confidence: float,
+    low: float | None = None,
+    high: float | None = None,
 ) -> BatteryAdvice:
     """The event, rounded, with what to do."""
     return BatteryAdvice(
@@ -39,6 +41,8 @@ def advise(
         unit=unit,
         since_days=since_days,
         confidence=confidence,
+        low=None if low is None else round(low, 6),
+        high=None if high is None else round(high, 6),
         action="none" if cell is None else _ACTIONS[level],
     )
 

@@ -30,6 +30,7 @@ TYPES: Final[Mapping[str, type[np.int16] | type[np.int8]]] = {
     "correlation": np.int8,
 }
 FEATURES: Final = tuple(TYPES)
+KINDS: Final = 3  # of advice: cell_verdicts names them
 PACK: Final = ("gap_v", "soc", "own_ohm", "top")  # one value a day of the pack as a whole
 
 
@@ -49,7 +50,7 @@ class CellDays:
         self.pack = {name: np.zeros(0, np.float32) for name in PACK}
         self.levels = np.zeros((BINS, cells), np.float32)  # percent of charge
         self.weights = np.zeros((BINS, cells), np.uint8)
-        self.told = np.zeros(cells, np.uint8)  # by cell: the highest level of advice given and not taken back
+        self.told = np.zeros((KINDS, cells), np.uint8)  # the highest level of advice given and not taken back
         self.capacities: list[float] = []  # Ah, one a charge; health keeps few
         self.reported = -1  # the month of the last report on health
         self.open: OpenDay | None = None

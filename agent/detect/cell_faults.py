@@ -4,18 +4,17 @@ What is told apart, and by what: a contact is a resistance and nothing else; cha
 second, nor leave while the pack's own voltage stays; a cell that loses charge whatever the current does leaks.
 """
 
-import dataclasses
 from collections import deque
 from typing import Final
 
 import numpy as np
 
-from agent.core import vss
-from agent.core.battery_events import AdviceLevel, PackSensorFault
+from agent.core.battery_events import AdviceLevel
 from agent.core.events import Event
 from agent.detect.cell_advice import advise
 from agent.detect.cell_blocks import Block
 from agent.detect.cell_figures import Values, apart, spread_of
+from agent.detect.cell_sensors import SENSOR_V, CellSensors, in_the_sensor
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
 
@@ -40,11 +39,6 @@ _LEAK_OF_CURRENT: Final = 0.15  # less may be a cell of less capacity
 _STOP_PERCENT_PER_H: Final = 10.0  # of 100 Ah: ten amperes, forty watts within one cell
 _STEEP_END_V: Final = {"nmc": 3.45, "lfp": 3.15}  # near empty all differences grow
 
-_SENSOR_V: Final = 0.02
-_GAP_ERRORS: Final = 4.0
-_STILL_V: Final = 0.03  # the others moved by so much
-_STILL_CHANGES: Final = 12  # and read anew so often: some logs read a cell twice a minute
-
 
 class CellFaults:
     """Judges blocks of one pack, in order of time."""
@@ -56,8 +50,7 @@ class CellFaults:
         self._recent: deque[tuple[frozenset[int], frozenset[int]]] = deque(maxlen=_OF_BLOCKS)
         self._middle_ohm: deque[float] = deque(maxlen=9)
         self._told: dict[tuple[str, int], int] = {}
-        self._lying: set[int] = set()
-        self._still: dict[int, tuple[float, float, float]] = {}  # cell: changes of the others, their range, since
+        self._sensors = CellSensors()
 
     def feed(self, block: Block) -> list[Event]:
         """Take a block."""
@@ -68,7 +61,7 @@ class CellFaults:
         ):
             self._blocks.popleft()
         self._blocks.append(block)
-        events = self._sensors(block)
+        events = self._sensors.feed(list(self._blocks))
         resistive = self._resistive(block)
         if block.ohm is not None or self._charge_told(block):
             self._recent.append((frozenset(resistive), frozenset(self._far(block))))
@@ -119,9 +112,10 @@ class CellFaults:
         events: list[Event] = []
         for kind, feature in ((0, "resistance"), (1, "rest_voltage")):
             cells = {cell for found in self._recent for cell in found[kind]}
-            for cell in sorted(cells - self._lying):
+            beside = np.nan_to_num(block.rest_v if block.ohm is None or kind else block.ohm)
+            for cell in sorted(cells, key=lambda at: (-abs(beside[at]), at)):  # the worse of two at one joint first
                 share = sum(cell in found[kind] for found in self._recent)
-                if share < _BAD_BLOCKS:
+                if share < _BAD_BLOCKS or self._sensors.is_lying(cell):
                     continue
                 events += self._resistance(block, cell) if feature == "resistance" else self._weak(block, cell)
         return events
@@ -132,6 +126,9 @@ class CellFaults:
         ohm, slope = float(block.ohm[cell]), volts_per_percent(self._chemistry, block.middle_v)
         lacks = -float(block.rest_v[cell]) / slope
         level: AdviceLevel = "service_soon" if ohm >= _OHM_SOON * self.own_ohm() else "advice"
+        beside = [at for at in (cell - 1, cell + 1) if 0 <= at < len(block.ohm) and block.ohm[at] > ohm]
+        if any(("resistance", at) in self._told for at in beside):
+            return []  # one loose joint shows in the cells on both its sides
         if not self._is_news("resistance", cell, 1 + (level == "service_soon")):
             return []
         return [
@@ -191,13 +188,13 @@ class CellFaults:
         events: list[Event] = []
         for cell in np.flatnonzero((np.abs(lost) >= _LEAK_PERCENT) & (np.abs(lost) >= _LEAK_SIGMAS * spread)).tolist():
             steps = np.array([charge[1][cell] - charge[0][cell], charge[2][cell] - charge[1][cell]])
-            if cell in self._lying or not (steps * np.sign(lost[cell]) >= abs(lost[cell]) / 5).all():
+            if self._sensors.is_lying(cell) or not (steps * np.sign(lost[cell]) >= abs(lost[cell]) / 5).all():
                 continue
-            lies = self._in_the_sensor(parts[0], parts[2], cell)
+            lies = in_the_sensor(parts[0], parts[2], cell)
             if ("leak", cell) in self._told:
                 lies = False
             if lies or (lies is None and _rose(parts[0], parts[2], cell)):
-                events += self._lie(block, cell, "drift")
+                events += self._sensors.lie(block, cell, "drift")
                 continue
             if lost[cell] > 0:
                 continue
@@ -232,71 +229,13 @@ class CellFaults:
     def _charge(self, block: Block) -> Values:
         return block.rest_v / volts_per_percent(self._chemistry, block.middle_v)
 
-    def _in_the_sensor(self, before: list[Block], after: list[Block], cell: int) -> bool | None:
-        """Whether the pack's own voltage knows nothing of what this cell's reading did; None where it cannot tell."""
-        moved = float(np.median([b.rest_v[cell] for b in after]) - np.median([b.rest_v[cell] for b in before]))
-        gaps = [float(np.median([b.pack_v for b in part])) for part in (before, after)]
-        errors = [float(np.median([b.pack_error_v for b in part])) / len(part) ** 0.5 for part in (before, after)]
-        if not np.isfinite(gaps).all() or abs(moved) < _GAP_ERRORS * (errors[0] ** 2 + errors[1] ** 2) ** 0.5:
-            return None
-        return bool(0.5 <= (gaps[1] - gaps[0]) / -moved <= 1.5)
-
-    def _sensors(self, block: Block) -> list[Event]:
-        """Readings that stand still while all others move, or jump from block to block beside the pack's voltage."""
-        events: list[Event] = []
-        usual = float(np.median(block.changes))
-        still = (block.changes == 0) & ~np.isnan(block.last_v)
-        kept, self._still = self._still, {}
-        for cell in np.flatnonzero(still).tolist() if still.sum() <= len(still) // 4 or usual == 0 else []:
-            changes, low, high = kept.get(cell, (0.0, block.lowest_v, block.highest_v))
-            changes, low, high = changes + usual, min(low, block.lowest_v), max(high, block.highest_v)
-            self._still[cell] = (changes, low, high)
-            if changes >= _STILL_CHANGES and high - low >= _STILL_V:
-                events += self._lie(block, cell, "stuck")
-        return events + self._steps(block)
-
-    def _steps(self, block: Block) -> list[Event]:
-        """Readings that have stepped: steady over two blocks before and two after, and only in the sensor."""
-        recent = list(self._blocks)[-4:]
-        if len(recent) < 4:
-            return []
-        values = np.array([b.rest_v for b in recent])
-        moved = values[2:].mean(axis=0) - values[:2].mean(axis=0)
-        unsteady = np.maximum(np.abs(values[1] - values[0]), np.abs(values[3] - values[2]))
-        stepped = (np.abs(moved) >= max(_SENSOR_V, 8 * spread_of(moved))) & (unsteady <= np.abs(moved) / 4)
-        events: list[Event] = []
-        for cell in np.flatnonzero(stepped).tolist() if stepped.sum() <= len(stepped) // 4 else []:
-            if cell not in self._lying and self._in_the_sensor(recent[:2], recent[2:], cell):
-                events += self._lie(block, cell, "offset")
-        return events
-
-    def _lie(self, block: Block, cell: int, fault: str) -> list[Event]:
-        if cell in self._lying:
-            return []
-        self._lying.add(cell)
-        return [
-            PackSensorFault(
-                t_ns=block.end_ns,
-                signal=vss.cell_voltage(cell),
-                fault=fault,  # type: ignore[arg-type]
-                value=round(float(block.last_v[cell]), 4),
-                expected=round(block.middle_v, 4),
-                unit="V",
-            )
-        ]
-
     def is_lying(self, cell: int) -> bool:
         """Whether the cell's sensor has been told to lie."""
-        return cell in self._lying
+        return self._sensors.is_lying(cell)
 
     def lie_later(self, t_ns: int, cell: int, beside_v: float) -> list[Event]:
         """A reading that days, not minutes, have shown to lie; told once."""
-        if not self._blocks or cell in self._lying:
-            return []
-        block = self._blocks[-1]
-        shown = dataclasses.replace(block, end_ns=t_ns, last_v=block.last_v.copy())
-        shown.last_v[cell] = block.middle_v + beside_v
-        return self._lie(shown, cell, "offset")
+        return self._sensors.lie_later(t_ns, self._blocks[-1], cell, beside_v) if self._blocks else []
 
     def _is_news(self, kind: str, cell: int, level: int) -> bool:
         if level <= self._told.get((kind, cell), 0):
@@ -308,4 +247,4 @@ class CellFaults:
 def _rose(before: list[Block], after: list[Block], cell: int) -> bool:
     """Whether a cell's voltage at rest rose beside the median cell's by more than rounding and the curve's bends."""
     moved = float(np.median([b.rest_v[cell] for b in after]) - np.median([b.rest_v[cell] for b in before]))
-    return moved >= _SENSOR_V / 2
+    return moved >= SENSOR_V / 2

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 
+NORMAL_90: Final = 1.645
 SIGMAS: Final = 3.5  # beside the median cell, of the pack's own spread
 _APART: Final = 1.0  # sigma between the named cells and the next one
 _NAMED_MAX: Final = 3  # more are no outliers but a pack
@@ -79,3 +80,8 @@ def nanmedian(rows: Values) -> Values:
     columns = np.arange(rows.shape[1])
     high = np.minimum(high, len(rows) - 1)
     return np.where(count > 0, (ordered[low, columns] + ordered[high, columns]) / 2, np.nan)
+
+
+def student_90(freedom: int) -> float:
+    """Student's t for a 90 % interval, by the first terms of its expansion about the normal's quantile."""
+    return NORMAL_90 + 1.524 / freedom + 1.42 / freedom**2

@@ -19,14 +19,14 @@ _STEP_NS: Final = 60 * NS  # between two rows
 _MOVED_V: Final = 0.005  # by which the median cell has to move, or only noise is counted
 _ROWS_MIN: Final = 100
 _EDGES_V: Final = np.array([-0.048, -0.024, -0.012, -0.006, -0.003, -0.0015, 0.0015, 0.003, 0.006, 0.012, 0.024, 0.048])
-KINDS: Final = len(_EDGES_V) + 1
+CHANGES: Final = len(_EDGES_V) + 1
 TERMS: Final = 6  # of 1, x, y, xx, yy, xy: the median cell's change x and the cell's own y, in V
 _COUNT_MAX: Final = 65_535
 
 
 @dataclass(slots=True)
 class Motion:
-    """One day. counts uint16[cells, KINDS]: how often its deviation changed by so much; sums float64[TERMS, cells]."""
+    """One day. counts uint16[cells, CHANGES]: how often a deviation changed so much; sums float64[TERMS, cells]."""
 
     counts: Counts
     sums: Values
@@ -35,7 +35,7 @@ class Motion:
     @classmethod
     def of(cls, cells: int) -> "Motion":
         """Of a day that begins."""
-        return cls(np.zeros((cells, KINDS), np.uint16), np.zeros((TERMS, cells)))
+        return cls(np.zeros((cells, CHANGES), np.uint16), np.zeros((TERMS, cells)))
 
     def feed(self, t_ns: int, volt: Values, middle_v: float) -> None:
         """Take a row: float64[cells] in V, NaN where a cell is missing, and the median cell's voltage."""

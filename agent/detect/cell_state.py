@@ -5,8 +5,8 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from agent.detect.cell_days import BINS, FEATURES, PACK, TYPES, CellDays
-from agent.detect.cell_motion import KINDS, TERMS, Motion
+from agent.detect.cell_days import BINS, FEATURES, KINDS, PACK, TYPES, CellDays
+from agent.detect.cell_motion import CHANGES, TERMS, Motion
 from agent.detect.cell_today import OpenDay
 
 CAPACITIES_MAX: Final = 36
@@ -84,7 +84,7 @@ def load_days(state: bytes) -> CellDays | None:
         days.pack = {name: _array(saved.pack[name], np.float32, (count,)) for name in PACK}
         days.levels = _array(saved.levels, np.float32, (BINS, saved.cells))
         days.weights = _array(saved.weights, np.uint8, (BINS, saved.cells))
-        days.told = _array(saved.told, np.uint8, (saved.cells,))
+        days.told = _array(saved.told, np.uint8, (KINDS, saved.cells))
         days.capacities, days.reported = saved.capacities[:CAPACITIES_MAX], saved.reported
         if len(saved.gap_sums) != 5:
             return None
@@ -101,7 +101,7 @@ def _load_today(saved: _Saved) -> OpenDay:
     ohms = _array(saved.ohms, np.float32, (-1, cells))
     return OpenDay(
         saved.day,
-        Motion(_array(saved.counts, np.uint16, (cells, KINDS)), _array(saved.sums, np.float64, (TERMS, cells))),
+        Motion(_array(saved.counts, np.uint16, (cells, CHANGES)), _array(saved.sums, np.float64, (TERMS, cells))),
         list(rows),
         _array(saved.slopes, np.float32, (len(rows),)).tolist(),
         _array(saved.socs, np.float32, (len(rows),)).tolist(),

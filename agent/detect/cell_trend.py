@@ -1,22 +1,17 @@
-"""Which cell has been unlike the others for days: named long before a limit is broken. Pure.
-
-A cell's feature is judged against the spread of its own pack, and against what the difference means in charge: both
-must be large, the cell must stand apart from the rest, and it must have done so on most of the recent days of use.
-"""
+"""Learns of each cell day by day, tells another pack, and has each new day judged what the last ones say. Pure."""
 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from agent.core.battery_events import AdviceLevel
 from agent.core.events import Event
-from agent.detect.cell_advice import LEVELS, advise, pack_changed
+from agent.detect.cell_advice import pack_changed
 from agent.detect.cell_days import DAYS_MAX, CellDays
-from agent.detect.cell_figures import SIGMAS, Values, add_terms, apart, at_no_current, nanmedian, spread_of, stand
+from agent.detect.cell_figures import Values, add_terms, at_no_current, nanmedian, spread_of
 from agent.detect.cell_rows import Row
 from agent.detect.cell_state import dump_days, load_days
 from agent.detect.cell_today import OpenDay
+from agent.detect.cell_verdicts import CHARGE_PERCENT, judge
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
 
@@ -29,16 +24,7 @@ _APART_NS: Final = 10 * NS  # between two rows that count
 _CELLS_MIN: Final = 8  # of fewer nobody can say what is usual
 _SEEN_SHARE: Final = 0.6  # of the cells must be in a row
 _ROWS_MIN: Final = 6  # at rest, for a day to count
-_DAYS: Final = 5  # of use that are judged together
 _DAYS_MIN: Final = 3
-_RECENT_DAYS: Final = 60  # of the calendar, to which they must belong
-
-_CHARGE_PERCENT: Final = 2.0  # less than the median cell: balancing starts well below that
-_SOON_PERCENT: Final = 5.0
-_SOON_V: Final = 0.05  # 50 mV: where balancing is called for (docs/sources.md 4)
-_BACK_SIGMAS: Final = 2.0
-_BACK_DAYS: Final = 10
-_SPREAD_MIN: Final = 0.3  # percent of charge: a millivolt's rounding is no spread
 _CHANGED: Final = 0.2  # correlation with the pattern known so far, below which these are other cells
 _NORMAL_DAYS: Final = 2
 _GAP_ERROR_V: Final = 0.006
@@ -51,12 +37,20 @@ _PATTERN_MIN: Final = 0.5  # percent of charge: of less spread the pattern is no
 class CellTrend:
     """Learns from rows of one pack, day by day, and names cells. Days are UTC's where epoch_ns tells the date.
 
-    state: what `dump` gave at an earlier boot. epoch_ns is added to t_ns: UTC at t_ns 0. Where it is not known the
-    state's last day goes on.
+    capacity_ah: of a cell string, by which a leak is told in A. state: what `dump` gave at an earlier boot. epoch_ns is
+    added to t_ns: UTC at t_ns 0. Where it is not known the state's last day goes on.
     """
 
-    def __init__(self, chemistry: Chemistry, *, state: bytes = b"", epoch_ns: int | None = None) -> None:
+    def __init__(
+        self,
+        chemistry: Chemistry,
+        *,
+        capacity_ah: float | None = None,
+        state: bytes = b"",
+        epoch_ns: int | None = None,
+    ) -> None:
         self._chemistry = chemistry
+        self._capacity_ah = capacity_ah
         self._days = load_days(state)
         self._epoch_ns = epoch_ns if epoch_ns is not None else self._last_day() * DAY_NS
         self._before: tuple[int, float] | None = None
@@ -124,7 +118,7 @@ class CellTrend:
         _, charge = days.last("charge", DAYS_MAX, since=0)
         numbers, volt = days.last("volt", DAYS_MAX, since=0)
         gaps = days.pack["gap_v"][np.isin(days.numbers, numbers)].astype(np.float64)
-        normal = (np.abs(charge[:, cell]) <= _CHARGE_PERCENT * 0.75) & np.isfinite(gaps)
+        normal = (np.abs(charge[:, cell]) <= CHARGE_PERCENT * 0.75) & np.isfinite(gaps)
         if normal.sum() < _NORMAL_DAYS:
             return False
         before_v, before_gap = float(np.median(volt[normal, cell])), float(np.median(gaps[normal]))
@@ -141,29 +135,6 @@ class CellTrend:
     def days(self) -> CellDays | None:
         """All that is kept, None where no pack has been seen."""
         return self._days
-
-    def note(self, cell: int, level: AdviceLevel) -> bool:
-        """Remember that the driver has been told of a weak cell; False where he knew as much already."""
-        number = LEVELS.index(level) + 1
-        if self._days is None or cell >= self._days.cells or number <= self._days.told[cell]:
-            return False
-        self._days.told[cell] = number
-        return True
-
-    def since_days(self, cell: int) -> float:
-        """How many days ago the days of use began on which the cell was beyond the limit, single days apart."""
-        if self._days is None or self._days.open is None:
-            return 0.0
-        numbers, charge = self._days.last("charge", DAYS_MAX, since=0)
-        bad = beyond(charge)[:, cell]
-        now = since = self._days.open.number
-        misses = 0
-        for day, is_bad in zip(reversed(numbers.tolist()), reversed(bad.tolist()), strict=True):
-            misses = 0 if is_bad else misses + 1
-            if misses > 1:
-                break
-            since = day if is_bad else since
-        return float(now - since)
 
     def _last_day(self) -> int:
         if self._days is None:
@@ -195,64 +166,10 @@ class CellTrend:
                 self._days.begin(number)
                 return [pack_changed(t_ns)]
             days.begin(number)
-            events = self._judge(days, t_ns, number)
+            events = judge(days, t_ns, number, capacity_ah=self._capacity_ah)
         else:
             days.begin(number)
         return events
-
-    def _judge(self, days: CellDays, t_ns: int, number: int) -> list[Event]:
-        """Name cells by what they lack in charge at rest."""
-        _, charge = days.last("charge", _DAYS, since=number - _RECENT_DAYS)
-        _, volt = days.last("volt", _DAYS, since=number - _RECENT_DAYS)
-        if len(charge) < _DAYS_MIN:
-            return []
-        standing = stand(charge, spread_min=_SPREAD_MIN)
-        recent_v = nanmedian(volt[-_DAYS_MIN:])
-        recent = stand(charge[-_DAYS_MIN:], spread_min=_SPREAD_MIN)
-        events: list[Event] = []
-        for cell in apart(-standing.sigmas):
-            if standing.value[cell] > -_CHARGE_PERCENT:
-                continue
-            soon = recent_v[cell] <= -_SOON_V and recent.value[cell] <= -_SOON_PERCENT
-            level = 2 if soon and recent.sigmas[cell] <= -SIGMAS else 1
-            if level <= days.told[cell]:
-                continue
-            spread_v = float(spread_of(recent_v))
-            events.append(
-                advise(
-                    t_ns,
-                    level=LEVELS[level - 1],
-                    fault="weak_cell",
-                    cell=cell,
-                    feature="rest_voltage",
-                    value=float(recent_v[cell]),
-                    spread=spread_v,
-                    unit="V",
-                    since_days=self.since_days(cell),
-                    confidence=_confidence(charge, cell),
-                )
-            )
-        self._take_back(days, number)
-        return events
-
-    def _take_back(self, days: CellDays, number: int) -> None:
-        """A cell that has been among the others for ten days of use may be named again one day."""
-        _, charge = days.last("charge", _BACK_DAYS, since=number - 2 * _RECENT_DAYS)
-        if len(charge) == _BACK_DAYS:
-            back = stand(charge, spread_min=_SPREAD_MIN).sigmas > -_BACK_SIGMAS
-            days.told[back & (days.told < 3)] = 0
-
-
-def beyond(charge: Values) -> npt.NDArray[np.bool_]:
-    """Days and cells at which a cell alone would be named: bool[days, cells]."""
-    spreads = np.array([max(spread_of(day), _SPREAD_MIN) for day in charge])
-    return np.asarray((charge <= -_CHARGE_PERCENT) & (charge <= -SIGMAS * spreads[:, None]))
-
-
-def _confidence(charge: Values, cell: int) -> float:
-    """Rule of succession: of n days on which it was judged, k were beyond the limit."""
-    bad = beyond(charge)[:, cell]
-    return round((int(bad.sum()) + 1) / (len(bad) + 2), 2)
 
 
 def _other_pack(days: CellDays) -> int:

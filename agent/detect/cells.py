@@ -16,6 +16,7 @@ from agent.detect.cell_faults import CellFaults
 from agent.detect.cell_figures import nanmedian, spread_of
 from agent.detect.cell_rows import INPUTS, CellRows, Row
 from agent.detect.cell_trend import CellTrend
+from agent.detect.cell_verdicts import beside_v, measures, note, since_days
 from agent.detect.health import Capacity, ChargeSegments
 from agent.detect.streams import NS
 
@@ -42,7 +43,7 @@ class CellDetector:
         self._store = store
         self._saved_ns: int | None = None
         state = store.load() if store is not None else b""
-        self._trend = CellTrend(battery.chemistry, state=state, epoch_ns=epoch_ns)
+        self._trend = CellTrend(battery.chemistry, capacity_ah=battery.capacity_ah, state=state, epoch_ns=epoch_ns)
 
     def configure(self, limits: Detect) -> None:
         """The chemistry is the car's and does not change; nothing else here is configured."""
@@ -69,22 +70,23 @@ class CellDetector:
             self._store.save(self._trend.dump())
 
     def _without_known(self, events: list[Event], *, at_once: bool = False) -> list[Event]:
-        """Both ways may find one weak cell: it is told once a level."""
+        """Both ways may find one cell: it is told once a fault and level, and not where its sensor lies."""
         news: list[Event] = []
+        days = self._trend.days
         for event in events:
-            if isinstance(event, BatteryAdvice) and event.cell is not None and event.fault == "weak_cell":
-                if self._faults.is_lying(event.cell):
-                    continue
-                at_rest = event.feature == "rest_voltage"
-                lies = self._trend.is_sensor(event.cell, event.value, at_once=at_once) if at_rest else False
-                if lies:
-                    news += self._faults.lie_later(event.t_ns, event.cell, event.value)
-                if lies or (lies is None and event.level == "advice"):
-                    continue  # nothing hurries: tomorrow it will be clearer who lies
-                if not self._trend.note(event.cell, event.level):
-                    continue
-                event = msgspec.structs.replace(event, since_days=self._trend.since_days(event.cell))  # noqa: PLW2901
-            news.append(event)
+            if not isinstance(event, BatteryAdvice) or event.cell is None or days is None:
+                news.append(event)
+                continue
+            if self._faults.is_lying(event.cell):
+                continue
+            shown_v = _shown_v(event, days, at_once=at_once)
+            lies = False if shown_v is None else self._trend.is_sensor(event.cell, shown_v, at_once=at_once)
+            if lies and shown_v is not None:
+                news += self._faults.lie_later(event.t_ns, event.cell, shown_v)
+            if lies or (lies is None and event.level == "advice"):
+                continue  # nothing hurries: tomorrow it will be clearer who lies
+            if note(days, event.fault, event.cell, event.level):
+                news.append(_with_evidence(event, days, event.cell))
         return news
 
     def _judge(self, row: Row) -> list[Event]:
@@ -123,6 +125,21 @@ class CellDetector:
         if ohm is not None:
             self._trend.learn_resistance(ohm, self._faults.own_ohm())
         return events
+
+
+def _shown_v(event: BatteryAdvice, days: CellDays, *, at_once: bool) -> float | None:
+    """What a cell shows at rest that a sensor's lie would show too, in V; None where that has been looked at."""
+    if event.feature == "rest_voltage":
+        return event.value
+    if event.feature == "self_discharge" and not at_once and event.cell is not None:
+        return beside_v(days, event.cell)
+    return None
+
+
+def _with_evidence(event: BatteryAdvice, days: CellDays, cell: int) -> BatteryAdvice:
+    entropy, correlation = measures(days, cell)
+    since = since_days(days, cell) if event.fault == "weak_cell" else event.since_days
+    return msgspec.structs.replace(event, since_days=since, entropy_sigmas=entropy, correlation_sigmas=correlation)
 
 
 def _health(t_ns: int, capacity: Capacity, days: CellDays, *, new_ah: float | None) -> Event:

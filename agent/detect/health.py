@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.detect.cell_figures import NORMAL_90, student_90
 from agent.detect.cell_rows import Row
 from agent.detect.streams import NS
 
@@ -16,7 +17,6 @@ _CURRENT_A: Final = 1.0
 _PAUSE_NS: Final = 600 * NS
 _STEP_NS: Final = 120 * NS
 _STANDING_KMH: Final = 0.5
-_NORMAL_90: Final = 1.645
 _OF_MEDIAN: Final = 1.2533  # standard error of a median against that of a mean
 _SOC_SCALE: Final = 0.01  # what all charges have in common does not average out; ours
 _SOC_STEP: Final = 0.01  # no car's state of charge is truer
@@ -69,8 +69,8 @@ class ChargeSegments:
             return None
         middle = float(np.median(self.ah))
         spread = max(1.4826 * float(np.median(np.abs(np.array(self.ah) - middle))), _SOC_STEP * middle)
-        error = _student_90(len(self.ah) - 1) * _OF_MEDIAN * spread / len(self.ah) ** 0.5
-        half = math.hypot(error, _NORMAL_90 * _SOC_SCALE * middle)
+        error = student_90(len(self.ah) - 1) * _OF_MEDIAN * spread / len(self.ah) ** 0.5
+        half = math.hypot(error, NORMAL_90 * _SOC_SCALE * middle)
         return Capacity(len(self.ah), middle, middle - half, middle + half)
 
     def _close(self) -> None:
@@ -78,8 +78,3 @@ class ChargeSegments:
         gained = self._soc - (start or 0.0)
         if start is not None and gained >= _GAINED_PERCENT and self._coulombs > 0:
             self.ah = [*self.ah, self._coulombs / 36 / gained][-SEGMENTS_MAX:]
-
-
-def _student_90(freedom: int) -> float:
-    """Student's t for a 90 % interval, by the first terms of its expansion about the normal's quantile."""
-    return _NORMAL_90 + 1.524 / freedom + 1.42 / freedom**2

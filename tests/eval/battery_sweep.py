@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Final
 
 from agent.core import vss
+from agent.core.battery_events import CellFault
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import BatteryAdvice, BatteryAlarm, Event, PackSensorFault
 from agent.core.ports import SampleSource
@@ -15,6 +17,7 @@ from simulators.packs import CELLS, DAY_S, HEALTHY, PROBES, RUNAWAYS, SENSORS, K
 from tests.eval.statistics import poisson_upper
 
 NS: Final = 1_000_000_000
+_REST_S: Final = 0.7 * DAY_S  # from the middle of a day's rests to when the next one judges it
 PREVALENCE: Final = 0.0005  # of vehicles: one fleet's 0.038 to 0.075 % (docs/sources.md 4)
 
 _SIZES: Final[Mapping[Kind, tuple[int, int, float]]] = {  # packs, days, seconds between rows
@@ -25,6 +28,7 @@ _SIZES: Final[Mapping[Kind, tuple[int, int, float]]] = {  # packs, days, seconds
     "towed": (3, 10, 30.0),
     "weak_cell": (8, 24, 30.0),
     "contact_resistance": (8, 14, 30.0),
+    "contact_wear": (8, 36, 30.0),
     "micro_short": (8, 70, 30.0),
     "micro_short_fast": (12, 1, 10.0),
     "coolant_loss": (12, 1, 10.0),
@@ -33,6 +37,13 @@ _SIZES: Final[Mapping[Kind, tuple[int, int, float]]] = {  # packs, days, seconds
     "volt_offset": (8, 14, 30.0),
     "probe_stuck": (8, 8, 30.0),
     "probe_offset": (8, 8, 30.0),
+}
+_FAULTS: Final[Mapping[Kind, CellFault]] = {
+    "weak_cell": "weak_cell",
+    "contact_resistance": "contact_resistance",
+    "contact_wear": "contact_resistance",
+    "micro_short": "micro_short",
+    "micro_short_fast": "micro_short",
 }
 _LEVELS: Final = {"advice": 1, "service_soon": 2, "stop_now": 3}
 
@@ -164,10 +175,11 @@ def figures(stories: Sequence[Story]) -> dict[str, object]:
         "sensors_named": sum(s.lie_named() for s in sensors),
         **{
             kind: f"{sum(s.lived.cell in s.named() for s in stories if s.life.kind == kind)} named, "
-            f"{sum(kind in s.faults() for s in stories if s.life.kind == kind)} by its kind, "
+            f"{sum(fault in s.faults() for s in stories if s.life.kind == kind)} by its kind, "
             f"of {sum(s.life.kind == kind for s in stories)}"
-            for kind in ("weak_cell", "contact_resistance")
+            for kind, fault in _FAULTS.items()
         },
+        **leak_figures(slow),
         "sensors_by_kind": {
             kind: f"{sum(s.lie_named() for s in sensors if s.life.kind == kind)} of "
             f"{sum(s.life.kind == kind for s in sensors)}"
@@ -176,6 +188,29 @@ def figures(stories: Sequence[Story]) -> dict[str, object]:
         "auroc": auroc(*scores),
         "at_prevalence": PREVALENCE,
         "levels": [level_figures(name, level, *scores) for name, level in _LEVELS.items()],
+    }
+
+
+def leak_figures(stories: Sequence[Story]) -> dict[str, object]:
+    """Leaks of slow shorts as told from days of rest, beside what the cell did lose meanwhile, and what leaked.
+
+    Balancing takes charge from all other cells, and so hides a part of the leak from whoever sees voltages alone.
+    """
+    told = [
+        (event, story.lived, event.t_ns / NS - event.since_days * DAY_S - _REST_S, event.t_ns / NS - _REST_S)
+        for story in stories
+        for event in story.events
+        if isinstance(event, BatteryAdvice) and event.cell == story.lived.cell and event.low is not None
+    ]
+    held = sum(
+        (event.low or 0.0) <= lived.mean_loss_a(since_s, until_s) <= (event.high or 0.0)
+        for event, lived, since_s, until_s in told
+    )
+    shares = [event.value / lived.mean_leak_a(since_s, until_s) for event, lived, since_s, until_s in told]
+    return {
+        "leaks_told": len(told),
+        "losses_within_interval": held,
+        "median_share_of_the_leak": round(median(shares), 2) if shares else None,
     }
 
 

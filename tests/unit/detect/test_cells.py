@@ -13,6 +13,7 @@ from agent.detect.cell_figures import apart, nanmedian, spread_of
 from agent.detect.cell_rows import CELLS_MAX, CellRows, Row
 from agent.detect.cell_state import dump_days, load_days
 from agent.detect.cell_trend import CellTrend
+from agent.detect.cell_verdicts import note, since_days
 from agent.detect.cells import CellDetector
 from agent.detect.ocv import volts_per_percent
 from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, run, series, windows
@@ -44,7 +45,8 @@ def _days(trend: CellTrend, days: range, lacks: dict[int, float], *, seed: int =
             told = trend.feed(make_row(day * DAY_S + row * 30, np.round(volt, 3)))
             for event in told:
                 if isinstance(event, BatteryAdvice) and event.cell is not None:
-                    assert trend.note(event.cell, event.level)
+                    assert trend.days is not None
+                    assert note(trend.days, event.fault, event.cell, event.level)
             events += told
     return events
 
@@ -57,9 +59,10 @@ def test_a_cell_that_lacks_charge_for_days_is_named_and_then_raised() -> None:
     trend = CellTrend("nmc", epoch_ns=0)
     events = _days(trend, range(6), {7: 0.035})
     assert _named(events) == [("advice", 7)]
-    assert not trend.note(7, "advice")
+    assert trend.days is not None
+    assert not note(trend.days, "weak_cell", 7, "advice")
     assert _named(_days(trend, range(6, 12), {7: 0.075})) == [("service_soon", 7)]
-    assert trend.since_days(7) == 11
+    assert since_days(trend.days, 7) == 11
 
 
 @pytest.mark.parametrize("seed", range(8))
