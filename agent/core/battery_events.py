@@ -101,11 +101,11 @@ class BatteryAdvice(Event, frozen=True, kw_only=True, tag="battery_advice"):
     cell counts from 0; None speaks of the pack (`pack_changed`: the cells are others than before, and are learnt anew).
     value is the cell's feature and spread one standard deviation of the other cells', both in `unit`: its rest voltage
     against the median cell in V, its resistance beyond the median cell's in Ohm, its leak in A or percent an hour (over
-    days rather too little: balancing takes from the others, and hides a part). low and high: the 90 % interval of value,
-    None where there is none. confidence is 0 to 1. since_days: how long ago it began, as far as is known. action is what
-    to do; levels: advice (nothing hurries), service_soon (within days), stop_now. entropy_sigmas and correlation_sigmas
-    are evidence beside it: how the cell's entropy and its correlation with the median cell stand among the pack's, None
-    where the days of use do not tell.
+    days rather too little: balancing takes from the others, and hides a part). low and high: the 90 % interval of
+    value, None where there is none. confidence is 0 to 1. since_days: how long ago it began, as far as is known. action
+    is what to do; levels: advice (nothing hurries), service_soon (within days), stop_now. entropy_sigmas and
+    correlation_sigmas are evidence beside it: how the cell's entropy and its correlation with the median cell stand
+    among the pack's, None where the days of use do not tell.
     """
 
     priority: ClassVar[Priority] = Priority.SAFETY

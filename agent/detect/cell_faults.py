@@ -15,13 +15,13 @@ from agent.detect.cell_advice import advise
 from agent.detect.cell_blocks import Block
 from agent.detect.cell_figures import Values, apart, spread_of
 from agent.detect.cell_sensors import SENSOR_V, CellSensors, in_the_sensor
+from agent.detect.cell_slow import OHM_MIN
 from agent.detect.ocv import STEEP_ENOUGH, Chemistry, volts_per_percent
 from agent.detect.streams import NS
 
 _OF_BLOCKS, _BAD_BLOCKS = 3, 2  # told once two of the last three say so
 _OHM_SHARE: Final = 0.8  # of the median cell's resistance, beyond it
 _OHM_SOON: Final = 2.0
-_OHM_MIN: Final = 0.0002
 _ERRORS: Final = 8.0  # of its own standard error
 _FAR_PERCENT: Final = 6.0  # of charge less than the median cell: at once, not after days
 _FAR_SIGMAS: Final = 6.0
@@ -77,7 +77,7 @@ class CellFaults:
 
     def own_ohm(self) -> float:
         """Resistance of the median cell by the newest blocks that told it, in Ohm; a usual one where none did."""
-        return max(float(np.median(self._middle_ohm)), _OHM_MIN) if self._middle_ohm else 0.001
+        return max(float(np.median(self._middle_ohm)), OHM_MIN) if self._middle_ohm else 0.001
 
     def _charge_told(self, block: Block) -> bool:
         return volts_per_percent(self._chemistry, block.middle_v) >= STEEP_ENOUGH
@@ -87,7 +87,7 @@ class CellFaults:
         if block.ohm is None or block.ohm_error is None:
             return []
         spread = max(spread_of(block.ohm), 0.1 * self.own_ohm())
-        limit = max(_OHM_SHARE * self.own_ohm(), _OHM_MIN)
+        limit = max(_OHM_SHARE * self.own_ohm(), OHM_MIN)
         return [
             cell
             for cell in apart(block.ohm / spread)

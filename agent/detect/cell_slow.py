@@ -26,8 +26,9 @@ _LACK_PERCENT: Final = 1.0  # beside the median cell: what balancing takes from 
 SOON_RATE: Final = 0.5  # percent a day, of the interval's low end: balancing will not hide it for long
 _CURVE_SHARE: Final = 0.28  # of the rate, at 90 %: how wrong volts a percent may be (ocv)
 
-_OHM_DAYS: Final = 5  # the newest days, and
-_OHM_DAYS_BEFORE: Final = 3  # the oldest ones that they are compared with
+_OHM_DAYS: Final = 5  # the newest days, and the oldest ones that they are compared with
+OHM_MIN: Final = 0.0002
+_OHM_ERRORS: Final = 4.0  # what grows evenly scatters by that alone
 _OHM_SPREAD: Final = 0.05  # of the median cell's resistance
 _OHM_GROWN: Final = 0.3  # of the median cell's, since the oldest days
 _OHM_BEYOND: Final = 0.35
@@ -54,9 +55,13 @@ class Leak:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """A resistance that has grown, in shares of the median cell's; joint: the cell beside it has grown too."""
+    """A resistance that has grown: ohm beside the median cell's; the others in shares of the median cell's.
+
+    joint: the cell beside it has grown too. days: of the calendar.
+    """
 
     cell: int
+    ohm: float
     beyond: float
     grown: float
     spread: float
@@ -116,30 +121,39 @@ def drift(day: Values, charge: Values, soc: Values) -> tuple[Values, Values]:
 def find_grown(days: CellDays, number: int, *, since: int) -> Grown | None:
     """The cell whose resistance has grown most and stands apart, if one has; since: the first day that counts."""
     numbers, ohm = days.last("ohm", DAYS_MAX, since=since)
-    if len(numbers) < _OHM_DAYS + _OHM_DAYS_BEFORE:
+    if len(numbers) < 2 * _OHM_DAYS:
         return None
     own = days.pack["own_ohm"][np.isin(days.numbers, numbers)].astype(np.float64)
-    if not np.isfinite(own).any():
+    parts = [_share(ohm[rows], own[rows]) for rows in (slice(None, _OHM_DAYS), slice(-_OHM_DAYS, None))]
+    (before, before_error), (now, now_error) = parts
+    grown, error = now - before, np.hypot(before_error, now_error)
+    if np.isnan(grown).all():
         return None
-    share = ohm / np.where(own > 0, own, np.nanmedian(own))[:, None]
-    before, now = nanmedian(share[:_OHM_DAYS_BEFORE]), nanmedian(share[-_OHM_DAYS:])
-    grown = now - before
     spread = max(spread_of(grown), _OHM_SPREAD)
     standing = apart(np.nan_to_num(grown, nan=0.0) / spread)
     if not standing or len(standing) > 2 or (len(standing) == 2 and abs(standing[0] - standing[1]) != 1):
         return None
     cell = standing[0]
-    if now[cell] < _OHM_BEYOND or grown[cell] < _OHM_GROWN:
+    ohm_now = float(nanmedian(ohm[-_OHM_DAYS:])[cell])
+    if ohm_now < OHM_MIN or now[cell] < _OHM_BEYOND or grown[cell] < max(_OHM_GROWN, _OHM_ERRORS * error[cell]):
         return None
     beside = [grown[at] for at in (cell - 1, cell + 1) if 0 <= at < len(grown) and np.isfinite(grown[at])]
-    limit = max(_NEXT_SHARE * grown[cell], 3 * spread)
-    joint = any(value >= limit for value in beside)
-    return Grown(cell, float(now[cell]), float(grown[cell]), spread, float(number - numbers[0]), joint=joint)
+    joint = any(value >= max(_NEXT_SHARE * grown[cell], 3 * spread) for value in beside)
+    return Grown(cell, ohm_now, float(now[cell]), float(grown[cell]), spread, float(number - numbers[0]), joint=joint)
 
 
 def is_soon(found: Grown) -> bool:
     """Whether a workshop should see it within days."""
     return found.beyond >= _OHM_SOON
+
+
+def _share(ohm: Values, own: Values) -> tuple[Values, Values]:
+    """float64[cells]: median over days of ohm float64[n, cells] in shares of the median cell's, and its error."""
+    own_ohm = float(np.median(own[own > 0])) if (own > 0).any() else float("nan")
+    share = ohm / own_ohm
+    middle = nanmedian(share)
+    scatter = 1.4826 * nanmedian(np.abs(share - middle))
+    return middle, 1.2533 * scatter / np.sqrt(np.maximum((~np.isnan(share)).sum(axis=0), 1))
 
 
 def _is_sure(found: Leak) -> bool:

@@ -176,8 +176,6 @@ def _worn(days: CellDays, t_ns: int, number: int) -> list[Event]:
     level = 2 if is_soon(grown) else 1
     if level <= days.told[TOLD.index(fault), grown.cell]:
         return []
-    own = days.pack["own_ohm"]
-    ohm = float(np.median(own[np.isfinite(own)][-_DAYS:]))
     return [
         advise(
             t_ns,
@@ -185,8 +183,8 @@ def _worn(days: CellDays, t_ns: int, number: int) -> list[Event]:
             fault=fault,
             cell=grown.cell,
             feature="resistance",
-            value=grown.beyond * ohm,
-            spread=grown.spread * ohm,
+            value=grown.ohm,
+            spread=grown.spread * grown.ohm / grown.beyond,
             unit="Ohm",
             since_days=grown.days,
             confidence=0.9 if grown.joint else 0.7,
