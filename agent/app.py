@@ -21,7 +21,7 @@ from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, DeskMessage, Event
 from agent.core.paths import PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
@@ -39,6 +39,7 @@ from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
 from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
+from agent.tickets import Tickets
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
@@ -111,14 +112,25 @@ class _App:
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
             on_codes=self._mechanic.on_codes,
         )
+        self._receipt_key = read_receipt_key(self._config)
+        self._tickets = Tickets(
+            hardware.keystore,
+            self._receipt_key,
+            clock,
+            now=self._best_time.now,
+            language=lambda: self._config.voice.language,
+            emit=self._emit,
+            speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
+            store=hardware.desk_store,
+        )
         self._conversation = Conversation(
             self._config.voice,
             load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")}),
             speaker=hardware.speaker,
             microphone=hardware.microphone,
             clock=clock,
-            notify=hardware.notify,
-            emit=self._emit,
+            notify=self._tickets.watching(hardware.notify),
+            emit=lambda event: self._emit(self._tickets.complete(event)),
             memory=SceneMemory(hardware.scene_store, lambda: self._best_time.now().wall_ns),
             sent=self._privacy.sent,
         )
@@ -126,7 +138,6 @@ class _App:
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
-        self._receipt_key = read_receipt_key(self._config)
         self._uplink: Uplink | None = None
         self._platform: NationalPlatform | None = None
 
@@ -152,6 +163,7 @@ class _App:
                 best_time=self._best_time,
                 receipt_key=self._receipt_key,
                 on_bundle=self._on_bundle,
+                on_desk=self._tickets.on_desk,
                 uniform=self._uniform,
             )
         parts = Parts(
@@ -178,6 +190,7 @@ class _App:
             self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
         for event in self._models.problems:
             self._emit(event)
+        self._tickets.begin(self._recorder.outbox.boot)
         self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
@@ -264,7 +277,9 @@ class _App:
         self._privacy.on_event(event)
         self._emergency.on_event(event)
         self._mechanic.on_event(event)
-        self._conversation.on_event(event)
+        if not isinstance(event, DeskMessage):  # the tickets have those told, one after another
+            self._conversation.on_event(event)
+        self._tickets.on_event(event)
         if self._platform:
             self._platform.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))

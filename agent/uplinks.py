@@ -26,6 +26,7 @@ def make_uplink(
     best_time: BestTime,
     receipt_key: bytes,
     on_bundle: Callable[[bytes], None],
+    on_desk: Callable[[bytes], None],
     uniform: Callable[[], float],
 ) -> Uplink:
     """The one way to the insurer, not connected yet."""
@@ -40,6 +41,7 @@ def make_uplink(
         clock=clock,
         connect=partial(mqtt.connect, now=best_time.now),
         on_bundle=on_bundle,
+        on_desk=on_desk,
         on_signed_time=SignedTime(directory, best_time, device=device, receipt_key=receipt_key).take,
         uniform=uniform,
     )

@@ -22,6 +22,7 @@ from drivers.speaker import EspeakSpeaker
 from drivers.state_file import (
     FileBusStore,
     FileConsentStore,
+    FileDeskStore,
     FileDiaryStore,
     FilePackStore,
     FileSceneStore,
@@ -76,6 +77,7 @@ def open_hardware(
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
+        desk_store=FileDeskStore(Path(config.store.directory)),
         bus_store=FileBusStore(Path(config.store.directory)),
         pack_store=FilePackStore(Path(config.store.directory)),
         trend_store=FileTrendStore(Path(config.store.directory)),

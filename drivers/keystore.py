@@ -1,5 +1,6 @@
 """Private keys in files that only their user may read: the device's identity, and what decrypts."""
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -54,6 +55,11 @@ class FileKeystore:
     def sign(self, data: bytes) -> bytes:
         """Ed25519 signature, 64 bytes."""
         return self._key.sign(data)
+
+    def agree(self, public_key: X25519PublicKey) -> bytes:
+        """X25519 with the scalar that this key signs by (RFC 8032, 5.1.5)."""
+        scalar = hashlib.sha512(self._key.private_bytes_raw()).digest()[:32]
+        return X25519PrivateKey.from_private_bytes(scalar).exchange(public_key)
 
 
 def create_ed25519(path: Path) -> Ed25519PrivateKey:

@@ -11,6 +11,7 @@ _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
 _DIARY_SIZE_MAX: Final = 200_000
 _SCENES_SIZE_MAX: Final = 200_000
+_DESK_SIZE_MAX: Final = 400_000
 _BUS_SIZE_MAX: Final = 4_000_000
 _CONSENT_SIZE_MAX: Final = 65_536
 
@@ -43,6 +44,13 @@ class FileBusStore(StateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "bus.state", _BUS_SIZE_MAX)
+
+
+class FileDeskStore(StateFile):
+    """Messages of the insurer's desk, sealed as they came, and its tickets, in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "desk.state", _DESK_SIZE_MAX)
 
 
 class FilePackStore(StateFile):

@@ -22,6 +22,7 @@ from agent.core.keys import public_pem
 from agent.core.toml import load_toml
 from drivers.keystore import create_ed25519, open_ed25519
 from fleet.bundle import make_manifest
+from fleet.desk.command import add_desk, add_tickets
 from fleet.emergency import add_msd
 from fleet.labels import add_labels
 from fleet.push import push
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_telemetry(commands.add_parser("telemetry", help="print a device's telemetry as CSV"))
     add_labels(commands.add_parser("labels", help="list collisions with what their drivers answered, for training"))
     _add_devices(commands.add_parser("devices", help="list the devices heard of, as JSON lines"))
+    add_desk(commands.add_parser("desk", help="open tickets from what comes in, hold their clock, and speak to cars"))
+    add_tickets(commands.add_parser("tickets", help="list, show, answer and close the desk's tickets"))
     add_msd(commands.add_parser("msd", help="read minimum sets of data (EN 15722), given or received"))
     return parser
 

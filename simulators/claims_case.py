@@ -4,13 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from agent.core.crash import CrashData, assemble
 from agent.core.crash_events import CrashRecord
 from agent.core.errors import ProtocolError
 from agent.core.events import (
-    AnyEvent,
     BatteryAlarm,
     ChargeSession,
     ChargingFault,
@@ -22,22 +19,12 @@ from agent.core.events import (
 )
 from agent.proto.msd import Msd, decode_msd
 from fleet.coverage import Hint, Powertrain, hints
+from fleet.desk.claims import SAME_CRASH_NS, Ticket
+from fleet.desk.reading import CASE_KINDS, event_of
 from fleet.receiver.store import Store
-from simulators.claims import SAME_CRASH_NS, ClaimsDesk, Ticket
 
 _ANSWERED_WITHIN_NS: Final = 600_000_000_000
 _CHARGE_NS: Final = 86_400_000_000_000
-_KINDS: Final[Mapping[str, type[Event]]] = {
-    "collision": Collision,
-    "rollover": Rollover,
-    "crash_record": CrashRecord,
-    "emergency_data": EmergencyData,
-    "feedback": Feedback,
-    "battery_alarm": BatteryAlarm,
-    "charge_session": ChargeSession,
-    "charging_fault": ChargingFault,
-}
-"""What concerns a desk."""
 _NEW_ENERGY: Final = frozenset({"electric", "hydrogen"})
 E = TypeVar("E", bound=Event)
 
@@ -102,21 +89,12 @@ class Case:
         return hints((entry.event for entry in self.entries), self.powertrain)
 
 
-def read_tickets(store: Store, desk: ClaimsDesk, *, device: str | None = None) -> None:
-    """Show a desk what the store holds already, in the order in which it came; all at once. Raises StoreError."""
-    rows = sorted(store.events(device, kinds=tuple(_KINDS)), key=lambda row: row["received_ns"])
-    for row in rows:
-        event = _event_of(row)
-        if not isinstance(event, str):
-            desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
-
-
 def load_cases(store: Store, tickets: Sequence[Ticket], *, with_records: bool) -> list[Case]:
     """Everything of each ticket's boot that belongs to it; each car's rows are read once. Raises StoreError.
 
     with_records: crash records too, which are most of what a car sends of a crash.
     """
-    kinds = tuple(kind for kind in _KINDS if with_records or kind != "crash_record")
+    kinds = tuple(kind for kind in CASE_KINDS if with_records or kind != "crash_record")
     of_car = {device: list(store.events(device, kinds=kinds)) for device in {one.device for one in tickets}}
     return [_make_case(of_car[ticket.device], ticket) for ticket in tickets]
 
@@ -127,7 +105,7 @@ def _make_case(rows: Iterable[Mapping[str, Any]], ticket: Ticket) -> Case:
     for row in rows:
         if row["boot"] != ticket.boot:
             continue
-        event = _event_of(row)
+        event = event_of(row["event"])
         if isinstance(event, str):
             problems.append(f"boot {row['boot']}, sequence {row['sequence']}: {event}")
         elif _belongs(event, ticket):
@@ -149,15 +127,6 @@ def _decode(event: EmergencyData, problems: list[str]) -> Msd | None:
     except ProtocolError as exc:
         problems.append(str(exc))
         return None
-
-
-def _event_of(row: Mapping[str, Any]) -> AnyEvent | str:
-    """The event of a row, or why it is none: JSON has no word for what is no number."""
-    try:
-        event: AnyEvent = msgspec.convert(row["event"], _KINDS[row["event"]["kind"]])  # type: ignore[assignment]  # all are of AnyEvent
-    except msgspec.ValidationError as exc:
-        return str(exc)
-    return event
 
 
 def _belongs(event: Event, ticket: Ticket) -> bool:

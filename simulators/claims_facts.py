@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.core.events import Collision, Feedback, Rollover
 from agent.proto.msd import NO_VIN, Msd, degrees_of
-from simulators.claims import SURE, Note
+from fleet.desk.claims import SURE, Note
 from simulators.claims_case import Case
 from simulators.claims_svg import clock_of
 from simulators.claims_words import Language, value_of, word

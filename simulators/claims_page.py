@@ -5,7 +5,7 @@ from html import escape
 
 from agent.core.events import Collision, EmergencyData, Feedback, Rollover
 from fleet.coverage import Hint
-from simulators.claims import Ticket
+from fleet.desk.claims import Ticket
 from simulators.claims_case import Case
 from simulators.claims_facts import clock_text, emergency_table, facts_table, km_h, note_text, percent, sentence, utc
 from simulators.claims_record import record_sections

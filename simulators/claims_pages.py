@@ -10,11 +10,12 @@ from typing import Final
 
 from agent.core.errors import InputError
 from agent.core.paths import ROOT
+from fleet.desk.claims import ClaimsDesk, Ticket
+from fleet.desk.reading import read_tickets
 from fleet.receiver.database import open_store
 from fleet.receiver.store import Store
 from simulators.arguments import Parser
-from simulators.claims import ClaimsDesk, Ticket
-from simulators.claims_case import load_cases, read_tickets
+from simulators.claims_case import load_cases
 from simulators.claims_page import page_name, render_case, render_index
 from simulators.claims_words import LANGUAGES, Language
 

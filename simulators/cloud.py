@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -23,6 +23,7 @@ from fleet.receiver.sqlite import SqliteStore
 from fleet.receiver.store import Counts, Store
 from simulators.access import INSURER, OPERATOR, RESERVED, RULES
 from simulators.broker import Broker
+from simulators.cloud_desk import CloudDesk
 from simulators.mosquitto import BrokerFailed, Mosquitto, find_mosquitto
 from simulators.network import Network
 from simulators.pki import Authority
@@ -71,6 +72,7 @@ class Cloud:
         self._network: Network | None = None
         self._road_port = road_port
         self._terms = terms
+        self._now_ns = now_ns
         self.on_outcome = on_outcome
         self._stopping = asyncio.Event()
         self._changed = asyncio.Event()
@@ -123,6 +125,14 @@ class Cloud:
     def link_config(self, device: str, **settings: float) -> Link:
         """Config of a device's link, through the network; settings are further keys of [link]."""
         return self._link(device, self.network.port, **settings)
+
+    def open_desk(self, **how: Any) -> CloudDesk:
+        """The desk behind the receiver; how: what CloudDesk takes besides. It works when it is run, or in turns."""
+        return CloudDesk(self.store, self._keys, now_ns=self._now_ns, **how)
+
+    def insurer_link(self) -> Link:
+        """Link of the insurer's own programs, which no cut reaches."""
+        return self._link(INSURER, self._broker.port)
 
     def operator_link(self) -> Link:
         """Link of the operator's own console, which no cut reaches."""
@@ -189,7 +199,7 @@ class Cloud:
         listening = asyncio.Event()
         self._service = asyncio.create_task(
             serve(
-                self._link(INSURER, self._broker.port),
+                self.insurer_link(),
                 self._intake,
                 stopping=self._stopping,
                 terms=self._terms,

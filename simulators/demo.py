@@ -141,7 +141,14 @@ class _Demo:
         self._clock = clock
         self._typing = not options.headless and sys.stdin.isatty()
         self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns(), typing=self._typing)
-        self.desk = DemoDesk(self._say_desk, now_ns=self._clock.monotonic_ns, on_air=options.pace == 1)
+        self.desk = DemoDesk(
+            self._say_desk,
+            cloud,
+            clock,
+            seed=options.seed,
+            on_air=options.pace == 1,
+            takes_turns=bool(scenario.demo.desk_turns),
+        )
         self._seen = _Seen()
         self._pushed = 0
 
@@ -233,6 +240,8 @@ class _Demo:
             car.at(cut.until_s, _soon(self._cloud.restore))
         for change in self._scenario.demo.config_pushes:
             car.at(change.at_s, self._pusher(change))
+        for turn in self._scenario.demo.desk_turns:
+            car.at(turn.at_s, self.desk.turn)
 
     def _pusher(self, change: ConfigPush) -> Callable[[], Awaitable[None]]:
         async def push_config() -> None:

@@ -5,7 +5,6 @@ The claims desk is a web page besides.
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,19 +14,19 @@ from agent.core.config import Link, Trust
 from agent.core.errors import InputError
 from agent.core.keys import parse_ed25519, raw_bytes
 from agent.core.toml import load_toml
+from fleet.desk.claims import Ticket
+from fleet.desk.ticket import DeskTicket
 from fleet.receiver.intake import Outcome
-from fleet.receiver.store import Store
-from simulators.claims import ClaimsDesk, Ticket
-from simulators.claims_case import read_tickets
 from simulators.claims_pages import render
 from simulators.claims_web import ClaimsWeb
 from simulators.claims_words import word
 from simulators.cloud import Cloud
+from simulators.cloud_desk import CloudDesk
 from simulators.mosquitto import BrokerFailed
 from simulators.network_conditions import CONDITIONS, Phase, Schedule
 from simulators.pricing import Pricing
 
-_LOOK_S = 5.0
+_ANSWERS_S = (20.0, 60.0)
 _LINK_KEYS = ("host", "port", "ca", "certificate", "key")
 _TRUST_KEYS = ("insurer_encryption_key", "insurer_receipt_key", "owner_encryption_key", "operator_key")
 
@@ -50,10 +49,11 @@ async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> N
     """Run until cancelled, telling what comes. Raises InputError, BrokerFailed."""
     schedule = load_schedule(options.network)
     devices = [_read_device(text) for text in options.devices]
-    office = Office(say)
     options.directory.mkdir(parents=True, exist_ok=True)
-    cloud = Cloud(options.directory, road_port=options.port, on_outcome=office.take)
-    office.catch_up(cloud.store)
+    cloud = Cloud(options.directory, road_port=options.port)
+    office = Office(say)
+    desk = cloud.open_desk(tell=office.tell_ticket, on_case=office.tell_case, delay_s=_ANSWERS_S)
+    cloud.on_outcome = partial(office.take, desk)
     try:
         await cloud.start()
     except BrokerFailed as exc:
@@ -65,11 +65,15 @@ async def serve_cloud(options: CloudOptions, *, say: Callable[[str], None]) -> N
             path = options.directory / f"{name}.toml"
             path.write_text(_as_toml(cloud.link_config(name), cloud.trust()), encoding="utf-8")
             say(f"{name} may connect; its [link] and [trust]: {path}")
-        web = ClaimsWeb(partial(render, cloud.store, office.desk), port=options.desk_port)
+        web = ClaimsWeb(partial(render, cloud.store, desk.desk.claims), port=options.desk_port)
         async with web, asyncio.TaskGroup() as tasks:
             say(f"claims desk: {web.address}")
-            tasks.create_task(office.watch())
-            await cloud.network.play(schedule)
+            stopping = asyncio.Event()
+            tasks.create_task(desk.run(cloud.insurer_link(), stopping))
+            try:
+                await cloud.network.play(schedule)
+            finally:
+                stopping.set()
     finally:
         await cloud.stop()
 
@@ -78,36 +82,27 @@ class Office:
     """Claims desk and pricing behind the receiver: says what changed."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.desk = ClaimsDesk()
         self.pricing = Pricing()
         self._say = say
 
-    def catch_up(self, store: Store) -> None:
-        """Open the tickets of what came before this process. Raises StoreError."""
-        read_tickets(store, self.desk)
-
-    async def watch(self) -> None:
-        """Ask now and then which boxes have fallen silent in a crash; until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            for ticket in self.desk.look(time.time_ns()):
-                self._tell(ticket)
-
-    def take(self, outcome: Outcome) -> None:
+    def take(self, desk: CloudDesk, outcome: Outcome) -> None:
         """Look at what the receiver did with an envelope."""
         if outcome.status == "dead":
             self._say(f"{outcome.device or 'somebody'}: refused: {outcome.reason}")
         if outcome.event is None or outcome.position is None:
             return
         self._say(f"{outcome.device}: {outcome.event.kind}")
-        ticket = self.desk.take(outcome.device, outcome.position.boot, outcome.event, received_ns=time.time_ns())
-        if ticket is not None:
-            self._tell(ticket)
+        desk.woken.set()
         exposure = self.pricing.take(outcome.device, outcome.event)
         if exposure is not None:
             self._say(f"{outcome.device}: {exposure.distance_km:.1f} km, premium factor {exposure.factor:.3f}")
 
-    def _tell(self, ticket: Ticket) -> None:
+    def tell_ticket(self, ticket: DeskTicket, what: str) -> None:
+        """Something happened to a ticket."""
+        self._say(f"ticket {ticket.number}: {what.replace('_', ' ')}")
+
+    def tell_case(self, ticket: Ticket, before: Ticket | None) -> None:  # noqa: ARG002 - every change is said as it is
+        """More is known of a case."""
         state = "open" if ticket.is_open else f"closed: {word(ticket.outcome, 'en')}"
         answer = word(ticket.answer, "en")
         self._say(f"ticket {ticket.number} {ticket.kind}, severity {ticket.severity}, {state}: {answer}")

@@ -24,6 +24,7 @@ from agent.core.events import (
     ConfigApplied,
     ConfigRejected,
     CrashRecord,
+    DeskMessage,
     DeviceShock,
     Diagnosis,
     EmergencyData,
@@ -38,6 +39,7 @@ from agent.core.events import (
     RoadImpact,
     Rollover,
     SourceChanged,
+    TicketReopened,
     TripEnded,
     TripStarted,
     TroubleCodes,
@@ -186,12 +188,23 @@ def describe(event: Event) -> str:
             return "trip started"
         case TripEnded():
             return f"trip ended: {event.distance_m:.0f} m in {event.duration_s:.0f} s"
-        case Feedback():
-            return f"the driver's answer is on record: {event.intent}"
+        case Feedback() | DeskMessage() | TicketReopened():
+            return _describe_talk(event)
         case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth() | BatteryReport():
             return _describe_battery(event)
         case _:
             return _describe_health(event)
+
+
+def _describe_talk(event: Feedback | DeskMessage | TicketReopened) -> str:
+    """Lines about what driver and desk have to say to each other."""
+    match event:
+        case Feedback():
+            return f"the driver's answer is on record: {event.intent}"
+        case DeskMessage():
+            return f"the insurer's desk on ticket {event.ticket}, signed: {event.what.replace('_', ' ')}"
+        case TicketReopened():
+            return f"ticket {event.ticket} is reopened: the answer did not help"
 
 
 def _describe_health(event: Event) -> str:

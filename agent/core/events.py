@@ -19,6 +19,7 @@ from agent.core.battery_events import (
 )
 from agent.core.bus_events import BusAnomaly, BusHabits
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
+from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.event_base import Event, Ground, Leaves, Priority, Purpose
 from agent.core.privacy_events import ConsentChanged
@@ -52,6 +53,7 @@ __all__ = [
     "ConfigRejected",
     "ConsentChanged",
     "CrashRecord",
+    "DeskMessage",
     "DeviceShock",
     "Diagnosis",
     "EmergencyData",
@@ -73,6 +75,7 @@ __all__ = [
     "Rollover",
     "SourceChanged",
     "Telemetry",
+    "TicketReopened",
     "TripEnded",
     "TripStarted",
     "TroubleCodes",
@@ -139,12 +142,15 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
 
     intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them. about_ns is
     the t_ns of that event, so that an answer belongs to one crash record; None in records of older software.
+    ticket: the insurer's that it belongs to, 0 for none.
     It goes before the detail of a crash, and is on the disk at once.
     """
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "feedback"
-    leaves: ClassVar[Leaves] = {"feedback": "question about intent transcript confidence language asked_ns about_ns"}
+    leaves: ClassVar[Leaves] = {
+        "feedback": "question about intent transcript confidence language asked_ns about_ns ticket"
+    }
 
     question: str
     about: str
@@ -154,6 +160,7 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     language: Literal["zh", "en"]
     asked_ns: int
     about_ns: int | None = None
+    ticket: int = 0
 
 
 class Telemetry(Event, frozen=True, kw_only=True, tag="telemetry"):
@@ -208,5 +215,7 @@ AnyEvent = (
     | BusAnomaly
     | BusHabits
     | ConsentChanged
+    | DeskMessage
+    | TicketReopened
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

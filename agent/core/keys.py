@@ -15,6 +15,7 @@ from agent.core.errors import InputError
 T = TypeVar("T")
 
 _RAW_SIZE: Final = 32
+_P: Final = 2**255 - 19  # the field of both curves (RFC 7748, 4.1)
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -57,6 +58,18 @@ def parse_x25519(data: bytes) -> X25519PublicKey:
     if not isinstance(key, X25519PublicKey):
         raise InputError("not an X25519 key")
     return key
+
+
+def to_x25519(key: Ed25519PublicKey) -> X25519PublicKey:
+    """The same point on Curve25519, u = (1 + y) / (1 - y) (RFC 7748, 4.1).
+
+    What is sealed for a device is sealed for it. Raises InputError for the one point that has none.
+    """
+    y = int.from_bytes(raw_bytes(key), "little") & (2**255 - 1)
+    if y % _P == 1:
+        raise InputError("not a device's key: nothing can be sealed for it")
+    u = (1 + y) * pow(1 - y, -1, _P) % _P
+    return X25519PublicKey.from_public_bytes(u.to_bytes(_RAW_SIZE, "little"))
 
 
 def public_pem(key: Ed25519PublicKey | X25519PublicKey) -> bytes:

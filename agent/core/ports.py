@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from agent.core.events import Event
 from agent.core.frames import FrameBatch
@@ -176,6 +177,13 @@ class Keystore(Protocol):
         """Ed25519 signature, 64 bytes."""
         ...
 
+    def agree(self, public_key: X25519PublicKey) -> bytes:
+        """Secret shared with whoever sealed for `agent.core.keys.to_x25519` of our key, 32 bytes (RFC 7748, 5).
+
+        Raises ValueError for a point of low order.
+        """
+        ...
+
 
 class Inference(Protocol):
     """Runs ONNX models somewhere they can die without harm."""
@@ -255,6 +263,7 @@ class Hardware:
     trend_store: StateStore | None = None
     diary_store: StateStore | None = None  # None: the battery's report tells of this start alone
     scene_store: StateStore | None = None  # None: what was asked is forgotten with each start
+    desk_store: StateStore | None = None  # None: what the insurer's desk said is forgotten at each start
     bus_store: StateStore | None = None  # None: so are the habits of the buses
     consent_store: StateStore | None = None  # raises StoreError; None: the driver's choices last until the end
     probe: Probe | None = None  # None in the car

@@ -1,4 +1,4 @@
-"""What comes down: receipts and config bundles, told apart by topic. Pure."""
+"""What comes down: receipts, messages of the desk and config bundles, told apart by topic. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,22 @@ class Bundle:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A message of the insurer's desk, as it came: agent.desk opens it."""
+
+    payload: bytes
+
+
 def parse_message(
     message: Message, *, device: str, groups: Sequence[str], receipt_key: bytes
-) -> Receipt | Bundle | None:
+) -> Receipt | Desk | Bundle | None:
     """None for an emptied retained topic. Raises SealError for a bad receipt, ProtocolError for a foreign topic."""
     if message.topic == wire.receipt_topic(device):
         receipt = wire.open_receipt(message.payload, receipt_key, device)
         return Receipt(receipt.ranges, receipt.received_ns, message.payload)
+    if message.topic == wire.desk_topic(device):
+        return Desk(message.payload)
     if message.topic == wire.config_topic(device) or message.topic in map(wire.group_config_topic, groups):
         return Bundle(message.payload) if message.payload else None
     raise ProtocolError(f"nothing was subscribed to on {message.topic}")

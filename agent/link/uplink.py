@@ -19,7 +19,7 @@ from agent.core.records import Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox
 from agent.link.budget import MESSAGE_OVERHEAD, Budget
-from agent.link.downlink import Bundle, Receipt, parse_message
+from agent.link.downlink import Bundle, Desk, Receipt, parse_message
 from agent.link.sender import Sender
 
 _LOG: Final = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ class Uplink:
         connect: ConnectEarly = mqtt.connect,
         on_receipt: Callable[[int], None] = lambda _: None,
         on_bundle: Callable[[bytes], None] = lambda _: None,
+        on_desk: Callable[[bytes], None] = lambda _: None,
         on_signed_time: Callable[[bytes, int], Awaitable[None]] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
@@ -63,6 +64,7 @@ class Uplink:
         self._connect = connect
         self._on_receipt = on_receipt
         self._on_bundle = on_bundle
+        self._on_desk = on_desk
         self._on_signed_time = on_signed_time
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
@@ -211,7 +213,9 @@ class Uplink:
                 await self._on_signed_time(said.payload, said.received_ns)
             self._counts["receipts"] += 1
             return said.ranges
-        if isinstance(said, Bundle):
+        if isinstance(said, Desk):
+            self._on_desk(said.payload)
+        elif isinstance(said, Bundle):
             self._counts["bundles"] += 1
             self._on_bundle(said.payload)
         return ()

@@ -22,6 +22,7 @@ __all__ = [
     "Told",
     "config_topic",
     "decode_event",
+    "desk_topic",
     "downlink_topics",
     "encode_event",
     "encode_receipt",
@@ -51,6 +52,11 @@ def receipt_topic(device: str) -> str:
     return f"{_ROOT}/{device}/receipt"
 
 
+def desk_topic(device: str) -> str:
+    """Down: messages of the insurer's desk, sealed for the device."""
+    return f"{_ROOT}/{device}/desk"
+
+
 def config_topic(device: str) -> str:
     """Down, retained: the bundle for one vehicle."""
     return f"{_ROOT}/{device}/config"
@@ -62,14 +68,15 @@ def group_config_topic(group: str) -> str:
 
 
 def downlink_topics(device: str, groups: Sequence[str]) -> list[str]:
-    """Everything a device subscribes to: its receipts, its config and its groups' config."""
-    return [receipt_topic(device), config_topic(device), *(group_config_topic(group) for group in groups)]
+    """Everything a device subscribes to: its receipts, its desk's messages, its config and its groups' config."""
+    own = [receipt_topic(device), desk_topic(device), config_topic(device)]
+    return own + [group_config_topic(group) for group in groups]
 
 
 def parse_topic(topic: str) -> tuple[str, str] | None:
-    """Device and last word (record, receipt, config) of a device's topic; None for any other topic."""
+    """Device and last word (record, receipt, desk, config) of a device's topic; None for any other topic."""
     match topic.split("/"):
-        case ["outrider", "v1", device, ("record" | "receipt" | "config") as what] if device:
+        case ["outrider", "v1", device, ("record" | "receipt" | "desk" | "config") as what] if device:
             return device, what
         case _:
             return None

@@ -9,6 +9,7 @@ The outer one also binds the list of recipients: nobody can quietly cut the owne
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import zstandard
@@ -26,6 +27,7 @@ from agent.store.unseal import (
     CEK_BITS,
     IV_SIZE,
     RECIPIENTS_MAX,
+    Bind,
     derive_kek,
     enc_structure,
     encryption_aad,
@@ -68,10 +70,15 @@ class Sealer:
 
 def encrypt(plaintext: bytes, header: Header, keys: Sequence[X25519PublicKey]) -> bytes:
     """COSE_Encrypt around a COSE_Sign1."""
+    return encrypt_bound(plaintext, partial(encryption_aad, header), keys)
+
+
+def encrypt_bound(plaintext: bytes, bind: Bind, keys: Sequence[X25519PublicKey]) -> bytes:
+    """COSE_Encrypt; bind gives its external_aad out of the CBOR array of recipients."""
     cek = AESGCM.generate_key(CEK_BITS)
     recipients = head(4, len(keys)) + b"".join(_wrap(cek, key) for key in keys)
     iv = os.urandom(IV_SIZE)
-    ciphertext = AESGCM(cek).encrypt(iv, plaintext, enc_structure(encryption_aad(header, recipients)))
+    ciphertext = AESGCM(cek).encrypt(iv, plaintext, enc_structure(bind(recipients)))
     return join_encrypt(iv, ciphertext, recipients)
 
 

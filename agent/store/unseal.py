@@ -4,9 +4,9 @@ Recipients open with their private key. One of them may disclose a record's cont
 that record and no other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import zstandard
@@ -66,6 +66,13 @@ PrivateKeys = X25519PrivateKey | Sequence[X25519PrivateKey]
 """A recipient's key; or all that it ever had, since cars that were offline go on sealing for an old one."""
 
 
+Agree = Callable[[X25519PublicKey], bytes]
+"""X25519 with a private key that only its keystore sees. Raises ValueError for a point of low order."""
+
+Bind = Callable[[bytes], bytes]
+"""external_aad of an encryption, out of its CBOR array of COSE_recipients."""
+
+
 def open_record(
     envelope: bytes, recipient_key: PrivateKeys, device_public_key: Ed25519PublicKey
 ) -> tuple[Header, Told]:
@@ -92,6 +99,12 @@ def open_disclosed(envelope: bytes, content_key: bytes, device_public_key: Ed255
     if len(content_key) * 8 != CEK_BITS:
         raise SealError("the disclosed key has the wrong size")
     return header, _read(_parse_encrypt(cose), content_key, header, device_public_key)
+
+
+def decrypt_bound(cose: bytes, bind: Bind, kid: bytes, agree: Agree) -> bytes:
+    """Plaintext of what encrypt_bound has sealed for the key of that id, and maybe for others. Raises SealError."""
+    message = _parse_encrypt(cose)
+    return _decrypt(message, _unwrap_by(message.recipients, {kid: agree}), bind)
 
 
 def signature_aad(header: Header) -> bytes:
@@ -174,16 +187,21 @@ def _parse_encrypt(cose: bytes) -> _Encrypt:
 
 def _unwrap(recipients: bytes, keys: PrivateKeys) -> bytes:
     """Content key, by the first recipient whose key this is."""
+    return _unwrap_by(
+        recipients, {_own_id(key): key.exchange for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
+    )
+
+
+def _unwrap_by(recipients: bytes, own: Mapping[bytes, Agree]) -> bytes:
     count, rest = divmod(len(recipients) - 1, _RECIPIENT_SIZE)
     if rest or not 1 <= count <= RECIPIENTS_MAX or recipients[:1] != head(4, count):
         raise SealError(f"not 1 to {RECIPIENTS_MAX} recipients by ECDH-ES + A256KW over X25519")
-    own = {_own_id(key): key for key in ([keys] if isinstance(keys, X25519PrivateKey) else keys)}
     for start in range(1, len(recipients), _RECIPIENT_SIZE):
         kid, x, wrapped = _parse_recipient(recipients[start : start + _RECIPIENT_SIZE])
         if kid not in own:
             continue
         try:
-            secret = own[kid].exchange(X25519PublicKey.from_public_bytes(x))
+            secret = own[kid](X25519PublicKey.from_public_bytes(x))
             return aes_key_unwrap(derive_kek(secret), wrapped)
         except (InvalidUnwrap, ValueError) as exc:  # ValueError: a point of low order
             raise SealError("the wrapped key was altered") from exc
@@ -199,13 +217,17 @@ def _parse_recipient(part: bytes) -> tuple[bytes, bytes, bytes]:
     return kid, x, wrapped
 
 
-def _read(message: _Encrypt, cek: bytes, header: Header, device_public_key: Ed25519PublicKey) -> Told:
-    """What the device has signed below the encryption, where it agrees with the envelope."""
-    aad = enc_structure(encryption_aad(header, message.recipients))
+def _decrypt(message: _Encrypt, cek: bytes, bind: Bind) -> bytes:
+    aad = enc_structure(bind(message.recipients))
     try:
-        signed = AESGCM(cek).decrypt(message.iv, message.ciphertext, aad)
+        return AESGCM(cek).decrypt(message.iv, message.ciphertext, aad)
     except (InvalidTag, ValueError) as exc:
         raise SealError("envelope or content was altered") from exc
+
+
+def _read(message: _Encrypt, cek: bytes, header: Header, device_public_key: Ed25519PublicKey) -> Told:
+    """What the device has signed below the encryption, where it agrees with the envelope."""
+    signed = _decrypt(message, cek, partial(encryption_aad, header))
     compressed = verify1(signed, external_aad=signature_aad(header), public_key=device_public_key)
     try:
         told = decode_event(_decompress(compressed))

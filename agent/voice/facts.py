@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, get_args
 
+from agent.core.desk_events import DeskKind
 from agent.core.diagnosis_events import Drive, EngineFault
 from agent.core.events import (
     AnyEvent,
@@ -11,6 +12,7 @@ from agent.core.events import (
     ChargeSession,
     Collision,
     ConfigApplied,
+    DeskMessage,
     Diagnosis,
     EngineAdvice,
     Event,
@@ -76,6 +78,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
     keys["trip_ended"] = keys["trip_ended.calm"] = _TRIP_FACTS
     for key in ("charge_session", *(f"charge_session.{variant}" for variant in ("faulty", "interrupted", "slow"))):
         keys[key] = frozenset({"energy"})
+    for what in get_args(DeskKind):
+        keys[f"desk_message.{what}"] = frozenset({"text"})
     keys["config_applied"] = frozenset({"config_version"})
     return keys | _OCCASION_FACTS
 
@@ -99,8 +103,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return _collision_keys(event, empty=empty)
         case EngineAdvice():
             return (f"{kind}.{event.fault}", kind)
-        case Diagnosis():
-            return _diagnosis_keys(event)
+        case Diagnosis() | DeskMessage():
+            return _told_keys(event)
         case TripEnded() if _harsh_count(event) == 0:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():
@@ -132,8 +136,10 @@ def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession) -> tuple[
     return (*stop, f"{event.kind}.{event.alarm}")
 
 
-def _diagnosis_keys(event: Diagnosis) -> tuple[str, ...]:
+def _told_keys(event: Diagnosis | DeskMessage) -> tuple[str, ...]:
     """What is pending only may be nothing, and is left to the record unless it is grave."""
+    if isinstance(event, DeskMessage):
+        return (f"{event.kind}.{event.what}",) if event.channel == "voice" else ()
     if not event.confirmed and event.drive != "stop_now":
         return ()
     return (f"{event.kind}.{event.drive}" if event.causes else f"{event.kind}.{event.drive}.unknown",)
@@ -181,6 +187,8 @@ def facts_of(event: Event) -> dict[str, Fact]:
             return {"code": Fact("code", text=event.codes[0]), **known}
         case PartnerVisit() | RenewalNear() | LowTyre() | WarningLamp():
             return _facts_of_occasion(event)
+        case DeskMessage():
+            return {"text": Fact("text", text=event.text)}
         case ConfigApplied():
             return {"config_version": Fact("count", event.config_version)}
         case _:

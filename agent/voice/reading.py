@@ -8,7 +8,18 @@ from typing import Literal
 from agent.core.config import Section
 
 FactKind = Literal[
-    "temperature", "voltage", "speed", "distance", "duration", "cell", "harsh", "count", "code", "name", "energy"
+    "temperature",
+    "voltage",
+    "speed",
+    "distance",
+    "duration",
+    "cell",
+    "harsh",
+    "count",
+    "code",
+    "name",
+    "energy",
+    "text",
 ]
 
 
@@ -41,7 +52,7 @@ class Words(Section, frozen=True, kw_only=True):
 class Fact:
     """A value of an event: temperature Celsius, voltage V, speed km/h, distance m, duration s, energy kWh, cell from 0.
 
-    text, of a code, is read letter by letter; of a name, by the words that are known for it.
+    text, of a code, is read letter by letter; of a name, by the words that are known for it; of a text, as it is.
     """
 
     kind: FactKind
@@ -51,6 +62,8 @@ class Fact:
 
 def read_fact(fact: Fact, words: Words, names: Mapping[str, str]) -> str:
     """Words for a value; nothing here raises on a value that is missing or not finite. names: words for names."""
+    if fact.kind == "text":
+        return fact.text
     if fact.text:
         return " ".join(fact.text) if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
     return _read_value(fact, words)

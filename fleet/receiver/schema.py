@@ -4,6 +4,8 @@ The views say what the tables leave open, because the answer may change when old
 chain: verified (fits the record before it, or begins the chain), waiting (that one has not come), broken.
 wall_ns: UTC, told by the car, or derived from the dated record of the same boot that is nearest in t_ns; dated says
 which. A boot may have several offsets between its two clocks: one that was set wrong, and then right.
+tickets, ticket_messages and ticket_events are the desk's (fleet/desk/store.py): clock_ns is when the clock of 24 h and
+72 h began, due_ns when a message is sent again, ticket_events what the desk has dealt with.
 not_before_ns, not_after_ns: bounds for what has no date. The last date of an earlier boot lies before it; after it lie
 the first date of a later boot and the moment when we received it.
 """
@@ -30,6 +32,27 @@ CREATE INDEX by_date ON events (device, boot, t_ns) WHERE wall_ns IS NOT NULL;
 CREATE TABLE dead_letters (
     id $serial PRIMARY KEY, digest $bytes NOT NULL UNIQUE, device TEXT NOT NULL, reason TEXT NOT NULL,
     envelope $bytes NOT NULL, received_ns BIGINT NOT NULL, times $integer NOT NULL
+);
+"""
+_DESK: Final = """
+CREATE TABLE tickets (
+    number $serial PRIMARY KEY, device TEXT NOT NULL, boot $integer NOT NULL, about_ns BIGINT NOT NULL,
+    sequence $integer NOT NULL, kind TEXT NOT NULL, severity $integer NOT NULL, state TEXT NOT NULL,
+    opened_ns BIGINT NOT NULL, clock_ns BIGINT NOT NULL, answered_ns BIGINT, asked_ns BIGINT, closed_ns BIGINT,
+    outcome TEXT NOT NULL, reopened $integer NOT NULL, warned $integer NOT NULL, call_back $integer NOT NULL
+);
+CREATE INDEX tickets_by_event ON tickets (device, boot, kind);
+CREATE INDEX tickets_open ON tickets (state) WHERE state <> 'closed';
+CREATE TABLE ticket_messages (
+    place $serial PRIMARY KEY, id TEXT NOT NULL UNIQUE, device TEXT NOT NULL, ticket $integer NOT NULL,
+    what TEXT NOT NULL, note $bytes NOT NULL, created_ns BIGINT NOT NULL, expires_ns BIGINT NOT NULL,
+    sends $integer NOT NULL, due_ns BIGINT, taken_ns BIGINT
+);
+CREATE INDEX messages_due ON ticket_messages (due_ns) WHERE due_ns IS NOT NULL;
+CREATE INDEX messages_by_ticket ON ticket_messages (ticket);
+CREATE TABLE ticket_events (
+    device TEXT NOT NULL, boot $integer NOT NULL, sequence $integer NOT NULL, received_ns BIGINT NOT NULL,
+    PRIMARY KEY (device, boot, sequence)
 );
 """
 _VIEWS: Final = """
@@ -153,16 +176,18 @@ def _postgres(text: str) -> str:
     )
 
 
-SQLITE_VERSION: Final = 3
+SQLITE_VERSION: Final = 4
 SQLITE: Final = {
-    0: _sqlite(_TABLES + _VIEWS),
-    1: _BEFORE_2 + _sqlite(_TABLES) + _AFTER_2 + _sqlite(_VIEWS),
-    2: _BEFORE_3 + _sqlite(_VIEWS),
+    0: _sqlite(_TABLES + _DESK + _VIEWS),
+    1: _BEFORE_2 + _sqlite(_TABLES) + _AFTER_2 + _sqlite(_DESK + _VIEWS),
+    2: _BEFORE_3 + _sqlite(_DESK + _VIEWS),
+    3: _sqlite(_DESK),
 }
 """What makes the newest schema out of each older one; 0 is an empty file."""
-POSTGRES_VERSION: Final = 2
+POSTGRES_VERSION: Final = 3
 POSTGRES: Final = {
-    0: _postgres(_TABLES + _VIEWS) + _GRAFANA,
-    1: _POSTGRES_BEFORE_2 + _BEFORE_3 + _postgres(_VIEWS) + _GRAFANA,
+    0: _postgres(_TABLES + _DESK + _VIEWS) + _GRAFANA,
+    1: _POSTGRES_BEFORE_2 + _BEFORE_3 + _postgres(_DESK + _VIEWS) + _GRAFANA,
+    2: _postgres(_DESK),
 }
 """The same; 0 is an empty database."""

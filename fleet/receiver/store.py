@@ -150,6 +150,10 @@ class Store(Protocol):
         """Device named, reason and how often each one came, oldest first."""
         ...
 
+    def run_desk(self, query: str, *args: object) -> list[Any]:
+        """Rows of one statement about the desk's tables, its places marked by "?": fleet/desk/store.py knows them."""
+        ...
+
     def close(self) -> None:
         """Let go of the database."""
         ...

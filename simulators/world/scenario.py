@@ -218,12 +218,19 @@ class Answer(Section, frozen=True, kw_only=True):
     delay_s: Annotated[float, Meta(ge=0, le=60)] = 2.0
 
 
+class DeskTurn(Section, frozen=True, kw_only=True):
+    """The insurer's desk deals with what came in, its person answers one ticket, and what is due goes to the car."""
+
+    at_s: Seconds
+
+
 class Demo(Section, frozen=True, kw_only=True):
-    """What happens around the car: network, operator and driver. The world does not read it; demo and tests do."""
+    """What happens around the car: network, operator, desk, driver. The world does not read it; demo and tests do."""
 
     network_cuts: list[NetworkCut] = field(default_factory=list)
     config_pushes: list[ConfigPush] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    desk_turns: list[DeskTurn] = field(default_factory=list)
 
 
 class Scenario(Section, frozen=True, kw_only=True):

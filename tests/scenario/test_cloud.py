@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,10 @@ async def test_the_operator_reaches_the_broker_while_cars_are_cut_off(cloud: Clo
 
 async def test_the_office_opens_a_ticket_and_prices_a_trip(tmp_path: Path) -> None:
     said: list[str] = []
-    async with Cloud(tmp_path / "cloud", broker="embedded", on_outcome=Office(said.append).take) as cloud:
+    async with Cloud(tmp_path / "cloud", broker="embedded") as cloud:
+        office = Office(said.append)
+        desk = cloud.open_desk(tell=office.tell_ticket, on_case=office.tell_case)
+        cloud.on_outcome = partial(office.take, desk)
         link = quick_link(cloud)
         async with open_car(cloud, tmp_path, link) as car:
             crash = Collision(
@@ -71,10 +75,11 @@ async def test_the_office_opens_a_ticket_and_prices_a_trip(tmp_path: Path) -> No
             for event in (crash, trip):
                 await car.record(1, event=event)
             await car.deliver()
-        later = Office(said.append)
-        later.catch_up(cloud.store)
-        assert [ticket.number for ticket in later.desk.tickets] == [1]
-        page = render(cloud.store, later.desk, "ticket-1.en.html")
+        desk.desk.step()
+        later = cloud.open_desk()
+        later.desk.catch_up()
+        assert [ticket.number for ticket in later.desk.claims.tickets] == [1]
+        page = render(cloud.store, later.desk.claims, "ticket-1.en.html")
         assert page is not None
         assert "delta-v 30 km/h" in page
     assert "ticket 1 collision, severity 3, open: Emergency services and a case handler were called." in said

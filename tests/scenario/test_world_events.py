@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from msgspec.structs import replace
 
 from agent.core.config import Detect
@@ -32,6 +33,9 @@ class NoKey:
 
     def sign(self, data: bytes) -> bytes:
         return data
+
+    def agree(self, public_key: X25519PublicKey) -> bytes:
+        return bytes(public_key.public_bytes_raw())
 
 
 def notice(drive: Drive) -> list[Event]:

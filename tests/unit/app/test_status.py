@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from agent.core.config import Config, Device, Store
 from agent.core.ports import Hardware, Notice
@@ -22,6 +23,9 @@ class NoKey:
 
     def sign(self, data: bytes) -> bytes:
         return data
+
+    def agree(self, public_key: X25519PublicKey) -> bytes:
+        return bytes(public_key.public_bytes_raw())
 
 
 def names(folder: Path) -> list[str]:

@@ -61,6 +61,7 @@ def test_topics_are_read_as_they_are_written() -> None:
     assert wire.parse_topic("outrider/v1/car-1/other") is None
     assert wire.downlink_topics("car-1", ["a", "b"]) == [
         "outrider/v1/car-1/receipt",
+        "outrider/v1/car-1/desk",
         "outrider/v1/car-1/config",
         "outrider/v1/group/a/config",
         "outrider/v1/group/b/config",

@@ -3,6 +3,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from agent.core import vss
 from agent.core.errors import EndOfSource, SourceLost
@@ -28,6 +29,9 @@ class NoKey:
 
     def sign(self, data: bytes) -> bytes:
         return data
+
+    def agree(self, public_key: X25519PublicKey) -> bytes:
+        return bytes(public_key.public_bytes_raw())
 
 
 async def read_frames(source: FrameSource) -> list[FrameBatch]:

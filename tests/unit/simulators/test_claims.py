@@ -14,7 +14,7 @@ from agent.core.events import (
     Rollover,
     TripStarted,
 )
-from simulators.claims import ClaimsDesk, Note, Ticket
+from fleet.desk.claims import ClaimsDesk, Note, Ticket
 
 _S = 1_000_000_000
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, EmergencyData, Rollover
-from agent.core.paths import PROMPTS
-from simulators.claims import ClaimsDesk
-from simulators.claims_case import Case, load_cases, read_tickets
+from agent.core.paths import SCENES
+from fleet.desk.claims import ClaimsDesk
+from fleet.desk.reading import read_tickets
+from simulators.claims_case import Case, load_cases
 from simulators.claims_page import render_case, render_index
 from simulators.claims_svg import Axis, Curve, chart, clock_of, thin, value_axis
 from simulators.claims_words import LANGUAGES, Language, load_words
@@ -231,7 +232,8 @@ def test_no_page_shows_a_key_without_words(language: Language) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_whatever_a_driver_may_be_asked_and_answer_has_words(language: Language) -> None:
-    shipped = tomllib.loads((PROMPTS / f"{language}.toml").read_text(encoding="utf-8"))["questions"]
+    files = [tomllib.loads(path.read_text(encoding="utf-8")) for path in SCENES.glob("*.toml")]
+    shipped = {name: question for file in files for name, question in file.get("questions", {}).items()}
     asked = {f"v_question_{name}" for name in shipped if name != "brake_noise"}
     said = {f"v_{intent}" for question in shipped.values() for intent in question.get("answers", {})}
     assert asked | said | {"v_none", "v_unclear"} <= load_words(language).keys()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import InputError, StoreError
+from fleet.desk.claims import ClaimsDesk
+from fleet.desk.reading import read_tickets
 from simulators.__main__ import main
-from simulators.claims import ClaimsDesk
-from simulators.claims_case import read_tickets
 from simulators.claims_pages import render, write_pages
 from simulators.claims_web import ClaimsWeb
 from tests.unit.simulators.claims_kit import HeldStore, collision, record

@@ -143,6 +143,8 @@ def test_a_device_may_only_use_its_own_topics() -> None:
     assert allowed(RULES, "car1", "write", "outrider/v1/car1/record")
     assert not allowed(RULES, "car1", "write", "outrider/v1/car2/record")
     assert not allowed(RULES, "car1", "write", "outrider/v1/car1/config")
+    assert not allowed(RULES, "car1", "write", "outrider/v1/car1/desk")
+    assert not allowed(RULES, "car1", "read", "outrider/v1/car2/desk")
     assert not allowed(RULES, "car1", "read", "outrider/v1/car2/receipt")
     assert allowed(RULES, "insurer", "read", "outrider/v1/car2/record")
     assert not allowed(RULES, "operator", "read", "outrider/v1/car2/record")
@@ -151,4 +153,4 @@ def test_a_device_may_only_use_its_own_topics() -> None:
 def test_the_same_rules_for_mosquitto() -> None:
     lines = mosquitto_acl(RULES).splitlines()
     assert lines[:3] == ["user insurer", "topic read outrider/v1/+/record", "topic write outrider/v1/+/receipt"]
-    assert lines[-4] == "pattern write outrider/v1/%u/record"
+    assert lines[-5] == "pattern write outrider/v1/%u/record"

@@ -1,15 +1,15 @@
-"""The insurer's claims desk: opens tickets from events, answers them, closes them. Pure; time comes with the events.
+"""What an insurer's desk makes of events: tickets, how urgent they are, and what is noted on them. Pure.
 
-An answer stays at the desk: the way down to a car carries signed receipts and signed config, and nothing else. Answers
-and outcomes are keys of the words in simulators/claims_words.
+Time comes with the events. What is said to the driver about a ticket, fleet/desk/desk.py does. Answers and outcomes are
+keys of the words in simulators/claims_words.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
 from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, Collision, CrashRecord, Feedback, Rollover
-from simulators.claims_records import Progress, Records, RecordState
+from fleet.desk.claims_records import Progress, Records, RecordState
 
 Kind = Literal["collision", "battery", "brake_noise", "charging"]
 
@@ -68,7 +68,9 @@ class Ticket:
 class ClaimsDesk:
     """The same events in the same order give the same tickets. The oldest closed ones are let go beyond a limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: Callable[[str, int, Kind, int], int] | None = None) -> None:
+        """number: gives a new ticket its number, out of device, boot, kind and the event's t_ns; else they count."""
+        self._number = number
         self._tickets: dict[int, Ticket] = {}
         self._opened = 0
         self._records = Records()
@@ -220,7 +222,8 @@ class ClaimsDesk:
         self, device: str, boot: int, kind: Kind, severity: int, opened_ns: int, note: Note, now_ns: int
     ) -> Ticket:
         self._opened += 1
-        return self._keep(Ticket(self._opened, device, boot, kind, severity, opened_ns, (note,), received_ns=now_ns))
+        number = self._number(device, boot, kind, opened_ns) if self._number else self._opened
+        return self._keep(Ticket(number, device, boot, kind, severity, opened_ns, (note,), received_ns=now_ns))
 
     def _raise(self, ticket: Ticket, severity: int, note: Note) -> Ticket:
         return self._keep(replace(ticket, severity=max(severity, ticket.severity), notes=(*ticket.notes, note)[-50:]))

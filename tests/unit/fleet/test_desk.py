@@ -1,0 +1,242 @@
+"""The desk over either database: tickets, their clock, what is said to cars and when it goes again."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from agent.core.desk_events import DeskMessage, TicketReopened
+from agent.core.errors import InputError
+from agent.core.events import ChargingFault, Collision, Event, Feedback
+from agent.core.records import GENESIS, Header, Told, digest_of
+from fleet.__main__ import main
+from fleet.desk.desk import Desk
+from fleet.desk.store import RESEND_NS, DeskStore
+from fleet.desk.ticket import ANSWER_NS, SOLUTION_NS
+from fleet.desk.words import both
+from fleet.receiver.database import open_store
+from fleet.receiver.store import Row, Store
+
+START_NS = 1_790_000_000_000_000_000
+CRASH = Collision(t_ns=10**9, delta_v_kmh=20, duration_ms=90, peak_mps2=150, stationary=False, severity="moderate")
+FAULT = ChargingFault(t_ns=2 * 10**9, fault="charger", power_kw=0.0)
+
+
+class Office:
+    """A desk with its own time, over a receiver's store."""
+
+    def __init__(self, address: str) -> None:
+        self.now_ns = START_NS
+        self.receiver: Store = open_store(address, create=True)
+        self.told: list[str] = []
+        self.sequence = 0
+        self.open()
+
+    def open(self) -> None:
+        """A desk that starts (again)."""
+        self.store = DeskStore(self.receiver)
+        self.desk = Desk(
+            self.store,
+            now_ns=lambda: self.now_ns,
+            tell=lambda ticket, what: self.told.append(f"{ticket.number} {what}"),
+        )
+        self.desk.catch_up()
+
+    def come(self, *events: Event, device: str = "car-1", work: bool = True) -> None:
+        """These are received, and dealt with."""
+        rows = []
+        for event in events:
+            self.sequence += 1
+            header = Header(device=device, boot=1, sequence=self.sequence, priority=event.priority, previous=GENESIS)
+            told = Told(
+                v=1, agent="0", boot=1, sequence=self.sequence, wall_ns=None, clock_synced=False,
+                event=event,  # type: ignore[arg-type]  # one of them
+            )  # fmt: skip
+            envelope = f"{device} {self.sequence}".encode()
+            rows.append(Row(header, told, envelope, digest_of(envelope)))
+        self.receiver.put(rows, [], received_ns=self.now_ns)
+        if work:
+            self.desk.step()
+
+    def said(self, number: int = 1) -> list[str]:
+        return [sent.note.what for sent in self.store.messages(number)]
+
+    def take(self, number: int = 1) -> DeskMessage:
+        """The car says that it has the newest message."""
+        note = self.store.messages(number)[-1].note
+        message = DeskMessage(t_ns=5, id=note.id, what=note.what, ticket=number, created_ns=note.created_ns)
+        self.come(message)
+        return message
+
+    def answer(self, intent: str, number: int = 1, *, device: str = "car-1") -> None:
+        """The driver says whether it helped."""
+        feedback = Feedback(
+            t_ns=9, question="did_it_help", about="desk_message", about_ns=5, intent=intent, transcript="words",
+            confidence=1, language="en", asked_ns=7, ticket=number,
+        )  # fmt: skip
+        events: list[Event] = [feedback]
+        if intent != "yes":
+            events.append(TicketReopened(t_ns=9, ticket=number, message="m", call=intent == "call_me"))
+        self.come(*events, device=device)
+
+
+@pytest.fixture
+def office(new_database: Callable[[], str]) -> Iterator[Office]:
+    made = Office(new_database())
+    with closing(made.receiver):
+        yield made
+
+
+def test_a_need_opens_a_ticket_at_once_and_the_driver_hears_its_number(office: Office) -> None:
+    office.come(CRASH, FAULT)
+    crash, charge = office.store.tickets()
+    assert (crash.number, crash.kind, crash.severity, crash.state, crash.sequence) == (1, "collision", 2, "open", 1)
+    assert (charge.number, charge.kind, charge.about_ns) == (2, "charging", FAULT.t_ns)
+    assert office.said() == ["ticket_opened"]
+    note = office.store.messages(1)[0].note
+    assert (note.zh, note.en) == both("opened_collision", number=1)
+    assert (note.device, note.boot, note.sequence, note.about_ns) == ("car-1", 1, 1, CRASH.t_ns)
+    assert office.told == ["1 opened", "2 opened"]
+
+
+def test_from_answer_over_not_helped_to_helped(office: Office) -> None:
+    office.come(CRASH)
+    acts = office.desk.acts
+    acts.answer(office.store.tickets()[0], ("答", "Answer."))
+    office.take()
+    assert office.store.messages(1)[-1].taken_ns == office.now_ns
+    office.now_ns += 10**12
+    office.answer("no")
+    ticket = office.store.tickets()[0]
+    assert (ticket.state, ticket.reopened, ticket.clock_ns) == ("reopened", 1, office.now_ns)
+    acts.answer(ticket, ("又答", "Again."))
+    office.answer("yes")
+    closed = office.store.tickets()[0]
+    assert (closed.state, closed.outcome, closed.reopened) == ("closed", "helped", 1)
+    assert office.said() == ["ticket_opened", "answer", "answer"]
+    assert [line for line in office.told if "taken" not in line] == ["1 opened", "1 reopened", "1 helped"]
+
+
+def test_the_clock_warns_once_a_term_and_the_driver_hears_it_once(office: Office) -> None:
+    office.come(CRASH)
+    for after_ns, warned in ((ANSWER_NS - 1, 0), (ANSWER_NS, 1), (SOLUTION_NS - 1, 1), (SOLUTION_NS, 2)):
+        office.now_ns = START_NS + after_ns
+        office.desk.step()
+        office.desk.step()
+        assert office.store.tickets()[0].warned == warned
+    assert office.said() == ["ticket_opened", "overdue"]
+    assert office.told == ["1 opened", "1 overdue", "1 overdue"]
+
+
+def test_who_was_asked_and_says_nothing_for_three_days_is_content(office: Office) -> None:
+    office.come(CRASH)
+    office.desk.acts.answer(office.store.tickets()[0], ("答", "Answer."))
+    office.now_ns += SOLUTION_NS
+    office.desk.step()
+    assert office.store.tickets()[0].outcome == "no_word"
+
+
+def test_a_surveyor_is_told_in_both_languages_and_counts_as_the_first_answer(office: Office) -> None:
+    office.come(CRASH)
+    office.desk.acts.announce_surveyor(
+        office.store.tickets()[0], ("15点40分", "at 15:40"), ("您停车的地方", "where your car stands")
+    )
+    note = office.store.messages(1)[-1].note
+    assert (note.what, note.zh, note.en) == (
+        "surveyor", "查勘员15点40分到您停车的地方。", "The surveyor comes at 15:40, to where your car stands."
+    )  # fmt: skip
+    ticket = office.store.tickets()[0]
+    assert (ticket.state, ticket.asked_ns) == ("answered", None)
+    assert ticket.missed(START_NS + ANSWER_NS) == 0
+    assert ticket.missed(START_NS + SOLUTION_NS) == 1
+
+
+def test_no_car_speaks_of_anothers_ticket(office: Office) -> None:
+    office.come(CRASH)
+    office.desk.acts.answer(office.store.tickets()[0], ("答", "Answer."))
+    for intent in ("yes", "no"):
+        office.answer(intent, device="car-2")
+    assert office.store.tickets()[0].state == "answered"
+
+
+def test_a_desk_that_starts_again_goes_on_where_it_was_and_says_nothing_twice(office: Office) -> None:
+    office.come(CRASH)
+    office.come(FAULT, work=False)  # came while no desk ran
+    office.open()
+    office.desk.step()
+    assert [ticket.number for ticket in office.store.tickets()] == [1, 2]
+    assert [len(office.said(number)) for number in (1, 2)] == [1, 1]
+    assert [case.number for case in office.desk.claims.tickets] == [1, 2]
+    office.open()
+    assert office.desk.step() == 0
+    assert len(office.told) == 2
+
+
+def test_what_is_old_opens_no_ticket_any_more(office: Office) -> None:
+    office.come(CRASH, work=False)
+    office.now_ns += 9 * 86_400 * 10**9
+    office.open()
+    office.desk.step()
+    assert [ticket.outcome for ticket in office.store.tickets()] == ["from_before"]
+    assert office.said() == []
+
+
+def test_a_message_goes_again_until_the_car_has_it_and_not_for_ever(office: Office) -> None:
+    office.come(CRASH)
+    for wait_ns in RESEND_NS:
+        (sent,) = office.store.due(office.now_ns)
+        office.store.went(sent, office.now_ns)
+        assert office.store.due(office.now_ns) == []
+        office.now_ns += wait_ns
+    (sent,) = office.store.due(office.now_ns)
+    office.store.went(sent, office.now_ns)
+    assert office.store.due(office.now_ns + 10**18) == []
+    assert sent.sends == len(RESEND_NS)
+
+
+def test_what_the_car_has_or_what_has_expired_does_not_go(office: Office) -> None:
+    office.come(CRASH)
+    assert office.store.due(START_NS + 10**18) == [], "expired"
+    office.take()
+    assert office.store.due(START_NS) == []
+    office.desk.forget()
+    office.now_ns += 10**18
+    office.desk.forget()
+    assert office.store.messages(1) == []
+
+
+@pytest.mark.parametrize("text", ["", "x" * 601, "two\nlines", "bell\a"])
+def test_what_no_car_would_take_is_refused_at_the_desk(office: Office, text: str) -> None:
+    office.come(CRASH)
+    with pytest.raises(InputError, match="a text for a driver"):
+        office.desk.acts.answer(office.store.tickets()[0], ("好", text))
+
+
+def test_the_command_line_lists_answers_shows_and_closes(
+    new_database: Callable[[], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = new_database()
+    office = Office(address)
+    office.come(CRASH)
+    office.receiver.close()
+
+    def run(*args: str) -> list[Any]:
+        assert main(["tickets", *args, "--database", address]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [json.loads(line) if line.startswith("{") else line for line in lines]
+
+    assert [line["state"] for line in run("list", "--open")] == ["open"]
+    assert run("answer", "1", "--zh", "好了", "--en", "Done.") == ["ticket 1: answered"]
+    place = ("--place-zh", "家", "--place-en", "home")
+    assert run("surveyor", "1", "--time-zh", "九点", "--time-en", "at nine", *place) == ["ticket 1: answered"]
+    assert run("thank", "1", "--points", "50") == ["ticket 1: answered"]
+    assert run("close", "1", "--outcome", "repaired") == ["ticket 1: closed"]
+    ticket, *said = run("show", "1")
+    assert ticket["outcome"] == "repaired"
+    assert [line["what"] for line in said] == ["ticket_opened", "answer", "surveyor", "thanks", "closed"]
+    assert said[3]["points"] == 50
+    assert run("list", "--open") == []
+    assert main(["tickets", "show", "9", "--database", address]) == 2
+    assert "there is no ticket 9" in capsys.readouterr().err
