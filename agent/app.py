@@ -21,12 +21,13 @@ from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, DeskMessage, Event
+from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
 from agent.core.paths import PROMPTS, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
 from agent.decode.profile import load_profile
+from agent.desk_room import DeskRoom
 from agent.diagnosis.knowledge import load_knowledge
 from agent.emergency import Emergency
 from agent.link.uplink import Uplink
@@ -39,7 +40,6 @@ from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
 from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
-from agent.tickets import Tickets
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
@@ -113,15 +113,16 @@ class _App:
             on_codes=self._mechanic.on_codes,
         )
         self._receipt_key = read_receipt_key(self._config)
-        self._tickets = Tickets(
-            hardware.keystore,
-            self._receipt_key,
+        self._desk = DeskRoom(
+            hardware,
             clock,
-            now=self._best_time.now,
+            time=self._best_time,
+            receipt_key=self._receipt_key,
             language=lambda: self._config.voice.language,
+            trends=self._mechanic.figures,
+            agreed=self._privacy.consents.agreed,
             emit=self._emit,
             speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
-            store=hardware.desk_store,
         )
         self._conversation = Conversation(
             self._config.voice,
@@ -129,8 +130,8 @@ class _App:
             speaker=hardware.speaker,
             microphone=hardware.microphone,
             clock=clock,
-            notify=self._tickets.watching(hardware.notify),
-            emit=lambda event: self._emit(self._tickets.complete(event)),
+            notify=self._desk.tickets.watching(hardware.notify),
+            emit=self._desk.on_answer,
             memory=SceneMemory(hardware.scene_store, lambda: self._best_time.now().wall_ns),
             sent=self._privacy.sent,
         )
@@ -163,7 +164,7 @@ class _App:
                 best_time=self._best_time,
                 receipt_key=self._receipt_key,
                 on_bundle=self._on_bundle,
-                on_desk=self._tickets.on_desk,
+                on_desk=self._desk.tickets.on_desk,
                 uniform=self._uniform,
             )
         parts = Parts(
@@ -190,7 +191,7 @@ class _App:
             self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
         for event in self._models.problems:
             self._emit(event)
-        self._tickets.begin(self._recorder.outbox.boot)
+        self._desk.tickets.begin(self._recorder.outbox.boot)
         self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
@@ -277,9 +278,7 @@ class _App:
         self._privacy.on_event(event)
         self._emergency.on_event(event)
         self._mechanic.on_event(event)
-        if not isinstance(event, DeskMessage):  # the tickets have those told, one after another
-            self._conversation.on_event(event)
-        self._tickets.on_event(event)
+        self._desk.on_event(event)
         if self._platform:
             self._platform.on_event(event)
         self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
@@ -288,6 +287,7 @@ class _App:
         self._conversation.on_window(window)
         self._emergency.on_window(window)
         self._mechanic.on_window(window)
+        self._desk.on_window(window)
         self._hardware.on_window(window)
         self._models.on_window(window)
 

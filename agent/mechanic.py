@@ -1,7 +1,7 @@
 """Hears what control units remember of faults, and tells what changed and what may be behind it."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -77,6 +77,10 @@ class Mechanic:
             self.save()
         metres = window.latest(vss.TRAVELED_DISTANCE)
         self._odometer_km = self._odometer_km if metres is None else metres / _METRES
+
+    def figures(self) -> Mapping[str, float]:
+        """Trends of the engine that are known by now, by the names of the rules."""
+        return self._trends.figures()
 
     def save(self) -> None:
         """Keep what was learnt."""

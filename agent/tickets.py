@@ -8,8 +8,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
-
 from agent.core.best_time import Now
 from agent.core.desk import DeskNote
 from agent.core.desk_events import Channel, DeskMessage, TicketReopened
@@ -107,16 +105,18 @@ class Tickets:
             self._tell(note.id)
         self._fresh.clear()
 
-    def complete(self, event: Event) -> Event:
-        """Name the ticket that an answer of the driver belongs to."""
-        if not isinstance(event, Feedback) or event.ticket or event.about_ns is None:
-            return event
+    def ticket_of(self, event: Feedback) -> int:
+        """The ticket that an answer of the driver belongs to, 0 for none."""
+        if event.about_ns is None:
+            return 0
         if event.about == _DESK:
-            number = self._numbers.get(event.about_ns, (0, ""))[0]
-        else:
-            within_ns = _CRASH_NS if event.about in _CRASHES else 0
-            number = self._book.ticket_about(self._boot, event.about_ns, within_ns=within_ns)
-        return msgspec.structs.replace(event, ticket=number)
+            return self._numbers.get(event.about_ns, (0, ""))[0]
+        within_ns = _CRASH_NS if event.about in _CRASHES else 0
+        return self._book.ticket_about(self._boot, event.about_ns, within_ns=within_ns)
+
+    def open_tickets(self) -> list[int]:
+        """Numbers of the tickets that are not closed, the newest first."""
+        return [ticket.number for ticket in reversed(self._book.tickets.values()) if ticket.is_open]
 
     def on_event(self, event: Event) -> None:
         """Follow the driver's answers."""

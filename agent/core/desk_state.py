@@ -39,6 +39,11 @@ class BoxTicket(msgspec.Struct, kw_only=True):
     message: str = ""
     reopened: int = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the desk owes something."""
+        return self.state not in _CLOSED
+
 
 class DeskBook(msgspec.Struct, kw_only=True):
     """All of it. seen: id -> created_ns; nothing as old as floor_ns is taken any more, since its id may be forgotten.
@@ -109,7 +114,7 @@ class DeskBook(msgspec.Struct, kw_only=True):
         if not (note.what == "ticket_opened" and ticket.message):  # it came after its answer
             ticket.state = state
         while len(self.tickets) > TICKETS_MAX:
-            done = (number for number, one in self.tickets.items() if one.state in _CLOSED)
+            done = (number for number, one in self.tickets.items() if not one.is_open)
             del self.tickets[next(done, next(iter(self.tickets)))]
 
 

@@ -7,6 +7,8 @@ Every event has t_ns, the monotonic time at which it became true; wall time join
 
 from typing import ClassVar, Literal
 
+import msgspec
+
 from agent.core.battery_events import (
     BatteryAdvice,
     BatteryAlarm,
@@ -142,14 +144,22 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
 
     intent: one of the question's answers, "none" for silence, "unclear" for words that are none of them. about_ns is
     the t_ns of that event, so that an answer belongs to one crash record; None in records of older software.
-    ticket: the insurer's that it belongs to, 0 for none.
+    ticket: the insurer's that it belongs to, 0 for none; tickets: his other open ones.
+
+    What was said is read once more as free words: topic, sentiment, urgency and wish, "" where nothing was said. The
+    rest is the car around it. signals: VSS paths, each with the least, mean, largest and last value of the minute
+    before in signal_values; codes: trouble codes as of now; trends: of the engine, by name; causes: the likeliest of
+    the diagnosis of diagnosis_ns; earlier: kinds of events of the hour before, and when they were.
+
     It goes before the detail of a crash, and is on the disk at once.
     """
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose] = "feedback"
     leaves: ClassVar[Leaves] = {
-        "feedback": "question about intent transcript confidence language asked_ns about_ns ticket"
+        "feedback": "question about intent transcript confidence language asked_ns about_ns ticket topic sentiment"
+        " urgency wish tickets",
+        "service": "signals signal_values codes trends trend_values causes diagnosis_ns earlier earlier_ns",
     }
 
     question: str
@@ -161,6 +171,20 @@ class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):
     asked_ns: int
     about_ns: int | None = None
     ticket: int = 0
+    topic: str = ""
+    sentiment: Literal["negative", "neutral", "positive", ""] = ""
+    urgency: Literal["now", "soon", "can_wait", ""] = ""
+    wish: str = ""
+    signals: list[str] = msgspec.field(default_factory=list)
+    signal_values: list[float] = msgspec.field(default_factory=list)
+    codes: list[str] = msgspec.field(default_factory=list)
+    trends: list[str] = msgspec.field(default_factory=list)
+    trend_values: list[float] = msgspec.field(default_factory=list)
+    causes: list[str] = msgspec.field(default_factory=list)
+    diagnosis_ns: int | None = None
+    earlier: list[str] = msgspec.field(default_factory=list)
+    earlier_ns: list[int] = msgspec.field(default_factory=list)
+    tickets: list[int] = msgspec.field(default_factory=list)
 
 
 class Telemetry(Event, frozen=True, kw_only=True, tag="telemetry"):

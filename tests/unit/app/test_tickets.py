@@ -70,15 +70,17 @@ class Box:
 
     def answer(self, intent: str, *, question: str = "did_it_help", about: DeskMessage | None = None) -> Feedback:
         message = about or self.spoken[-1]
-        said = self.tickets.complete(
+        said = self.complete(
             Feedback(
                 t_ns=message.t_ns + 1, question=question, about=message.kind, about_ns=message.t_ns, intent=intent,
                 transcript="words", confidence=1.0, language="en", asked_ns=message.t_ns,
             )
         )  # fmt: skip
-        assert isinstance(said, Feedback)
         self.tickets.on_event(said)
         return said
+
+    def complete(self, event: Feedback) -> Feedback:
+        return msgspec.structs.replace(event, ticket=self.tickets.ticket_of(event))
 
     def _emit(self, event: Event) -> None:
         self.emitted.append(event)
@@ -235,9 +237,10 @@ def test_an_answer_about_the_event_of_a_ticket_names_the_ticket() -> None:
         t_ns=1, question="garage", about="collision", about_ns=10**10 + 10**9, intent="yes", transcript="",
         confidence=1.0, language="en", asked_ns=1,
     )  # fmt: skip
-    assert box.tickets.complete(said).ticket == 7  # type: ignore[attr-defined]
+    assert box.tickets.ticket_of(said) == 7
     other = msgspec.structs.replace(said, about="charge_session")
-    assert box.tickets.complete(other).ticket == 0  # type: ignore[attr-defined]
+    assert box.tickets.ticket_of(other) == 0
+    assert box.tickets.open_tickets() == [7]
 
 
 def test_points_are_told_once_and_summed() -> None:
