@@ -49,8 +49,9 @@ class CollisionDetector:
     after the pulse has ended; what begins within 5 s of a crash's first impact is another impact of it. A resting level
     that absorbs gravity on whichever axis it lies is learnt every second, at first in 150 ms; before that nothing is
     judged. Hard braking at 1.0 g gives 5.3 km/h in 150 ms and cannot reach the trigger.
-    Standing means speed 0 or unknown, and an IMU at rest in the second before. An IMU that tells of itself is asked
-    whether it knows forward (else there is no direction in the event) and which samples were clipped.
+    Standing means speed 0 and an IMU at rest in the second before; where speed is unknown, nothing stirred for up to
+    five. An IMU that tells of itself is asked whether it knows forward (else there is no direction in the event) and
+    which samples were clipped.
     """
 
     inputs: tuple[str, ...] = (
@@ -99,11 +100,12 @@ class CollisionDetector:
     def update(self, window: SignalWindow) -> list[Event]:
         """Judge the window's samples; where they are calm, up to five seconds later."""
         news = self._intake.take(window)
-        if news is None and self._pulse is None and not self._rolls.open:
+        if news is None:
             return []
         self._window = window
-        events = self._work(news or self._intake.release(window))
-        self._intake.expect(self._resting.level, self._calm_mps2(window.t_ns))
+        events = self._work(news)
+        idle = self._pulse is None and not self._rolls.open
+        self._intake.expect(self._resting.level if idle else None, self._calm_mps2(window.t_ns))
         return events
 
     def _work(self, news: News) -> list[Event]:
@@ -257,8 +259,9 @@ class CollisionDetector:
         return Pulse(t0_ns, now_ns, standing, mounting, following, self._over_ns)
 
     def _stood(self, t_ns: int) -> bool:
-        """Whether the car stood before t_ns: speed 0 or unknown, and the IMU at rest."""
-        return not self._speeds.at(t_ns) and self._resting.rested(t_ns)
+        """Whether the car stood before t_ns: by its speed and an IMU at rest; with no speed, by an IMU long at rest."""
+        speed_kmh = self._speeds.at(t_ns)
+        return self._resting.still(t_ns) if speed_kmh is None else speed_kmh == 0 and self._resting.rested(t_ns)
 
     def _close(self, pulse: Pulse, trace: PulseTrace, end: int, *, calm: bool) -> list[Event]:
         """Measure the pulse, and tell what it was."""

@@ -1,8 +1,7 @@
 """Windows of a calm IMU, left alone until there is something to judge or five seconds are full."""
 
+from math import inf
 from typing import Final, Protocol
-
-import numpy as np
 
 from agent.core import vss
 from agent.core.signals import EMPTY_SERIES, Series, SignalWindow
@@ -16,6 +15,7 @@ _PATHS: Final = (*ACCELERATIONS, vss.ROLL_RATE, vss.SPEED, vss.IMU_HEADING_ERROR
 _KEPT_NS: Final = 5000 * MS
 _LONGEST_NS: Final = NS  # a longer window is no window of a car's
 _SAMPLES_MAX: Final = 8192
+_NOTHING_CALM: Final = (inf, -inf) * 3
 _STIRRED_NS: Final = 60 * MS  # so long all is judged at once after something was felt: a blow may ring through zero
 
 
@@ -46,31 +46,31 @@ class Intake:
         self._since_ns = LONG_AGO_NS  # end of the first window that was let pass
         self._until_ns = LONG_AGO_NS  # end of the window before
         self._stirred_ns = LONG_AGO_NS
-        self._x = self._y = self._z = 0.0
-        self._bound = -1.0
+        self._calm = _NOTHING_CALM
         self._given_ns: dict[str, int] = {}  # newest sample that was handed over, by path
         self._last: SignalWindow | None = None
 
     def expect(self, level: Floats | None, bound_mps2: float) -> None:
         """What calm is: the resting level, float64[3], and how far off it no axis may be; None: nothing is."""
-        self._bound = -1.0
+        self._calm = _NOTHING_CALM
         if level is not None:
-            self._x, self._y, self._z = level.tolist()
-            self._bound = bound_mps2
+            x, y, z = level.tolist()
+            self._calm = x - bound_mps2, x + bound_mps2, y - bound_mps2, y + bound_mps2, z - bound_mps2, z + bound_mps2
 
     def take(self, window: SignalWindow) -> News | None:
         """Give what is to be judged now; None while all is calm."""
-        t_ns, bound = window.t_ns, self._bound
-        calm, self._until_ns = t_ns - self._until_ns <= _LONGEST_NS, t_ns
-        x, y, z = window.new(_X).value, window.new(_Y).value, window.new(_Z).value
-        if len(x):
-            self._samples += len(x)
-            calm = calm and -bound < x[-1] - self._x < bound
-        if len(y):
-            calm = calm and -bound < y[-1] - self._y < bound
-        if len(z):
-            calm = calm and -bound < z[-1] - self._z < bound
-        if not calm:  # as a NaN is not
+        new, t_ns = window.new, window.t_ns
+        x, y, z = new(_X).value, new(_Y).value, new(_Z).value
+        x_low, x_high, y_low, y_high, z_low, z_high = self._calm
+        calm = (
+            t_ns - self._until_ns <= _LONGEST_NS
+            and (not x.size or x_low < x.item(-1) < x_high)  # as a NaN is not
+            and (not y.size or y_low < y.item(-1) < y_high)
+            and (not z.size or z_low < z.item(-1) < z_high)
+        )
+        self._until_ns = t_ns
+        self._samples += x.size
+        if not calm:
             self._stirred_ns = t_ns
         elif t_ns - self._stirred_ns > _STIRRED_NS and self._samples < _SAMPLES_MAX:
             if self._since_ns == LONG_AGO_NS:
@@ -99,7 +99,7 @@ class Intake:
 
     def _after(self, series: Series, path: str) -> Series:
         """What has not been handed over before."""
-        first = int(np.searchsorted(series.t_ns, self._given_ns.get(path, LONG_AGO_NS), side="right"))
+        first = int(series.t_ns.searchsorted(self._given_ns.get(path, LONG_AGO_NS), side="right"))
         return Series(series.t_ns[first:], series.value[first:]) if first else series
 
 

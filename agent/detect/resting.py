@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 from typing import Final, Protocol
 
 import numpy as np
@@ -15,7 +16,10 @@ from agent.detect.streams import BucketMeans, RestLevel
 _BUCKET_NS: Final = 50 * MS
 _REST_SECONDS: Final = 10
 _REST_MOST_MPS2: Final = 25.0  # a blow, or a sensor that is stuck; gravity and the hardest braking are 14
-_REST_SPREAD_MPS2: Final = 0.6  # a driving car shakes more than this within a second; quantisation is 0.125
+_REST_SPREAD_MPS2: Final = 0.6  # most driving cars shake more than this within a second; quantisation is 0.125
+_STILL_SPREAD_MPS2: Final = 0.3  # a good road at walking pace shakes so little, but not for long
+_STILL_NS: Final = 5000 * MS
+_STILL_SECONDS_MIN: Final = 2
 
 
 class Learner(Protocol):
@@ -35,11 +39,13 @@ class Resting:
         self._learnt = learnt
         self._buckets = BucketMeans(_BUCKET_NS)
         self._rest = RestLevel(3, seconds=_REST_SECONDS, hasty=True)
-        self._rests: deque[tuple[int, bool]] = deque(maxlen=16)  # (since, at rest) of the last seconds
+        self._spreads: deque[tuple[int, float]] = deque(maxlen=16)  # (since, m/s^2) of the last seconds
         self._headings: deque[tuple[int, bool]] = deque(maxlen=1024)  # (since, forward is known), as the IMU tells it
 
     def hear(self, heading_error: Series) -> None:
         """Take what an IMU that learns its mounting says of forward, in degrees."""
+        if not len(heading_error):
+            return
         known = (heading_error.value <= KNOWN_DEG).tolist()
         self._headings.extend(zip(heading_error.t_ns.tolist(), known, strict=True))
 
@@ -67,7 +73,14 @@ class Resting:
 
     def rested(self, t_ns: int) -> bool:
         """Whether the IMU was at rest in the last whole second before t_ns."""
-        return next((rest for since_ns, rest in reversed(self._rests) if since_ns <= t_ns), False)
+        spread = next((spread for since_ns, spread in reversed(self._spreads) if since_ns <= t_ns), inf)
+        return spread < _REST_SPREAD_MPS2
+
+    def still(self, t_ns: int) -> bool:
+        """Whether nothing stirred in any whole second of the five before t_ns: who knows no speed trusts no less."""
+        seconds = [spread for since_ns, spread in self._spreads if t_ns - _STILL_NS < since_ns <= t_ns]
+        known = [spread for spread in seconds if spread < inf]
+        return len(known) >= _STILL_SECONDS_MIN and max(known) < _STILL_SPREAD_MPS2
 
     def _whole(self, mean: list[float]) -> list[float]:
         """A bucket's means; an axis that is dead (NaN) or far beyond rest counts as what it showed at rest."""
@@ -79,13 +92,14 @@ class Resting:
 
     def rested_within(self, t_ns: int) -> bool:
         """Whether it was at rest in any second that `rested` may be asked about from t_ns on."""
-        return self.rested(t_ns) or any(rest for since_ns, rest in self._rests if since_ns > t_ns)
+        later = (spread < _REST_SPREAD_MPS2 for since_ns, spread in self._spreads if since_ns > t_ns)
+        return self.rested(t_ns) or any(later)
 
     def _learn(self, ready_ns: int) -> None:
         """Take over what the resting level has become."""
         self.level = None if self._rest.level is None else np.array(self._rest.level)
         self.mounting = Mounting() if self._rest.level is None else Mounting.from_rest(self._rest.level)
+        self._spreads.append((ready_ns, self._rest.spread))
         at_rest = self._rest.spread < _REST_SPREAD_MPS2
-        self._rests.append((ready_ns, at_rest))
         trusted = self.mounting_at(ready_ns).trusted
         self._learnt(ready_ns, self._rest.newest, trusted=trusted, at_rest=at_rest)

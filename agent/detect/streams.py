@@ -5,6 +5,7 @@ a recording into windows gives the same bits. Every derived value carries `ready
 completed it; working through values in the order of ready_ns is the same for every split by time.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -224,8 +225,6 @@ class SpeedTrack:
 
     def forget(self, now_ns: int) -> None:
         """Drop what nobody can ask for any more."""
-        old = 0
-        while old < len(self._t_ns) - 1 and now_ns - self._t_ns[old] > self._KEPT_NS:
-            old += 1
+        old = bisect_left(self._t_ns, now_ns - self._KEPT_NS, 0, max(len(self._t_ns) - 1, 0))
         if old:
             del self._t_ns[:old], self._kmh[:old]

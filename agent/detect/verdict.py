@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp
+from math import exp, sqrt
 from typing import Final, Literal
 
 from agent.core.config import CollisionLimits
@@ -23,6 +23,10 @@ TOLERANCE: Final = 0.95
 _SAMPLES_MIN: Final = 3  # one or two loud samples are a glitch
 _RISE_MS: Final = 22.0  # a ton of steel that crumples for 60 ms has 29, a knee or a bag on the box at most 20
 _FILL: Final = 0.12  # a pulse is a haversine (0.5) or fuller, 0.3 where it rattles much; less is spikes in a long time
+# A blow of a few ms whose top was clipped, or lies between two samples, has lost its way back: its delta-v stays, so it
+# seems to last, and is all spike. The haversine of its peak and delta-v is 54 ms long at most, that of steel 60.
+_SHORT_FILL: Final = 0.2
+_SHORT_MS: Final = 55.0
 _FALL_MS: Final = 100  # a box that falls for so long fell 5 cm
 _TILT_DEG: Final = 45.0
 _SWING_ECHO: Final = 0.35  # it was shaken before, a third as hard or harder, and all the time
@@ -31,11 +35,15 @@ _TORN: Final = 2.0  # times the trigger: a blow that tears the box off its mount
 _REACHED: Final = 0.85  # of a limit: less than that is another shape that passed the trigger
 _HAND_DPS: Final = 90.0  # a car that is bumped turns by less
 _HAND_ECHO: Final = 0.25
+_SLOW_RISE_MS: Final = 120.0  # a crash of 150 ms has 99 at most: so slow is a car in a ditch, or a box that is swung
+_SWUNG_DPS: Final = 290.0  # a car that is hit on its tail spins by 250
 _CARRY_ON: Final = 0.12  # a push that goes on is a car that sets off or brakes, or a box that is held otherwise
 _STATIONARY_PEAK_MPS2: Final = 6.5  # 3 km/h in 150 ms as a plateau; nothing pushes a parked car so but another one
 _STATIONARY_VERTICAL: Final = 0.38
 _STATIONARY_RISE_MS: Final = 112.0  # a plateau of 150 ms has 96
 _STATIONARY_LONGEST_NS: Final = 280 * MS
+_STATIONARY_REBOUND: Final = 1.3  # a car may be pushed back by its springs, a box by a hand, and faster
+_STATIONARY_ASIDE_MPS2: Final = 7.5  # tyres hold against the push; a box that is turned feels gravity beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +143,42 @@ def _kind(case: Case, limits: CollisionLimits) -> Kind:
         return "drop"
     if figures.loud < _SAMPLES_MIN:
         return "nothing"
-    if shape["rise_ms"] < _RISE_MS or shape["fill"] < _FILL:
-        return "knock"
     torn = shape["kmh_in_150ms"] >= _TORN * limits.delta_v_kmh
+    if shape["rise_ms"] < _RISE_MS or shape["fill"] < _FILL or (not torn and _is_short(shape)):
+        return "knock"
     swings = shape["echo_before"] >= _SWING_ECHO and shape["shake_before_mps2"] >= _SWING_MPS2 and not pulse.following
-    if not torn and (swings or shape["tilt_after_deg"] >= _TILT_DEG):
+    if not torn and (swings or shape["tilt_after_deg"] >= _TILT_DEG or _is_swung(case)):
         return "loose"
     if pulse.standing and figures.delta_v_kmh < limits.delta_v_kmh:
         return _kind_of_standing(case, limits)
     return "collision" if figures.delta_v_kmh >= _REACHED * limits.delta_v_kmh else "nothing"
 
 
+def _is_short(shape: Mapping[str, float]) -> bool:
+    """Whether it is a spike in a long time whose peak would need but a few ms for all of its delta-v."""
+    return shape["fill"] < _SHORT_FILL and _length_ms(shape) < _SHORT_MS
+
+
+def _length_ms(shape: Mapping[str, float]) -> float:
+    """Of the haversine that has its peak and its delta-v."""
+    return 2000 * shape["delta_v_kmh"] / 3.6 / max(shape["peak_mps2"], 1.0)
+
+
+def _is_swung(case: Case) -> bool:
+    """Whether a push that is slower than a crash is a hand's: it turns the box as no car turns."""
+    shape, pulse = case.shape, case.pulse
+    if shape["rise_ms"] < _SLOW_RISE_MS:
+        return False
+    stood = pulse.standing or (case.speed_kmh == 0 and not pulse.following)
+    held = shape["carry_on"] > _CARRY_ON or shape["echo_before"] > _HAND_ECHO
+    return shape["turn_dps"] > (_HAND_DPS if stood and held else _SWUNG_DPS)
+
+
 def _kind_of_standing(case: Case, limits: CollisionLimits) -> Kind:
     """Below the limit of a moving car: it comes out of rest, is a push across gravity, and is over."""
     figures, shape = case.figures, case.shape
-    if shape["turn_dps"] > _HAND_DPS or shape["echo_before"] > _HAND_ECHO:
+    goes_on = shape["carry_on"] > _CARRY_ON
+    if shape["turn_dps"] > _HAND_DPS or (shape["echo_before"] > _HAND_ECHO and not goes_on):
         return "loose"
     pushed = (
         figures.delta_v_kmh >= max(figures.along_kmh, _REACHED * limits.stationary_delta_v_kmh)
@@ -157,11 +186,19 @@ def _kind_of_standing(case: Case, limits: CollisionLimits) -> Kind:
         and shape["vertical_share"] <= _STATIONARY_VERTICAL
     )
     over = (
-        shape["carry_on"] <= _CARRY_ON
+        not goes_on
+        and shape["rebound"] <= _STATIONARY_REBOUND
+        and _aside_mps2(shape) <= _STATIONARY_ASIDE_MPS2
         and shape["rise_ms"] <= _STATIONARY_RISE_MS
         and figures.end_ns - case.pulse.t0_ns <= _STATIONARY_LONGEST_NS
     )
     return "collision" if pushed and over else "nothing"
+
+
+def _aside_mps2(shape: Mapping[str, float]) -> float:
+    """What is left at the end beside the pulse's own direction."""
+    along = shape["carry_on"] * shape["peak_mps2"]
+    return sqrt(max(shape["offset_after_mps2"] ** 2 - along * along, 0.0))
 
 
 def severity_of(figures: Figures, context: Context, limits: CollisionLimits) -> Severity:
