@@ -45,6 +45,7 @@ class Entry:
 class Case:
     """entries: every record of the ticket, by time. records: assembled, by number. problems: what cannot be read.
 
+    talk: what was said to the driver, as a part of the page.
     emergency: each minimum set of data, None for one that is none.
     """
 
@@ -53,6 +54,7 @@ class Case:
     records: Mapping[int, CrashData] = field(default_factory=dict)
     emergency: Sequence[Msd | None] = ()
     problems: Sequence[str] = ()
+    talk: str = ""
 
     def events(self, kind: type[E]) -> list[E]:
         """Its events of one kind, by time."""

@@ -86,6 +86,7 @@ def _case(case: Case, language: Language, title: str) -> Iterator[str]:
     if ticket.kind == "collision":
         yield f"<h2>{say('record')}</h2>" + "".join(_records(case, language))
         yield f"<h2>{say('answers')}</h2>{_answers(case.events(Feedback), language)}"
+    yield case.talk
     yield f"<h2>{say('hints')}</h2>{_hints(case, language)}"
     if ticket.kind == "collision":
         yield f"<h2>{say('emergency')}</h2>{_emergency(case, language)}"

@@ -5,18 +5,21 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from agent.core.errors import InputError
 from agent.core.paths import ROOT
 from fleet.desk.claims import ClaimsDesk, Ticket
-from fleet.desk.reading import read_tickets
+from fleet.desk.reading import follow_kept, read_tickets
+from fleet.desk.store import DeskStore, KnownNumbers
 from fleet.receiver.database import open_store
 from fleet.receiver.store import Store
 from simulators.arguments import Parser
-from simulators.claims_case import load_cases
+from simulators.claims_case import Case, load_cases
 from simulators.claims_page import page_name, render_case, render_index
+from simulators.claims_talk import load_talk, talk_section
 from simulators.claims_words import LANGUAGES, Language
 
 PAGES: Final = ROOT / "build" / "claims"
@@ -33,7 +36,8 @@ def render(store: Store, desk: ClaimsDesk, name: str) -> str | None:
     if match[1] is None:
         return render_index(load_cases(store, desk.tickets[-_LISTED_MAX:], with_records=False), language)
     found = [ticket for ticket in desk.tickets if ticket.number == int(match[1])]
-    return next((render_case(case, language) for case in load_cases(store, found, with_records=True)), None)
+    cases = load_cases(store, found, with_records=True)
+    return next((_render_ticket(store, case, language) for case in cases), None)
 
 
 def write_pages(store: Store, desk: ClaimsDesk, directory: Path) -> list[Path]:
@@ -60,9 +64,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=PAGES, metavar="DIRECTORY", help="default build/claims")
     parser.add_argument("--device", default=None, metavar="ID", help="of one car only")
     options = parser.parse_args(argv, namespace=_Options())
-    desk = ClaimsDesk()
     with closing(open_store(options.database)) as store:
+        kept = DeskStore(store)
+        desk = ClaimsDesk(KnownNumbers(kept))
         read_tickets(store, desk, device=options.device)
+        follow_kept(kept, desk)
         desk.look(time.time_ns())
         pages = write_pages(store, desk, options.output)
     print(f"{len(desk.tickets)} tickets: {pages[0]}")
@@ -81,7 +87,13 @@ def _write(store: Store, tickets: Sequence[Ticket], directory: Path) -> Iterator
     yield from (_save(directory, 0, language, render_index(cases, language)) for language in LANGUAGES)
     for ticket in tickets:
         (case,) = load_cases(store, [ticket], with_records=True)
-        yield from (_save(directory, ticket.number, language, render_case(case, language)) for language in LANGUAGES)
+        for language in LANGUAGES:
+            yield _save(directory, ticket.number, language, _render_ticket(store, case, language))
+
+
+def _render_ticket(store: Store, case: Case, language: Language) -> str:
+    talk = talk_section(load_talk(store, case.ticket.number), language, now_ns=time.time_ns())
+    return render_case(replace(case, talk=talk), language)
 
 
 def _save(directory: Path, number: int, language: Language, page: str) -> Path:

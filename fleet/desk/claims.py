@@ -120,6 +120,12 @@ class ClaimsDesk:
             raise ValueError("a ticket is closed with an outcome")
         return self._keep(replace(self._tickets[number], outcome=outcome))
 
+    def follow(self, number: int, outcome: str) -> None:
+        """The desk has closed a ticket, or opened it again (no outcome), whatever the events say."""
+        ticket = self._tickets.get(number)
+        if ticket is not None and ticket.is_open == bool(outcome):
+            self._keep(replace(ticket, outcome=outcome))
+
     def _take_crash(
         self,
         device: str,

@@ -11,7 +11,7 @@ from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.events import AnyEvent, Feedback
 from fleet.desk.acts import Acts
 from fleet.desk.claims import ClaimsDesk, Kind, Ticket
-from fleet.desk.reading import DESK_KINDS, event_of, read_tickets
+from fleet.desk.reading import DESK_KINDS, event_of, follow_kept, read_tickets
 from fleet.desk.store import Arrival, DeskStore
 from fleet.desk.ticket import SOLUTION_NS, DeskTicket
 
@@ -60,6 +60,7 @@ class Desk:
         for ticket in self._fresh:  # of a time when nobody kept them
             self.acts.close(ticket, "from_before")
         self._fresh.clear()
+        follow_kept(self._store, self.claims)
 
     def step(self) -> int:
         """Deal with what has come in, and with clocks that ran out; returns how many events there were."""
@@ -82,7 +83,7 @@ class Desk:
         elif isinstance(event, Feedback) and event.question == DID_IT_HELP:
             ticket = self._mine(event.ticket, arrival)
             if ticket is not None and event.intent == "yes":
-                self._tell(self.acts.close(ticket, "helped"), "helped")
+                self._close(ticket, "helped", "helped")
         else:
             self._open(arrival, event)
 
@@ -107,7 +108,7 @@ class Desk:
         if kept is None or not kept.is_open:
             return
         if not case.is_open:
-            self._tell(self.acts.close(kept, case.outcome), "closed")
+            self._close(kept, case.outcome)
         elif case.severity != kept.severity:
             self._store.keep(replace(kept, severity=case.severity))
 
@@ -136,6 +137,7 @@ class Desk:
     def _reopen(self, arrival: Arrival, event: TicketReopened) -> None:
         ticket = self._mine(event.ticket, arrival)
         if ticket is not None and (reopened := self.acts.reopen(ticket, call=event.call)) is not ticket:
+            self.claims.follow(reopened.number, "")
             self._tell(reopened, "reopened")
 
     def _watch(self) -> None:
@@ -145,9 +147,14 @@ class Desk:
             self._follow(case, 0)
         for ticket in self._store.tickets(is_open=True):
             if ticket.state == "answered" and ticket.asked_ns and now_ns >= ticket.asked_ns + SOLUTION_NS:
-                self._tell(self.acts.close(ticket, "no_word"), "closed")
+                self._close(ticket, "no_word")
             elif (missed := ticket.missed(now_ns)) > ticket.warned:
                 self._tell(self.acts.tell_overdue(ticket, missed), "overdue")
+
+    def _close(self, ticket: DeskTicket, outcome: str, word: str = "closed") -> None:
+        if ticket.is_open:
+            self._tell(self.acts.close(ticket, outcome), word)
+        self.claims.follow(ticket.number, outcome)
 
     def _mine(self, number: int, arrival: Arrival) -> DeskTicket | None:
         """A car may speak of its own tickets only."""

@@ -19,6 +19,7 @@ from agent.core.events import (
     Rollover,
 )
 from fleet.desk.claims import ClaimsDesk
+from fleet.desk.store import DeskStore
 from fleet.receiver.store import Place, Store
 
 CASE_KINDS: Final[Mapping[str, type[Event]]] = {
@@ -66,3 +67,9 @@ def read_tickets(
         place = Place(row["device"], row["boot"], row["sequence"])
         if not isinstance(event, str) and wanted(place, row["received_ns"]):
             desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
+
+
+def follow_kept(store: DeskStore, desk: ClaimsDesk) -> None:
+    """Close what the desk has closed by hand, or after the driver's word. Raises StoreError."""
+    for ticket in store.tickets():
+        desk.follow(ticket.number, ticket.outcome)

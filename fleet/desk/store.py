@@ -164,6 +164,22 @@ class DeskStore:
         self._run("DELETE FROM ticket_messages WHERE expires_ns < ?", before_ns)
 
 
+class KnownNumbers:
+    """Numbers of tickets for who only looks: as they are kept; what nobody keeps is counted on behind them."""
+
+    def __init__(self, store: DeskStore) -> None:
+        self._store = store
+        self._last = max((ticket.number for ticket in store.tickets()), default=0)
+
+    def __call__(self, device: str, boot: int, kind: str, about_ns: int) -> int:
+        """The number of the ticket about that event."""
+        known = self._store.find(device, boot, kind, about_ns)
+        if known is not None:
+            return known.number
+        self._last += 1
+        return self._last
+
+
 def _ticket(row: Sequence[Any]) -> DeskTicket:
     return DeskTicket(**dict(zip(_COLUMNS, row, strict=True)))
 

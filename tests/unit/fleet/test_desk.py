@@ -117,6 +117,9 @@ def test_from_answer_over_not_helped_to_helped(office: Office) -> None:
     assert (closed.state, closed.outcome, closed.reopened) == ("closed", "helped", 1)
     assert office.said() == ["ticket_opened", "answer", "answer"]
     assert [line for line in office.told if "taken" not in line] == ["1 opened", "1 reopened", "1 helped"]
+    assert office.desk.claims.tickets[0].outcome == "helped"
+    office.open()
+    assert office.desk.claims.tickets[0].outcome == "helped", "also for a desk that starts again"
 
 
 def test_the_clock_warns_once_a_term_and_the_driver_hears_it_once(office: Office) -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,13 +12,17 @@ import msgspec
 import numpy as np
 import pytest
 
+from agent.core.desk import DeskNote
 from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, EmergencyData, Rollover
 from agent.core.paths import SCENES
 from fleet.desk.claims import ClaimsDesk
 from fleet.desk.reading import read_tickets
+from fleet.desk.store import Sent
+from fleet.desk.ticket import SOLUTION_NS, DeskTicket
 from simulators.claims_case import Case, load_cases
 from simulators.claims_page import render_case, render_index
 from simulators.claims_svg import Axis, Curve, chart, clock_of, thin, value_axis
+from simulators.claims_talk import Talk, talk_section
 from simulators.claims_words import LANGUAGES, Language, load_words
 from tests.unit.simulators.claims_kit import T0_NS, HeldStore, S, answer, collision, emergency, record
 
@@ -306,3 +311,24 @@ def test_a_browser_draws_it(tmp_path: Path) -> None:
     ).stdout.decode()
     assert "正面碰撞" in shown
     assert shown.count("<polyline") >= 10
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_page_shows_what_was_said_to_the_driver_and_what_is_due(language: Language) -> None:
+    ticket = DeskTicket(
+        number=1, device="car1", boot=1, about_ns=T0_NS, sequence=1, kind="collision", severity=3, state="answered",
+        opened_ns=0, clock_ns=0, answered_ns=5, reopened=2, call_back=1,
+    )  # fmt: skip
+    note = DeskNote(
+        id="a", device="car1", created_ns=0, expires_ns=S, what="surveyor", ticket=1, zh="查勘员<九点>到。",
+        en="At <nine>.",
+    )  # fmt: skip
+    talk = Talk(ticket, [Sent(note), Sent(note, sends=2), Sent(note, sends=1, taken_ns=S)])
+    html = talk_section(talk, language, now_ns=SOLUTION_NS)
+    assert html.count("&lt;九点&gt;" if language == "zh" else "&lt;nine&gt;") == 3
+    for key in ("talk_surveyor", "talk_waits", "talk_overdue", "talk_call"):
+        assert load_words(language)[key] in html
+    assert "1970-01-04 00:00:00 UTC" in html, "72 hours"
+    closed = replace(ticket, state="closed", outcome="helped")
+    assert load_words(language)["helped"] in talk_section(Talk(closed, []), language, now_ns=0)
+    assert talk_section(None, language, now_ns=0) == ""
