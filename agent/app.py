@@ -165,6 +165,7 @@ class _App:
                 receipt_key=self._receipt_key,
                 on_bundle=self._on_bundle,
                 on_desk=self._desk.tickets.on_desk,
+                on_erased=self._privacy.on_erased,
                 uniform=self._uniform,
             )
         parts = Parts(
@@ -178,7 +179,7 @@ class _App:
             platform=self._platform,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
-        await self._privacy.open(self._recorder)
+        await self._privacy.open(self._recorder, self._uplink, self._platform)
         self._emit(
             AgentStarted(
                 t_ns=self._clock.monotonic_ns(),

@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.core.battery_events import ALARM_BITS, AlarmName
 from agent.core.config import Config
+from agent.core.erasure import Selection
 from agent.core.errors import ConfigError
 from agent.core.events import BatteryAlarm, Event
 from agent.core.ports import Clock, Keystore
@@ -14,6 +15,7 @@ from agent.privacy.agreed import Agreed
 from agent.proto.gbt32960.snapshot import Flag
 from agent.store.spool import Spool
 
+NS: Final = 10**9
 _SPOOL_ROWS: Final = 100_000  # of some 400 bytes; seven days at one in 10 s are 60,480
 
 
@@ -83,10 +85,12 @@ class NationalPlatform:
         )
         return cls(link, spool, board)
 
-    async def forget(self) -> None:
-        """What waits for the platform, in memory and on the disk. Raises StoreError."""
+    async def forget(self, selection: Selection) -> None:
+        """What waits for the platform, in memory and on the disk, of the time that is selected. Raises StoreError."""
         self._link.drop()
-        await self._spool.erase()
+        from_s = None if selection.from_ns is None else selection.from_ns // NS
+        until_s = None if selection.until_ns is None else -(-selection.until_ns // NS)
+        await self._spool.erase(from_s=from_s, until_s=until_s)
 
     async def run(self) -> None:
         """Until cancelled."""

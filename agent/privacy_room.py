@@ -1,9 +1,12 @@
-"""The owner's will at run time: what he agrees to, what he takes back. The page, the voice and commands come here.
+"""The owner's will at run time: what he agrees to, takes back, or lets be erased. Page, voice and commands come here.
 
-`consents.agreed()` is what is in force now; whoever collects for a purpose asks it each time. `grant` and `revoke`
-change it; `state` tells it to people. All are for the event loop's thread.
+`consents.agreed()` is what is in force now; whoever collects for a purpose asks it each time. `grant`, `revoke` and
+`erase` change things; `state` tells people how they stand. All are for the event loop's thread.
 """
 
+import asyncio
+import logging
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -12,16 +15,22 @@ import msgspec
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config
+from agent.core.erasure import ErasureReceipt, Selection
+from agent.core.errors import StoreError
 from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
-from agent.core.ports import Clock, Hardware
+from agent.core.ports import Clock, ErasableStore, Hardware, Notice
 from agent.core.privacy_events import By, Precision
+from agent.link.uplink import Uplink
+from agent.platform import NationalPlatform
 from agent.privacy.consent import DAYS_DEFAULT, Consents
-from agent.privacy.door import Door, Grant, Request
+from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
+from agent.privacy.erasures import Erasure, Erasures
 from agent.privacy.notices import PURPOSES, load_notices, versions_of
 from agent.store.recorder import Recorder
 
+_LOG: Final = logging.getLogger(__name__)
 _PERIOD_S: Final = 0.5
 
 
@@ -47,10 +56,23 @@ class PrivacyRoom:
         self._emit = emit
         self._door = Door(Path(config.store.directory), self._carry_out)
         self._ended = self.consents.start()
+        self._time = time
+        self._notify = hardware.notify
+        self._kept = hardware.kept
+        self._proofs = [
+            store for store in (hardware.consent_store, hardware.erasure_store) if isinstance(store, ErasableStore)
+        ]
+        self._erasures = Erasures(hardware.erasure_store)
+        self._told_overdue: set[str] = set()
+        self._behind = False
 
-    async def open(self, recorder: Recorder) -> None:
-        """Before anything is emitted: do what was asked for while the agent was off."""
-        self._recorder = recorder
+    async def open(self, recorder: Recorder, uplink: Uplink | None, platform: NationalPlatform | None) -> None:
+        """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
+        self._recorder, self._uplink, self._platform = recorder, uplink, platform
+        for erasure in self._erasures.all():
+            if not erasure.receipt:  # the insurer did not hear of it, or his answer was lost
+                self._emit(erasure.event(self._clock.monotonic_ns()))
+        await self._catch_up()
         for event in self._ended:
             self._emit(event)
         self._door.open()
@@ -64,6 +86,8 @@ class PrivacyRoom:
                 self._emit(event)
             with self._clock.hold():
                 await self._door.look()
+                await self._catch_up()
+            self._tell_overdue()
 
     def on_event(self, event: Event) -> None:
         """Behind the door: a consent for one trip covers the trip's own end."""
@@ -93,19 +117,102 @@ class PrivacyRoom:
         self._emit(event)
 
     async def revoke(self, purposes: Sequence[Purpose], *, by: By) -> None:
-        """Agree no longer. When this returns nothing of these purposes is collected."""
+        """Agree no longer. When this returns nothing of these purposes is collected, and nothing of them waits."""
         for purpose in purposes:
             event = self.consents.revoke(purpose, by=by)
             if event is not None:
                 self._emit(event)
+        await self._catch_up()
+
+    async def erase(self, selection: Selection, *, by: By) -> str:
+        """Let data be gone, here and at the insurer's; returns the request's name. Consents stay as they are.
+
+        What the disk refuses now is tried again, also after a restart; `state` says when it is done. What was learnt of
+        the car is in memory until the agent stops, and is not written again. Raises StoreError where not even the
+        request can be kept.
+        """
+        request = os.urandom(16).hex()
+        erasure = self._erasures.add(selection, request=request, by=by, now=self._time.now())
+        self._emit(erasure.event(self._clock.monotonic_ns()))
+        await self._catch_up()
+        return request
+
+    def on_erased(self, receipt: ErasureReceipt, blob: bytes) -> None:
+        """The insurer has signed that it is gone with him. A disk that refuses: he is asked again by nobody."""
+        try:
+            erasure = self._erasures.take(receipt, blob)
+        except StoreError as exc:
+            _LOG.warning("the receipt for erasure %s is not kept: %s", receipt.request, exc)
+            return
+        if erasure is not None:
+            text = f"erasure {receipt.request}: {receipt.records} records are gone at the insurer's, signed"
+            self._say(text)
 
     def state(self) -> dict[str, Any]:
-        """How things stand, as plain values: `purposes`, a list in the order of agent.privacy.notices.PURPOSES."""
-        return {"purposes": [self._tell(purpose) for purpose in PURPOSES]}
+        """How things stand, as plain values.
+
+        `purposes`: a list in the order of agent.privacy.notices.PURPOSES. `erasures`: as agent.privacy.erasures has
+        them, oldest first, without the receipt's bytes, and whether each is overdue.
+        """
+        now = self._time.now()
+        erasures = [
+            {**_plain(each), "receipt": bool(each.receipt), "overdue": each.is_overdue(now)}
+            for each in self._erasures.all()
+        ]
+        return {"purposes": [self._tell(purpose) for purpose in PURPOSES], "erasures": erasures}
+
+    async def _catch_up(self) -> None:
+        """Everything that is still to be deleted; what the disk refuses stays to be done."""
+        try:
+            if unwanted := self.consents.unswept():
+                await self._delete(Selection(unwanted))
+                self.consents.mark_swept(unwanted)
+            for erasure in self._erasures.undone():
+                await self._carry_out_erasure(erasure)
+        except StoreError as exc:
+            if not self._behind:
+                _LOG.warning("not everything is deleted yet that should be: %s", exc)
+            self._behind = True
+        else:
+            self._behind = False
+
+    async def _carry_out_erasure(self, erasure: Erasure) -> None:
+        """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""
+        selection = erasure.selection
+        records = await self._delete(selection, request=erasure.request)
+        purposes = selection.purposes
+        for kept in self._kept:
+            if purposes is None or purposes & kept.purposes:
+                await asyncio.to_thread(kept.store.forget)
+        await self._recorder.outbox.write_anew()
+        for store in (*(kept.store for kept in self._kept), *self._proofs):
+            await asyncio.to_thread(store.write_anew)
+        await self._recorder.outbox.shred_old_keys()
+        self._erasures.finish(erasure.request, records)
+        self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")
+
+    async def _delete(self, selection: Selection, *, request: str = "") -> int:
+        """What waits to leave, by every way. Raises StoreError."""
+        records = await self._recorder.erase(selection, request=request)
+        if self._uplink is not None:
+            self._uplink.erased()
+        if self._platform is not None and (selection.purposes is None or "safety" in selection.purposes):
+            await self._platform.forget(selection)
+        return records
+
+    def _tell_overdue(self) -> None:
+        for erasure in self._erasures.overdue(self._time.now()):
+            if erasure.request not in self._told_overdue:
+                self._told_overdue.add(erasure.request)
+                self._say(f"erasure {erasure.request}: the insurer has not signed for it in time")
+
+    def _say(self, text: str) -> None:
+        _LOG.info("%s", text)
+        self._notify(Notice("sync", self._clock.monotonic_ns(), text))
 
     def _tell(self, purpose: Purpose) -> dict[str, Any]:
         standing = self.consents.standing(purpose)
-        choice = cast("dict[str, Any]", msgspec.to_builtins(standing.choice) if standing.choice else {})
+        choice = _plain(standing.choice) if standing.choice else {}
         return {
             **choice,
             "purpose": purpose,
@@ -127,8 +234,16 @@ class PrivacyRoom:
                 place=request.place,
             )
             return f"{request.purpose}: agreed to"
-        await self.revoke(request.purposes, by="command")
-        return f"{', '.join(request.purposes)}: no longer agreed to"
+        if isinstance(request, Revoke):
+            await self.revoke(request.purposes, by="command")
+            return f"{', '.join(request.purposes)}: no longer agreed to"
+        selection = Selection(frozenset(request.purposes) or None, request.from_ns, request.until_ns)
+        name = await self.erase(selection, by="command")
+        return f"erasure {name}: {'not done yet, tried again' if self._behind else 'gone from this box'}"
+
+
+def _plain(value: msgspec.Struct) -> dict[str, Any]:
+    return cast("dict[str, Any]", msgspec.to_builtins(value, builtin_types=(bytes,)))
 
 
 class InForce(Collection[Purpose]):

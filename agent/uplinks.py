@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config
+from agent.core.erasure import ErasureReceipt
 from agent.core.errors import ConfigError
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.ports import Clock, Hardware
@@ -27,6 +28,7 @@ def make_uplink(
     receipt_key: bytes,
     on_bundle: Callable[[bytes], None],
     on_desk: Callable[[bytes], None],
+    on_erased: Callable[[ErasureReceipt, bytes], None],
     uniform: Callable[[], float],
 ) -> Uplink:
     """The one way to the insurer, not connected yet."""
@@ -42,6 +44,7 @@ def make_uplink(
         connect=partial(mqtt.connect, now=best_time.now),
         on_bundle=on_bundle,
         on_desk=on_desk,
+        on_erased=on_erased,
         on_signed_time=SignedTime(directory, best_time, device=device, receipt_key=receipt_key).take,
         uniform=uniform,
     )

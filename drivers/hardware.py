@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agent.core.config import Config, Dongle
-from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Mount, Notify, SampleSource
+from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Kept, Mount, Notify, SampleSource
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
@@ -13,7 +14,7 @@ from drivers.can_source import open_can_source
 from drivers.elm327_serial import Elm327Source
 from drivers.gnss_serial import GnssSource
 from drivers.imu_iio import ImuSource
-from drivers.imu_mount import FixedMount
+from drivers.imu_mount import FileMountStore, FixedMount
 from drivers.keystore import FileKeystore
 from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
@@ -24,9 +25,11 @@ from drivers.state_file import (
     FileConsentStore,
     FileDeskStore,
     FileDiaryStore,
+    FileErasureStore,
     FilePackStore,
     FileSceneStore,
     FileTrendStore,
+    FileVehicles,
 )
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
@@ -77,16 +80,36 @@ def open_hardware(
         microphone=TypedMicrophone(clock) if config.voice.enabled else None,
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
-        desk_store=FileDeskStore(Path(config.store.directory)),
-        bus_store=FileBusStore(Path(config.store.directory)),
-        pack_store=FilePackStore(Path(config.store.directory)),
-        trend_store=FileTrendStore(Path(config.store.directory)),
-        diary_store=FileDiaryStore(Path(config.store.directory)),
-        scene_store=FileSceneStore(Path(config.store.directory)),
-        consent_store=FileConsentStore(Path(config.store.directory)),
+        **_open_stores(Path(config.store.directory)),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )
+
+
+def _open_stores(directory: Path) -> dict[str, Any]:
+    """What outlives a boot, and whose data it is; the mounting and the vehicles go with everything only."""
+    bus, pack, trends = FileBusStore(directory), FilePackStore(directory), FileTrendStore(directory)
+    diary, scenes, desk = FileDiaryStore(directory), FileSceneStore(directory), FileDeskStore(directory)
+    return {
+        "bus_store": bus,
+        "pack_store": pack,
+        "trend_store": trends,
+        "diary_store": diary,
+        "scene_store": scenes,
+        "desk_store": desk,
+        "consent_store": FileConsentStore(directory),
+        "erasure_store": FileErasureStore(directory),
+        "kept": [
+            Kept(bus, frozenset({"diagnostics"})),
+            Kept(pack, frozenset({"safety", "service"})),
+            Kept(trends, frozenset({"service"})),
+            Kept(diary, frozenset({"service"})),
+            Kept(scenes, frozenset({"feedback"})),
+            Kept(desk, frozenset({"feedback", "claims"})),
+            Kept(FileMountStore(directory)),
+            Kept(FileVehicles(directory)),
+        ],
+    }
 
 
 def _open_dongle(

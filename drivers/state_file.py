@@ -1,11 +1,13 @@
 """A small file in which something learnt outlives a boot."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from agent.core.durable import replace_file
-from agent.core.errors import StoreError
+from agent.core.durable import replace_file, wipe
+from agent.core.errors import SealError, StoreError
+from agent.core.vault import OVERHEAD, Vault, open_vault, read_vault
 
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
@@ -14,29 +16,102 @@ _SCENES_SIZE_MAX: Final = 200_000
 _DESK_SIZE_MAX: Final = 400_000
 _BUS_SIZE_MAX: Final = 4_000_000
 _CONSENT_SIZE_MAX: Final = 65_536
+_ERASURES_SIZE_MAX: Final = 400_000
+_VEHICLES_SIZE_MAX: Final = 65_536
 
 
 class StateFile:
-    """A StateStore: one small file, replaced as a whole. At most size_max bytes are read."""
+    """A StateStore: one small file, replaced as a whole, under the keys of the directory's vault.
+
+    What is larger than size_max, damaged, or lies under a key that is gone counts as nothing.
+    """
 
     def __init__(self, path: Path, size_max: int) -> None:
         self._path = path
         self._size_max = size_max
+        self._forgotten = False
 
     def load(self) -> bytes:
         """What was saved last; empty where there is nothing to read."""
         try:
-            with self._path.open("rb") as file:
-                return file.read(self._size_max)
-        except OSError:
+            return self._read()
+        except (OSError, SealError):
             return b""
 
     def save(self, state: bytes) -> None:
         """Keep it. A full disk costs some learning next time, no more."""
+        if self._forgotten:
+            return
         with suppress(OSError):
             fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(state)
+            fresh.write_bytes(self._wrapped(state))
             fresh.replace(self._path)
+
+    def forget(self) -> None:
+        """Overwrite and delete it, and keep nothing more until the next start. Raises StoreError.
+
+        What was learnt from it is still in memory, and would only be written again.
+        """
+        self._forgotten = True
+        with _disk(self._path):
+            wipe(self._path.with_suffix(".new"))
+            wipe(self._path)
+
+    def write_anew(self) -> None:
+        """Write it under the newest key of the vault; overwrite what was there. Raises StoreError."""
+        try:
+            state = self._read()
+        except (FileNotFoundError, SealError):
+            state = None
+        except OSError as exc:
+            raise StoreError(f"{self._path}: {exc.strerror}") from exc
+        with _disk(self._path):
+            old = self._path.with_suffix(".old")
+            if self._path.exists():
+                self._path.rename(old)
+            if state is not None:
+                replace_file(self._path, self._wrapped(state))
+            wipe(old)
+
+    def _read(self) -> bytes:
+        """Raise OSError or SealError."""
+        with self._path.open("rb") as file:
+            data = file.read(self._size_max + OVERHEAD)
+        return (read_vault(self._path.parent) or Vault(())).unwrap(data, bound=self._bound)
+
+    def _wrapped(self, state: bytes) -> bytes:
+        return open_vault(self._path.parent).wrap(state, bound=self._bound)
+
+    @property
+    def _bound(self) -> bytes:
+        return self._path.name.encode()
+
+
+class DurableStateFile(StateFile):
+    """The same of what must not be lost unnoticed."""
+
+    def load(self) -> bytes:
+        """What was saved last; empty where nothing was. Raises StoreError where it cannot be read."""
+        try:
+            return self._read()
+        except (FileNotFoundError, NotADirectoryError):
+            return b""
+        except (OSError, SealError) as exc:
+            raise StoreError(f"{self._path}: {exc}") from exc
+
+    def save(self, state: bytes) -> None:
+        """Keep it, synced. Raises StoreError where the disk refuses."""
+        with _disk(self._path):
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(self._path, self._wrapped(state))
+
+
+@contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(f"{path}: {exc.strerror}") from exc
 
 
 class FileBusStore(StateFile):
@@ -81,26 +156,22 @@ class FileSceneStore(StateFile):
         super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX)
 
 
-class FileConsentStore(StateFile):
-    """The driver's consents in the store directory. Unlike what was learnt they must not be lost unnoticed."""
+class FileConsentStore(DurableStateFile):
+    """The driver's consents in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "consent.state", _CONSENT_SIZE_MAX)
 
-    def load(self) -> bytes:
-        """What was saved last; empty where nothing was. Raises StoreError where it cannot be read."""
-        try:
-            with self._path.open("rb") as file:
-                return file.read(self._size_max)
-        except (FileNotFoundError, NotADirectoryError):
-            return b""
-        except OSError as exc:
-            raise StoreError(f"{self._path}: {exc.strerror}") from exc
 
-    def save(self, state: bytes) -> None:
-        """Keep it, synced. Raises StoreError where the disk refuses."""
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace_file(self._path, state)
-        except OSError as exc:
-            raise StoreError(f"{self._path}: {exc.strerror}") from exc
+class FileErasureStore(DurableStateFile):
+    """The erasures that were asked for, and their receipts, in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "erasures.state", _ERASURES_SIZE_MAX)
+
+
+class FileVehicles(StateFile):
+    """The file of drivers.vehicle_cache, to be erased."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "vehicles.json", _VEHICLES_SIZE_MAX)

@@ -17,7 +17,7 @@ from agent.core.errors import InputError, SealError
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.records import Range
 from agent.link.wire import parse_receipt
-from agent.store.chain import Admission, Date, admission_of, date_of, split_envelopes
+from agent.store.chain import Admission, Date, admissions_of, date_of, split_envelopes
 from agent.store.unseal import open_record
 
 _CHUNK: Final = 500
@@ -28,7 +28,7 @@ class Verdict:
     """What opening a record said: its date and what it admits, or why it cannot be opened."""
 
     date: Date | None = None
-    admission: Admission | None = None
+    admissions: Sequence[Admission] = ()
     refusal: str | None = None
 
     def told(self) -> Date | None:
@@ -81,4 +81,4 @@ def _open(envelope: bytes, keys: Sequence[X25519PrivateKey], device_key: Ed25519
         _, told = open_record(envelope, keys, device_key)
     except SealError as exc:
         return Verdict(refusal=str(exc))
-    return Verdict(date_of(told), admission_of(told))
+    return Verdict(date_of(told), admissions_of(told))

@@ -62,8 +62,7 @@ def _verify_opened(envelopes: Sequence[bytes], verdicts: Iterator[Verdict], rece
 
     def check(_: bytes) -> Date | None:
         verdict = next(verdicts)
-        if verdict.admission is not None:
-            admissions.append(verdict.admission)
+        admissions.extend(verdict.admissions)
         return verdict.told()
 
     return verify_chain(envelopes, check=check, receipted=receipted, admissions=admissions)

@@ -1,7 +1,10 @@
-"""A file that is replaced whole or not at all, and is there after a power cut."""
+"""Files that are replaced whole or not at all, and are there after a power cut; or are overwritten and gone."""
 
 import os
 from pathlib import Path
+from typing import Final
+
+_CHUNK: Final = bytes(1 << 20)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -22,3 +25,20 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def wipe(path: Path) -> None:
+    """Overwrite a file where it lies, and delete it; no error where there is none. Raises OSError."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        return
+    try:
+        left = os.fstat(descriptor).st_size
+        while left > 0:
+            left -= os.write(descriptor, _CHUNK[:left])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    path.unlink()
+    sync_directory(path.parent)

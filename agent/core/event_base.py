@@ -11,12 +11,13 @@ Purpose = Literal["claims", "safety", "service", "ubi_score", "feedback", "diagn
 
 Ground = Literal[Purpose, "ubi_detail", "rights"]
 """What a field may leave on: a purpose that the driver agreed to; ubi_detail, which is ubi_score unless he gives the
-score alone; rights, which nobody agrees to: what must leave so that his own will is done elsewhere too."""
+score alone; rights, which nobody agrees to: what must leave so that his own will is done elsewhere too, and which of
+the records that he agreed to are missing."""
 
 Leaves = Mapping[Ground, str]
 """Ground -> names of the fields that may leave on it, with spaces between; under several, any one will do.
 
-A field of no ground never leaves. `agent.privacy.declared` reads it, once a class.
+A field of no ground never leaves. `agent.core.declared` reads it, once a class.
 """
 
 

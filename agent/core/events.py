@@ -24,7 +24,7 @@ from agent.core.crash_events import Collision, CrashRecord, DeviceShock, Emergen
 from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.diagnosis_events import Diagnosis, EngineAdvice, TroubleCodes
 from agent.core.event_base import Event, Ground, Leaves, Priority, Purpose
-from agent.core.privacy_events import ConsentChanged
+from agent.core.privacy_events import ConsentChanged, ErasureRequested, RecordsErased
 from agent.core.system_events import (
     AgentStarted,
     AgentStopped,
@@ -60,6 +60,7 @@ __all__ = [
     "Diagnosis",
     "EmergencyData",
     "EngineAdvice",
+    "ErasureRequested",
     "Event",
     "Feedback",
     "Ground",
@@ -72,6 +73,7 @@ __all__ = [
     "Priority",
     "Purpose",
     "RecordsDamaged",
+    "RecordsErased",
     "RecordsShed",
     "RoadImpact",
     "Rollover",
@@ -241,5 +243,7 @@ AnyEvent = (
     | ConsentChanged
     | DeskMessage
     | TicketReopened
+    | ErasureRequested
+    | RecordsErased
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

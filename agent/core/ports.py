@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +120,27 @@ class StateStore(Protocol):
     def save(self, state: bytes) -> None:
         """Keep it; a disk that refuses is no error, since it can be learnt again."""
         ...
+
+
+@runtime_checkable
+class ErasableStore(StateStore, Protocol):
+    """A StateStore whose owner may want it to be gone."""
+
+    def forget(self) -> None:
+        """Overwrite and delete it, and keep nothing more until the next start. Raises StoreError."""
+        ...
+
+    def write_anew(self) -> None:
+        """Write it under the newest key of the vault. Raises StoreError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What goes with an erasure of one of these purposes, and always with one of everything."""
+
+    store: ErasableStore
+    purposes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +287,8 @@ class Hardware:
     desk_store: StateStore | None = None  # None: what the insurer's desk said is forgotten at each start
     bus_store: StateStore | None = None  # None: so are the habits of the buses
     consent_store: StateStore | None = None  # raises StoreError; None: the driver's choices last until the end
+    erasure_store: StateStore | None = None  # the same of the erasures that he asked for
+    kept: Sequence[Kept] = ()  # the others, for an erasure
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

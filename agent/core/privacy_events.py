@@ -30,3 +30,45 @@ class ConsentChanged(Event, frozen=True, kw_only=True, tag="consent_changed"):
     trip_only: bool = False
     score_only: bool = False
     precision: Precision = "none"
+
+
+class ErasureRequested(Event, frozen=True, kw_only=True, tag="erasure_requested"):
+    """The owner wants his data to be gone, here and wherever it was sent: delete it and sign for that.
+
+    request names it for the receipt. of_purposes: empty for all. from_ns and until_ns, UTC, the latter excluded: of
+    which time, None without a bound; what has no date goes as well. deadline_ns, UTC: ten working days after asked_ns;
+    None where the clock was not set. It is about records before this one only, and never about purpose `rights`.
+    """
+
+    priority: ClassVar[Priority] = Priority.SAFETY
+    purpose: ClassVar[Purpose | Literal["rights"]] = "rights"
+    leaves: ClassVar[Leaves] = {"rights": "request of_purposes from_ns until_ns asked_ns deadline_ns by"}
+
+    request: str
+    of_purposes: list[Purpose]
+    from_ns: int | None
+    until_ns: int | None
+    asked_ns: int | None
+    deadline_ns: int | None
+    by: By
+
+
+class RecordsErased(Event, frozen=True, kw_only=True, tag="records_erased"):
+    """Records that nobody has signed for were deleted for their owner: consent was taken back, or he erased them.
+
+    request: the ErasureRequested it belongs to, "" for a consent taken back. Row by row: records[i] of boots[i] went,
+    none before firsts[i] and none after lasts[i]; digests[i] is the hash of the last one's envelope, which the next
+    record names as its previous.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose | Literal["rights"]] = "rights"
+    leaves: ClassVar[Leaves] = {"rights": "request of_purposes records boots firsts lasts digests"}
+
+    request: str
+    of_purposes: list[Purpose]
+    records: list[int]
+    boots: list[int]
+    firsts: list[int]
+    lasts: list[int]
+    digests: list[bytes]

@@ -4,7 +4,7 @@ docs/wire.md describes both for people without this code.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, NamedTuple
 
 import cbor2
@@ -60,7 +60,10 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A record as it lies on the disk and travels; payload is the whole envelope. bulk: as its event has it."""
+    """A record as it lies on the disk and travels; payload is the whole envelope. bulk: as its event has it.
+
+    purposes, with spaces between, and wall_ns, UTC, are for erasing it later; they do not travel, nor come back.
+    """
 
     device: str
     boot: int
@@ -68,6 +71,8 @@ class SealedRecord:
     priority: Priority
     payload: bytes
     bulk: bool = False
+    purposes: str = field(default="", compare=False)
+    wall_ns: int | None = field(default=None, compare=False)
 
     @property
     def is_notice(self) -> bool:
@@ -116,7 +121,7 @@ def encode_event(event: Event, *, position: Position, wall_offset_ns: int | None
         "agent": agent_version,
         "boot": position.boot,
         "sequence": position.sequence,
-        "wall_ns": None if wall_offset_ns is None else int(event.t_ns) + wall_offset_ns,
+        "wall_ns": wall_ns_of(event, wall_offset_ns),
         "clock_synced": wall_offset_ns is not None,
         "event": msgspec.to_builtins(event, builtin_types=(bytes,), enc_hook=_plain_number),
     }
@@ -124,6 +129,11 @@ def encode_event(event: Event, *, position: Position, wall_offset_ns: int | None
         return encode_cbor(told)
     except (UnicodeEncodeError, cbor2.CBOREncodeError) as exc:
         raise SealError(f"{event.kind} cannot be encoded: {exc}") from exc
+
+
+def wall_ns_of(event: Event, wall_offset_ns: int | None) -> int | None:
+    """UTC of an event, None where the clock is not synced."""
+    return None if wall_offset_ns is None else int(event.t_ns) + wall_offset_ns
 
 
 def decode_event(data: bytes) -> Told:

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from agent.core.event_base import Event, Leaves, Priority
+from agent.core.event_base import Event, Leaves, Priority, Purpose
 
 
 class AgentStarted(Event, frozen=True, kw_only=True, tag="agent_started"):
@@ -76,8 +76,9 @@ class RecordsShed(Event, frozen=True, kw_only=True, tag="records_shed"):
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose | Literal["rights"]] = "rights"
     leaves: ClassVar[Leaves] = {
-        "diagnostics": """
+        "rights": """
         of_priority records size_bytes first_boot first_sequence first_ns last_boot last_sequence last_ns
         """,
     }
@@ -100,7 +101,8 @@ class RecordsDamaged(Event, frozen=True, kw_only=True, tag="records_damaged"):
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
-    leaves: ClassVar[Leaves] = {"diagnostics": "quarantined unreadable recovered file"}
+    purpose: ClassVar[Purpose | Literal["rights"]] = "rights"
+    leaves: ClassVar[Leaves] = {"rights": "quarantined unreadable recovered file"}
 
     quarantined: int
     unreadable: int | None

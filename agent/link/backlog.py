@@ -47,6 +47,7 @@ class Backlog:
         self._page_is_head = True
         self._room = 0  # for records behind the head, as last counted
         self._head_changed = True
+        self._reread = False
         self._look_by_s = 0.0  # when to look at the head again
         self._head_end: Position | None = None  # the last of a head that is full, so that there may be more behind it
         self._reached: Position | None = None  # how far the look behind the head has come
@@ -64,8 +65,16 @@ class Backlog:
         self._head_changed = True
         self._at_end = False
 
+    def erased(self) -> None:
+        """Records were deleted: what was read of them is not to go either."""
+        self._reread = True
+
     async def next(self, now_s: float) -> SealedRecord | None:
         """The record whose turn it is; the same one until it was sent. None: there is none. Raises StoreError."""
+        if self._reread:
+            self._reread = False
+            self._page.clear()
+            self._head_changed, self._at_end = True, False
         if self._head_changed or now_s >= self._look_by_s:
             await self._look_at_head(now_s)
         while True:

@@ -12,6 +12,7 @@ from typing import Final
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
+from agent.core.erasure import ErasureReceipt
 from agent.core.errors import LinkDown, ProtocolError, SealError, StoreError, first_failure
 from agent.core.link_ports import ConnectEarly, EarlySession, Message, Session
 from agent.core.ports import Clock, Notice, Notify
@@ -19,7 +20,7 @@ from agent.core.records import Range, SealedRecord
 from agent.link import mqtt, wire
 from agent.link.backlog import Backlog, Outbox
 from agent.link.budget import MESSAGE_OVERHEAD, Budget
-from agent.link.downlink import Bundle, Desk, Receipt, parse_message
+from agent.link.downlink import Bundle, Desk, Erased, Receipt, parse_message
 from agent.link.sender import Sender
 
 _LOG: Final = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class Uplink:
         on_receipt: Callable[[int], None] = lambda _: None,
         on_bundle: Callable[[bytes], None] = lambda _: None,
         on_desk: Callable[[bytes], None] = lambda _: None,
+        on_erased: Callable[[ErasureReceipt, bytes], None] = lambda *_: None,
         on_signed_time: Callable[[bytes, int], Awaitable[None]] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
@@ -65,6 +67,7 @@ class Uplink:
         self._on_receipt = on_receipt
         self._on_bundle = on_bundle
         self._on_desk = on_desk
+        self._on_erased = on_erased
         self._on_signed_time = on_signed_time
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
@@ -108,6 +111,10 @@ class Uplink:
     def wake(self) -> None:
         """Tell that there are new records; one of a higher priority overtakes the backlog."""
         self._sender.wake(changed=True)
+
+    def erased(self) -> None:
+        """Tell that records were deleted unsent."""
+        self._backlog.erased()
 
     async def run(self) -> None:
         """Connect, drain, listen; again after every cut. Returns only where no host is configured."""
@@ -215,6 +222,8 @@ class Uplink:
             return said.ranges
         if isinstance(said, Desk):
             self._on_desk(said.payload)
+        elif isinstance(said, Erased):
+            self._on_erased(said.receipt, said.payload)
         elif isinstance(said, Bundle):
             self._counts["bundles"] += 1
             self._on_bundle(said.payload)

@@ -62,6 +62,11 @@ def config_topic(device: str) -> str:
     return f"{_ROOT}/{device}/config"
 
 
+def erasure_topic(device: str) -> str:
+    """Down: receipts for erasures; see agent.link.wire_erasure."""
+    return f"{_ROOT}/{device}/erasure"
+
+
 def group_config_topic(group: str) -> str:
     """Down, retained: the bundle for a group of vehicles."""
     return f"{_ROOT}/group/{group}/config"
@@ -69,14 +74,14 @@ def group_config_topic(group: str) -> str:
 
 def downlink_topics(device: str, groups: Sequence[str]) -> list[str]:
     """Everything a device subscribes to: its receipts, its desk's messages, its config and its groups' config."""
-    own = [receipt_topic(device), desk_topic(device), config_topic(device)]
+    own = [receipt_topic(device), desk_topic(device), config_topic(device), erasure_topic(device)]
     return own + [group_config_topic(group) for group in groups]
 
 
 def parse_topic(topic: str) -> tuple[str, str] | None:
-    """Device and last word (record, receipt, desk, config) of a device's topic; None for any other topic."""
+    """Device and last word (record, receipt, desk, config, erasure) of a device's topic; None for any other topic."""
     match topic.split("/"):
-        case ["outrider", "v1", device, ("record" | "receipt" | "desk" | "config") as what] if device:
+        case ["outrider", "v1", device, ("record" | "receipt" | "desk" | "config" | "erasure") as what] if device:
             return device, what
         case _:
             return None

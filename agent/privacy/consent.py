@@ -5,7 +5,7 @@ driver may have said no. Every change is an event, to be sealed as a proof.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -30,7 +30,10 @@ Why = Literal["never_asked", "paper"] | WhyChanged
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was last chosen of one purpose, and whether it still holds; times in UTC."""
+    """What was last chosen of one purpose, and whether it still holds; times in UTC.
+
+    swept: what waited to leave when it was taken back is deleted.
+    """
 
     granted: bool
     by: By
@@ -41,6 +44,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trip_only: bool = False
     score_only: bool = False
     place: Precision = "none"
+    swept: bool = False
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +149,20 @@ class Consents:
         choice = Choice(granted=False, by=by, notice=self._versions[purpose], at_ns=self._time.now().wall_ns)
         changed = self._change(purpose, choice)
         return changed if was_in_force else None
+
+    def unswept(self) -> frozenset[Purpose]:
+        """Purposes that the driver took back, and of which records may still wait to leave."""
+        return frozenset(
+            purpose
+            for purpose, choice in self._choices.items()
+            if not choice.granted and choice.why == "chosen" and not choice.swept
+        )
+
+    def mark_swept(self, purposes: Collection[Purpose]) -> None:
+        """Nothing of them waits any more."""
+        swept = {each: msgspec.structs.replace(self._choices[each], swept=True) for each in purposes}
+        self._choices = {**self._choices, **swept}
+        self._save()
 
     def start(self) -> list[ConsentChanged]:
         """What has ended while the agent was off: what was for one trip, and what was agreed to of another notice."""

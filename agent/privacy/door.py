@@ -46,7 +46,15 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke", forbid_unk
     purposes: Annotated[list[Purpose], Meta(min_length=1, max_length=6)]
 
 
-Request = Grant | Revoke
+class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase", forbid_unknown_fields=True):
+    """Let data be gone, here and at the insurer's; see agent.core.erasure. No purposes: all of them."""
+
+    purposes: Annotated[list[Purpose], Meta(max_length=6)] = []  # msgspec copies an empty list for each
+    from_ns: int | None = None
+    until_ns: int | None = None
+
+
+Request = Grant | Revoke | Erase
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

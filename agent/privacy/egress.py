@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from agent.core.declared import Blanks, blanks_of, grounds_of
 from agent.core.errors import ProtocolError
 from agent.core.events import CrashRecord, EmergencyData, Event, Telemetry
 from agent.core.privacy_events import Precision
 from agent.core.vss import LATITUDE, LONGITUDE
 from agent.privacy.agreed import Agreed
-from agent.privacy.declared import Blanks, blanks_of, grounds_of
 from agent.proto.msd import Place, decode_msd, degrees_of, encode_msd, place_of
 
 _LOG: Final = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from agent.core.cose import item_end
 from agent.core.errors import InputError, ProtocolError, SealError
-from agent.core.events import RecordsShed
+from agent.core.events import RecordsErased, RecordsShed
 from agent.core.records import GENESIS, Header, Position, Range, Told, digest_of, parse_envelope
 
 Fault = Literal["deleted", "inserted", "reordered", "altered", "back-dated", "truncated"]
@@ -36,7 +36,8 @@ class Finding:
 class ChainReport:
     """records that were checked before the first finding; restarts are boots that begin a new chain.
 
-    admitted are records that are not there, and of which the device says itself that a full disk let them go.
+    admitted are records that are not there, and of which the device says itself that a full disk let them go, or that
+    their owner erased them.
     """
 
     records: int
@@ -48,11 +49,15 @@ class ChainReport:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What the device says that a full disk let go: so many records, not before first and not after last."""
+    """What the device says is gone: so many records, not before first and not after last.
+
+    digest: of the last one, where the device says it: what comes next must build on it.
+    """
 
     records: int
     first: Position
     last: Position
+    digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +75,16 @@ def date_of(told: Told) -> Date | None:
     return Date(told.wall_ns, told.wall_offset_ns)
 
 
-def admission_of(told: Told) -> Admission | None:
-    """What an opened record says of records that were let go, None where it is about something else."""
+def admissions_of(told: Told) -> list[Admission]:
+    """What an opened record says of records that are gone, nothing where it is about something else."""
     event = told.event
-    if not isinstance(event, RecordsShed):
-        return None
-    first = Position(event.first_boot, event.first_sequence)
-    return Admission(event.records, first, Position(event.last_boot, event.last_sequence))
+    if isinstance(event, RecordsShed):
+        first = Position(event.first_boot, event.first_sequence)
+        return [Admission(event.records, first, Position(event.last_boot, event.last_sequence))]
+    if isinstance(event, RecordsErased):
+        rows = zip(event.records, event.boots, event.firsts, event.lasts, event.digests)  # noqa: B905  # the shortest counts
+        return [Admission(n, Position(boot, a), Position(boot, z), digest) for n, boot, a, z, digest in rows]
+    return []
 
 
 def verify_chain(
@@ -119,7 +127,7 @@ def _judge_all(links: "Sequence[_Link]", receipted: Sequence[Range], admissions:
             seen.add(links[index - 1].position)
         finding = _judge(links, index, seen, places) if index else None
         if finding is not None and finding.fault == "deleted":
-            finding = gone.explain(finding, links[index - 1].position, link.position)
+            finding = gone.explain(finding, links[index - 1].position, link)
         if finding is None and signed.get(link.position, link.digest) != link.digest:
             finding = Finding("altered", index, link.position, "the insurer has signed for another record here")
         finding = finding or calendar.judge(index, link)
@@ -136,20 +144,31 @@ class _Gone:
         self._admissions = sorted(admissions, key=lambda each: each.first)
         self._left = sum(each.records for each in admissions)
 
-    def explain(self, finding: Finding, before: Position, here: Position) -> Finding | None:
-        """None where all that is missing between two records of a boot was let go.
+    def explain(self, finding: Finding, before: Position, link: "_Link") -> Finding | None:
+        """None where all that is missing between two records was let go.
 
-        How many are missing where a boot ended, nobody can tell: that stays a finding, with a hint.
+        How many are missing where a boot ended, nobody can tell, unless what comes next builds on one that is named as
+        gone: else that stays a finding, with a hint.
         """
-        missing = here.sequence - before.sequence - 1
-        if here.boot == before.boot and missing <= self._left and self._cover(before, here):
-            self._left -= missing
-            self.records += missing
-            return None
+        here = link.position
+        end = here if here.boot == before.boot else self._end_of(before.boot, link)
+        if end is not None:
+            missing = end.sequence - before.sequence - 1
+            if missing <= self._left and self._cover(before, end):
+                self._left -= missing
+                self.records += missing
+                return None
         if any(before < each.last and each.first < here for each in self._admissions):
-            hint = "the device says that a full disk let records go around here, but not that these went"
+            hint = "the device says that records went around here, but not that these did"
             return replace(finding, detail=f"{finding.detail}; {hint}")
         return finding
+
+    def _end_of(self, boot: int, link: "_Link") -> Position | None:
+        """The place behind the last record of a boot, where the first one of another names that as gone."""
+        if link.position.sequence != 1:
+            return None
+        ends = (each.last for each in self._admissions if each.digest == link.header.previous)
+        return next((Position(boot, last.sequence + 1) for last in ends if last.boot == boot), None)
 
     def _cover(self, before: Position, here: Position) -> bool:
         """Whether every place between two of a boot lies in what is admitted."""

@@ -20,12 +20,28 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from agent.core.erasure import Selection
 from agent.core.errors import StoreError
 from agent.core.records import Position, Range, SealedRecord, digest_of
-from agent.store.files import NAME, ROW_BYTES, TABLES, Table, connect, lock, read_count, write_count
+from agent.core.vault import add_key, open_vault, shred_old_keys
+from agent.store.disk import disk
+from agent.store.erase import Run, delete_range, erase_rows, finish_writing_anew, write_anew
+from agent.store.files import (
+    NAME,
+    ROW_BYTES,
+    TABLES,
+    Table,
+    connect,
+    lock,
+    place_of,
+    position_of,
+    read_count,
+    write_count,
+)
 from agent.store.quota import Shed, crash_reserve_bytes, shed, shed_detail
-from agent.store.rebuild import Damage, build, checksum, finish, is_sound, set_aside
+from agent.store.rebuild import Damage, build, finish, quarantine
 from agent.store.reserve import Reserve
+from agent.store.rows import open_row, row_of
 
 T = TypeVar("T")
 
@@ -54,11 +70,12 @@ class Database:
         self._path = directory / NAME
         self._doubtful = True  # whether the WAL may have a hole
         self._damages: list[Damage] = []
-        with _disk():
+        with disk():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._reserve = Reserve(directory / "reserve")
             with ExitStack() as opened:
                 self._lock = opened.enter_context(lock(directory / "outbox.lock"))
+                self._vault = self._with_reserve(partial(open_vault, directory), may_use_it=True)
                 self._db = self._open_or_rebuild()
                 opened.callback(self._db.close)
                 self.boot, self.head = self._with_reserve(self._start_boot, may_use_it=True)
@@ -69,7 +86,7 @@ class Database:
 
         Repeating the last append is a no-op: its commit may have reached the disk although it was reported as failed.
         """
-        with _disk():
+        with disk():
             gone = self._with_reserve(partial(self._append, records), may_use_it=may_use_reserve)
         self.head = records[-1].digest
         return gone
@@ -81,16 +98,17 @@ class Database:
         for number, table in enumerate(TABLES):
             if number < behind:
                 continue
-            place = _place(position) if number == behind else 0
+            place = place_of(position) if number == behind else 0
             query = f"SELECT place, payload, crc FROM {table.name} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
-            with _disk():
+            with disk():
                 rows = self._db.execute(query, (place, count_max - len(records))).fetchall()
-            sound = [row for row in rows if is_sound(*row)]
-            if len(sound) < len(rows):
-                self._quarantine(table, [row for row in rows if not is_sound(*row)])
+            opened = [open_row(self._vault, *row) for row in rows]
+            if None in opened:
+                self._quarantine(table, [row for row, payload in zip(rows, opened, strict=True) if payload is None])
             records += [
-                SealedRecord(self._device, *_position(p), table.priority, payload, table.bulk)
-                for p, payload, _ in sound
+                SealedRecord(self._device, *position_of(row[0]), table.priority, payload, table.bulk)
+                for row, payload in zip(rows, opened, strict=True)
+                if payload is not None
             ]
         return records
 
@@ -101,7 +119,7 @@ class Database:
 
     def rebuild(self) -> None:
         """Go on with all that can be read of a file that turned out to be corrupt. Raises StoreError."""
-        with _disk():
+        with disk():
             damage = build(self._path)
             self._db.close()
             self._db = self._take_rebuilt(damage)
@@ -111,7 +129,7 @@ class Database:
 
     def table_of(self, position: Position) -> int | None:
         """Number in TABLES of where a record is stored, None where it is not there."""
-        with _disk():
+        with disk():
             found = self._find(position)
         return None if found is None else found[0]
 
@@ -122,26 +140,60 @@ class Database:
         for one of the same name before an SD card was replaced.
         """
         deleted = refused = 0
-        with _disk(), self._change() as state:
+        with disk(), self._change() as state:
             for part in ranges:
                 last = self._find(Position(part.boot, part.last))
                 if last is not None and digest_of(last[1]) == part.digest:
-                    deleted += self._delete(part, state)
+                    first, end = Position(part.boot, part.first), Position(part.boot, part.last)
+                    count, size_bytes = delete_range(self._db, first, end)
+                    deleted += count
+                    state.used_bytes -= size_bytes
+                    state.records -= count
                 else:
                     refused += 1
         return deleted, refused
 
+    def erase(self, selection: Selection) -> list[Run]:
+        """Delete what its owner wants to be gone, wiped from its pages; return what went. Raises StoreError."""
+        with disk():
+            self._db.execute("PRAGMA secure_delete = ON")
+            try:
+                with self._change() as state:
+                    runs, size_bytes = erase_rows(self._db, self._vault, selection)
+                    state.records -= sum(run.records for run in runs)
+                    state.used_bytes -= size_bytes
+                self._settle()
+            finally:
+                self._db.execute("PRAGMA secure_delete = OFF")
+        return runs
+
+    def write_anew(self) -> None:
+        """Leave nothing in the file but what it holds, under a fresh key. Raises StoreError, for want of room too."""
+        with disk():
+            self._vault = add_key(self._path.parent)
+            write_anew(self._db, self._path, self._vault)
+            self._db.close()
+            finish_writing_anew(self._path)
+            self._db = connect(self._path)
+            self._doubtful = True
+
+    def shred_old_keys(self) -> None:
+        """Nothing that is wanted lies under them any more. Raises StoreError."""
+        with disk():
+            self._vault = shred_old_keys(self._path.parent)
+
     def pending(self) -> int:
         """Count of records stored."""
-        with _disk():
+        with disk():
             return self._state().records
 
     def close(self) -> None:
         """Checkpoint and close."""
-        with _disk(), self._lock:
+        with disk(), self._lock:
             self._db.close()
 
     def _open_or_rebuild(self) -> sqlite3.Connection:
+        finish_writing_anew(self._path)
         finish(self._path)
         try:
             return connect(self._path)
@@ -175,24 +227,17 @@ class Database:
                 raise ValueError(f"{records[0].position} does not follow {(state.boot, state.sequence)}")
             now_ns = self._now_ns()
             for table in TABLES:
-                rows = [
-                    (place := _place(r.position), r.payload, checksum(place, r.payload), now_ns)
-                    for r in records
-                    if table.holds(r)
-                ]
-                self._db.executemany(f"INSERT INTO {table.name} VALUES (?, ?, ?, ?)", rows)  # noqa: S608  # a constant
+                rows = [row_of(self._vault, record, now_ns) for record in records if table.holds(record)]
+                self._db.executemany(f"INSERT INTO {table.name} VALUES (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608  # a constant
+                state.used_bytes += sum(len(row[1]) + ROW_BYTES for row in rows)
             state.records += len(records)
-            state.used_bytes += sum(len(r.payload) + ROW_BYTES for r in records)
             state.sequence, state.digest = records[-1].sequence, records[-1].digest
             return self._shed(state)
 
     def _quarantine(self, table: Table, rows: Sequence[tuple[int, Any, Any]]) -> None:
         """Keep damaged records where they stop nobody."""
-        with _disk(), self._change() as state:
-            for place, payload, _ in rows:
-                self._db.execute(f"DELETE FROM {table.name} WHERE place = ?", (place,))  # noqa: S608  # a constant
-                set_aside(self._db, place, table.priority, payload)
-                state.used_bytes -= ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
+        with disk(), self._change() as state:
+            state.used_bytes -= quarantine(self._db, table, rows)
             state.records -= len(rows)
         self._damages.append(Damage(len(rows)))
 
@@ -250,50 +295,8 @@ class Database:
 
     def _find(self, position: Position) -> tuple[int, bytes] | None:
         for number, table in enumerate(TABLES):
-            query = f"SELECT payload FROM {table.name} WHERE place = ?"  # noqa: S608  # a constant
-            row = self._db.execute(query, (_place(position),)).fetchone()
+            query = f"SELECT payload, crc FROM {table.name} WHERE place = ?"  # noqa: S608  # a constant
+            row = self._db.execute(query, (place_of(position),)).fetchone()
             if row is not None:
-                return number, row[0]
+                return number, open_row(self._vault, place_of(position), *row) or b""
         return None
-
-    def _delete(self, part: Range, state: _State) -> int:
-        first, last = _place(Position(part.boot, part.first)), _place(Position(part.boot, part.last))
-        deleted = 0
-        for table in TABLES:
-            where = f"FROM {table.name} WHERE place BETWEEN ? AND ?"
-            count, size = self._db.execute(f"SELECT COUNT(*), SUM(LENGTH(payload)) {where}", (first, last)).fetchone()
-            if not count:
-                continue
-            outside = f"SELECT 1 FROM {table.name} WHERE place < ? OR place > ? LIMIT 1"  # noqa: S608  # a constant
-            if self._db.execute(outside, (first, last)).fetchone():
-                self._db.execute(f"DELETE {where}", (first, last))
-            else:
-                self._db.execute(f"DELETE FROM {table.name}")  # noqa: S608  # all of it: SQLite then frees pages unwritten
-            state.used_bytes -= size + count * ROW_BYTES
-            deleted += count
-        state.records -= deleted
-        return deleted
-
-
-def _place(position: Position) -> int:
-    return position.boot << 32 | position.sequence
-
-
-def _position(place: int) -> Position:
-    return Position(place >> 32, place & 0xFFFF_FFFF)
-
-
-class CorruptError(StoreError):
-    """A page of the file is not what was written."""
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    """Turn what the disk does to us into StoreError; misuse of SQL stays a bug."""
-    try:
-        yield
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise
-    except (sqlite3.DatabaseError, OSError) as exc:
-        kind = CorruptError if type(exc) is sqlite3.DatabaseError else StoreError
-        raise kind(f"outbox: {exc}") from exc

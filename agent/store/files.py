@@ -9,9 +9,9 @@ from typing import IO, Final, NamedTuple
 from agent.core.durable import replace_file
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Priority
-from agent.core.records import SealedRecord
+from agent.core.records import Position, SealedRecord
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 NAME: Final = "outbox.db"
 
 
@@ -39,10 +39,12 @@ TABLES: Final = (
 ROW_BYTES: Final = 64
 """What a row costs beside its payload, roughly."""
 
-# place = boot << 32 | sequence; crc is what rebuild.checksum says; stored_ns the monotonic time of its boot
-_TABLE: Final = (
+# place = boot << 32 | sequence; crc is what rebuild.checksum says of the payload, which lies under a key of the vault;
+# stored_ns the monotonic time of its boot; purposes and wall_ns say what an erasure asks for ("", NULL: not known)
+_TABLE_3: Final = (
     "CREATE TABLE {} (place INTEGER PRIMARY KEY, payload BLOB NOT NULL, crc INTEGER, stored_ns INTEGER DEFAULT 0);"
 )
+_TABLE: Final = _TABLE_3.replace(");", ", purposes TEXT DEFAULT '', wall_ns INTEGER);")
 _DAMAGED: Final = "CREATE TABLE damaged (id INTEGER PRIMARY KEY, place INTEGER, priority INTEGER, payload);"
 _SCHEMA: Final = "\n".join(
     [
@@ -55,7 +57,7 @@ CREATE TABLE state (
     used_bytes INTEGER NOT NULL, records INTEGER NOT NULL
 );
 INSERT INTO state VALUES (0, 0, 0, zeroblob(32), 0, 0);
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 COMMIT;
 """,
     ]
@@ -70,7 +72,15 @@ _FROM_1_TO_2: Final = "\n".join(
         "PRAGMA user_version = 2; COMMIT;",
     ]
 )
-_FROM_2_TO_3: Final = f"BEGIN; {_TABLE.format('crash_bulk_records')} PRAGMA user_version = 3; COMMIT;"
+_FROM_2_TO_3: Final = f"BEGIN; {_TABLE_3.format('crash_bulk_records')} PRAGMA user_version = 3; COMMIT;"
+_FROM_3_TO_4: Final = "\n".join(
+    [
+        "BEGIN;",
+        *(f"ALTER TABLE {table.name} ADD COLUMN purposes TEXT DEFAULT '';" for table in TABLES),
+        *(f"ALTER TABLE {table.name} ADD COLUMN wall_ns INTEGER;" for table in TABLES),
+        "PRAGMA user_version = 4; COMMIT;",
+    ]
+)
 _CHECK_TIME_S: Final = 2.0  # a longer check would hold up the start; what it did not reach is checked when it is read
 _CHECK_STEPS: Final = 10_000
 _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
@@ -103,6 +113,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         db.executescript(_FROM_1_TO_2)
     if version in {1, 2}:
         db.executescript(_FROM_2_TO_3)
+    if version in {1, 2, 3}:
+        db.executescript(_FROM_3_TO_4)
     problem = _check(db)
     if problem != "ok":
         raise sqlite3.DatabaseError(problem)
@@ -122,6 +134,21 @@ def _check(db: sqlite3.Connection) -> str:
         raise
     finally:
         db.set_progress_handler(None, 0)
+
+
+def place_of(position: Position) -> int:
+    """Key of a record's row."""
+    return position.boot << 32 | position.sequence
+
+
+def position_of(place: int) -> Position:
+    """Inverse of place_of."""
+    return Position(place >> 32, place & 0xFFFF_FFFF)
+
+
+def bound_of(place: int) -> bytes:
+    """What a stored payload is bound to: its row."""
+    return place.to_bytes(8, "big")
 
 
 def remove(path: Path) -> None:

@@ -1,14 +1,15 @@
 """A look into the outbox from another process, while the agent runs: read only, nothing is opened or decided."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from agent.core.errors import InputError
+from agent.core.errors import InputError, SealError
 from agent.core.records import Position
-from agent.store.files import NAME, TABLES
+from agent.core.vault import Vault, read_vault
+from agent.store.files import NAME, TABLES, bound_of
 
 _RECORDS: Final = " UNION ALL ".join(f"SELECT place, payload FROM {table.name}" for table in TABLES)  # noqa: S608  # constants
 
@@ -20,9 +21,9 @@ def look(directory: Path, count_max: int) -> tuple[int, list[bytes]]:
     """
     with _reading(directory) as db:
         count = db.execute("SELECT records FROM state").fetchone()[0]
-        query = f"SELECT payload FROM ({_RECORDS}) ORDER BY place DESC LIMIT ?"  # noqa: S608  # constants
+        query = f"SELECT place, payload FROM ({_RECORDS}) ORDER BY place DESC LIMIT ?"  # noqa: S608  # constants
         rows = db.execute(query, (count_max,)).fetchall()
-    return int(count), [row[0] for row in reversed(rows)]
+    return int(count), _unwrapped(directory, reversed(rows))
 
 
 def look_around(directory: Path, position: Position, each_side: int) -> list[bytes]:
@@ -33,8 +34,19 @@ def look_around(directory: Path, position: Position, each_side: int) -> list[byt
     place = position.boot << 32 | position.sequence
     bounds = max(place - each_side, position.boot << 32), place + each_side
     with _reading(directory) as db:
-        query = f"SELECT payload FROM ({_RECORDS}) WHERE place BETWEEN ? AND ? ORDER BY place"  # noqa: S608  # constants
-        return [row[0] for row in db.execute(query, bounds)]
+        query = f"SELECT place, payload FROM ({_RECORDS}) WHERE place BETWEEN ? AND ? ORDER BY place"  # noqa: S608  # constants
+        rows = db.execute(query, bounds).fetchall()
+    return _unwrapped(directory, rows)
+
+
+def _unwrapped(directory: Path, rows: Iterable[tuple[int, bytes]]) -> list[bytes]:
+    """Envelopes; those that the disk has spoilt are left out, as the agent leaves them out."""
+    vault = read_vault(directory) or Vault(())
+    envelopes = []
+    for place, stored in rows:
+        with suppress(SealError):
+            envelopes.append(vault.unwrap(stored, bound=bound_of(place)))
+    return envelopes
 
 
 @contextmanager

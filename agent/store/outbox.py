@@ -6,8 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from agent.core.erasure import Selection
 from agent.core.records import Position, Range, SealedRecord
-from agent.store.database import CorruptError, Database
+from agent.store.database import Database
+from agent.store.disk import CorruptError
+from agent.store.erase import Run
 from agent.store.files import TABLES
 from agent.store.quota import Shed
 from agent.store.rebuild import Damage
@@ -98,6 +101,18 @@ class Outbox:
         deleted, refused = await self._call(partial(self._database.forget, ranges))
         self.receipts_refused += refused
         return deleted
+
+    async def erase(self, selection: Selection) -> list[Run]:
+        """Delete what its owner wants to be gone; return what went."""
+        return await self._call(partial(self._database.erase, selection))
+
+    async def write_anew(self) -> None:
+        """Leave nothing in the file but what it holds, under a fresh key of the vault."""
+        await self._call(self._database.write_anew)
+
+    async def shred_old_keys(self) -> None:
+        """Destroy the keys before: whoever keeps files under the vault has written them anew."""
+        await self._call(self._database.shred_old_keys)
 
     async def pending(self) -> int:
         """Records not yet receipted."""

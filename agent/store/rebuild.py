@@ -5,7 +5,7 @@ The new file is made beside the old one and takes its place in two renames; `fin
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,16 @@ from agent.core.durable import sync_directory
 from agent.core.errors import SealError
 from agent.core.events import Priority
 from agent.core.records import GENESIS, parse_envelope
-from agent.store.files import ROW_BYTES, TABLES, connect, move_aside, remove
+from agent.store.files import ROW_BYTES, TABLES, Table, connect, move_aside, remove
 
 _BUILDING: Final = "outbox.building.db"
 _REBUILT: Final = "outbox.rebuilt.db"
 _BATCH: Final = 256
+_COLUMNS_OF_1: Final = 2
+_COLUMNS: Final = 6
 _PLACE_MAX: Final = 2**63 - 1
 
-_Row = tuple[int, Any, Any, Any]  # place, payload, crc, stored_ns: of any type where a bit has flipped
+_Row = tuple[int, Any, Any, Any, Any, Any]  # the columns of files.TABLES: of any type where a bit has flipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _salvage(path: Path, new: sqlite3.Connection) -> tuple[int, int, int | None]
                 if is_sound(*row[:3]):
                     recovered += 1
                     used_bytes += len(row[1]) + ROW_BYTES
-                    new.execute(f"INSERT OR IGNORE INTO {table.name} VALUES (?, ?, ?, ?)", row)  # noqa: S608  # a constant
+                    new.execute(f"INSERT OR IGNORE INTO {table.name} VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608  # a constant
                 else:
                     quarantined += 1
                     set_aside(new, row[0], table.priority, row[1])
@@ -117,6 +119,16 @@ def set_aside(db: sqlite3.Connection, place: int, priority: Priority, payload: A
     """Keep a damaged record; the oldest go beyond a limit."""
     db.execute("INSERT INTO damaged (place, priority, payload) VALUES (?, ?, ?)", (place, int(priority), payload))
     db.execute("DELETE FROM damaged WHERE id <= (SELECT MAX(id) FROM damaged) - 1000")
+
+
+def quarantine(db: sqlite3.Connection, table: Table, rows: Sequence[tuple[int, Any, Any]]) -> int:
+    """Move damaged records to where they stop nobody; returns what they took of the queue's bytes."""
+    size_bytes = 0
+    for place, payload, _ in rows:
+        db.execute(f"DELETE FROM {table.name} WHERE place = ?", (place,))  # noqa: S608  # a constant
+        set_aside(db, place, table.priority, payload)
+        size_bytes += ROW_BYTES + (len(payload) if isinstance(payload, bytes) else 0)
+    return size_bytes
 
 
 def _read(db: sqlite3.Connection, table: str) -> Iterator[_Row]:
@@ -154,7 +166,10 @@ def _columns(db: sqlite3.Connection, table: str) -> str:
         count = len(db.execute(f"PRAGMA table_info({table})").fetchall())
     except sqlite3.DatabaseError:
         return ""
-    return {0: "", 2: "place, payload, NULL, 0"}.get(count, "place, payload, crc, stored_ns")
+    if count == 0:
+        return ""
+    first = "place, payload, NULL, 0" if count == _COLUMNS_OF_1 else "place, payload, crc, stored_ns"
+    return f"{first}, purposes, wall_ns" if count == _COLUMNS else f"{first}, '', NULL"
 
 
 def _try(db: sqlite3.Connection, query: str, place: int) -> list[_Row] | None:

@@ -17,15 +17,16 @@ from typing import Final, Protocol
 from agent import __version__
 from agent.core.backoff import backoff_waits
 from agent.core.config import Config
-from agent.core.errors import ConfigError, SealError, StoreError
+from agent.core.declared import purposes_of
+from agent.core.erasure import Selection
+from agent.core.errors import SealError, StoreError
 from agent.core.events import Event, Priority
-from agent.core.keys import parse_x25519, read_key
 from agent.core.ports import Clock, Keystore
-from agent.core.records import Header, Position, SealedRecord, encode_event
+from agent.core.records import Header, Position, SealedRecord, encode_event, wall_ns_of
 from agent.store.outbox import Outbox
 from agent.store.rebuild import Damage
 from agent.store.reports import Reports
-from agent.store.seal import Sealer
+from agent.store.seal import Sealer, make_sealer
 from agent.store.waiting import WaitingRoom
 
 OnDurable = Callable[[Sequence[SealedRecord]], None]
@@ -99,7 +100,7 @@ class Recorder:
 
         Raises ConfigError or InputError where a key is missing or unusable, StoreError where the disk refuses.
         """
-        sealer = _make_sealer(config, keystore)
+        sealer = make_sealer(config, keystore)
         damages: list[Damage] = []
         outbox = await Outbox.open(
             Path(config.store.directory),
@@ -160,6 +161,24 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
 
+    async def erase(self, selection: Selection, *, request: str = "") -> int:
+        """Forget what is selected, wherever it waits, and tell which records are gone; returns how many went.
+
+        request: the ErasureRequested it is for. Raises StoreError where the disk refuses: then try again.
+        """
+        dropped = self._drop_waiting(selection)
+        while self._sealing or self._held:  # their places in the chain are taken: to the disk, and from there
+            self._settled.clear()
+            self._urgent.set()
+            self._ready.set()
+            await self._settled.wait()
+            if self._failure is not None:
+                raise self._failure
+        dropped += self._drop_waiting(selection)  # given back by a batch that was broken off
+        runs = await self.outbox.erase(selection)
+        self.reports.tell_erased(runs, selection, request)
+        return dropped + sum(run.records for run in runs)
+
     def close(self) -> None:
         """Take nothing more; run commits what waits and returns."""
         if not self._closed:
@@ -218,8 +237,7 @@ class Recorder:
             line, self._sealing = self._waiting.take(self._limits.batch_max)
             if not self._closed and not self._waiting.hurries:
                 self._urgent.clear()
-            offset_ns = self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
-            self._held = await asyncio.to_thread(self._seal, offset_ns, line)
+            self._held = await asyncio.to_thread(self._seal, self._wall_offset_ns(), line)
             self._waiting.give_back(line, self._sealing)
             self._sealing = []
         records = self._held
@@ -248,7 +266,12 @@ class Recorder:
                 content = self._encode(
                     event, position=header.position, wall_offset_ns=wall_offset_ns, agent_version=__version__
                 )
-                record = replace(self._sealer.seal(content, header), bulk=event.bulk)
+                record = replace(
+                    self._sealer.seal(content, header),
+                    bulk=event.bulk,
+                    purposes=" ".join(sorted(purposes_of(event))),
+                    wall_ns=wall_ns_of(event, wall_offset_ns),
+                )
             except SealError as exc:
                 self._drop(event, str(exc))
             else:
@@ -256,6 +279,10 @@ class Recorder:
                 records.append(record)
             del self._sealing[0]
         return records
+
+    def _drop_waiting(self, selection: Selection) -> int:
+        offset_ns = self._wall_offset_ns()
+        return self._waiting.drop(lambda event: selection.covers(purposes_of(event), wall_ns_of(event, offset_ns)))
 
     def _drop(self, event: Event, reason: str) -> None:
         self.dropped += 1
@@ -272,13 +299,8 @@ class Recorder:
         if not self._closed:
             self.put(event)
 
+    def _wall_offset_ns(self) -> int | None:
+        return self._clock.wall_ns() - self._clock.monotonic_ns() if self._clock.synced else None
+
     def _make_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=10.0)
-
-
-def _make_sealer(config: Config, keystore: Keystore) -> Sealer:
-    trust = config.trust
-    if not trust.insurer_encryption_key:
-        raise ConfigError("trust.insurer_encryption_key: events cannot be sealed without the insurer's key")
-    names = [name for name in (trust.insurer_encryption_key, trust.owner_encryption_key) if name]
-    return Sealer(keystore, [read_key(Path(name), parse_x25519) for name in names])

@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from agent.core.events import Event, Priority, RecordsDamaged, RecordsShed
+from agent.core.erasure import Selection
+from agent.core.events import Event, Priority, RecordsDamaged, RecordsErased, RecordsShed
+from agent.store.erase import Run
 from agent.store.quota import Shed
 from agent.store.rebuild import Damage
 
 _LOG: Final = logging.getLogger(__name__)
+_RUNS_TOLD: Final = 128  # in one event
 _SHED_TOLD_EVERY_NS: Final = 60_000_000_000
 
 
@@ -53,6 +56,22 @@ class Reports:
             )
             self._put(event)
         self._untold.clear()
+
+    def tell_erased(self, runs: Sequence[Run], selection: Selection, request: str) -> None:
+        """So that what is missing in the chain is no riddle. Nothing where nothing went."""
+        for at in range(0, len(runs), _RUNS_TOLD):
+            part = runs[at : at + _RUNS_TOLD]
+            event = RecordsErased(
+                t_ns=self._now_ns(),
+                request=request,
+                of_purposes=sorted(selection.purposes or ()),
+                records=[run.records for run in part],
+                boots=[run.first.boot for run in part],
+                firsts=[run.first.sequence for run in part],
+                lasts=[run.last.sequence for run in part],
+                digests=[run.digest for run in part],
+            )
+            self._put(event)
 
     def report_damage(self, damage: Damage) -> None:
         """One event for each finding."""

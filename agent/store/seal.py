@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import zstandard
@@ -17,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
 
+from agent.core.config import Config
 from agent.core.cose import head, sign1
-from agent.core.errors import SealError
-from agent.core.keys import raw_bytes
+from agent.core.errors import ConfigError, SealError
+from agent.core.keys import parse_x25519, raw_bytes, read_key
 from agent.core.ports import Keystore
 from agent.core.records import EVENT_SIZE_MAX, Header, SealedRecord, build_envelope
 from agent.store.dictionary import ID_CURRENT, load_dictionary
@@ -86,3 +88,12 @@ def _wrap(cek: bytes, key: X25519PublicKey) -> bytes:
     ephemeral = X25519PrivateKey.generate()
     wrapped = aes_key_wrap(derive_kek(ephemeral.exchange(key)), cek)
     return join_recipient(key_id(key), raw_bytes(ephemeral.public_key()), wrapped)
+
+
+def make_sealer(config: Config, keystore: Keystore) -> Sealer:
+    """As config says. Raises ConfigError or InputError where a key is missing or unusable."""
+    trust = config.trust
+    if not trust.insurer_encryption_key:
+        raise ConfigError("trust.insurer_encryption_key: events cannot be sealed without the insurer's key")
+    names = [name for name in (trust.insurer_encryption_key, trust.owner_encryption_key) if name]
+    return Sealer(keystore, [read_key(Path(name), parse_x25519) for name in names])

@@ -62,7 +62,7 @@ class Spool:
         """They are where they belong."""
         await self._call(lambda: self._forget(ids))
 
-    async def erase(self, *, from_s: int = -(2**62), until_s: int = 2**62) -> int:
+    async def erase(self, *, from_s: int | None = None, until_s: int | None = None) -> int:
         """Delete the messages of a time, wiped from the file as well; returns how many there were."""
         return await self._call(lambda: self._erase(from_s, until_s))
 
@@ -115,12 +115,13 @@ class Spool:
         with self._db:
             self._db.executemany("DELETE FROM messages WHERE id = ?", [(number,) for number in ids])
 
-    def _erase(self, from_s: int, until_s: int) -> int:
+    def _erase(self, from_s: int | None, until_s: int | None) -> int:
         self._db.execute("PRAGMA secure_delete = ON")
         try:
             with self._db:
                 deleted = self._db.execute(
-                    "DELETE FROM messages WHERE time_s >= ? AND time_s < ?", (from_s, until_s)
+                    "DELETE FROM messages WHERE (?1 IS NULL OR time_s >= ?1) AND (?2 IS NULL OR time_s < ?2)",
+                    (from_s, until_s),
                 ).rowcount
             self._db.execute("VACUUM")  # what was freed before lies in pages that are given back
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

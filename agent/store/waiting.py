@@ -1,7 +1,7 @@
 """Events that wait to be sealed, in three lines: what is critical, the detail of crashes, the rest."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from agent.core.events import Event, Priority
@@ -61,6 +61,12 @@ class WaitingRoom:
         line = self._lines[number]
         count_max = min(count_max, BULK_MAX) if number == BULK else count_max
         return number, [line.popleft() for _ in range(min(len(line), count_max))]
+
+    def drop(self, is_unwanted: Callable[[Event], bool]) -> int:
+        """Forget events that wait; how many there were."""
+        before = len(self)
+        self._lines = tuple(deque(event for event in line if not is_unwanted(event)) for line in self._lines)
+        return before - len(self)
 
     def give_back(self, line: int, events: Sequence[Event]) -> None:
         """To the front of their line."""

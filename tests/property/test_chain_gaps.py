@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import RecordsShed
+from agent.core.events import RecordsErased, RecordsShed
 from agent.core.records import GENESIS, Position, SealedRecord
-from agent.store.chain import Admission, admission_of, verify_chain
+from agent.store.chain import Admission, admissions_of, verify_chain
 from agent.store.unseal import open_record
 from tests.unit.store.kit import KEYS, braking, make_chain, seal_chain
 
@@ -42,13 +42,13 @@ def test_what_is_missing_elsewhere_is_not_explained() -> None:
     assert check(chain[:4] + chain[7:], admissions) == ("deleted", 0)
 
 
-def test_where_a_boot_ended_the_finding_stays_and_hints_at_the_full_disk() -> None:
+def test_where_a_boot_ended_the_finding_stays_and_hints_at_what_the_device_says() -> None:
     first = make_chain(6)
     second = make_chain(4, boot=2, after=first[-1].digest)
     left = [record.payload for record in first[:4] + second[2:]]
     report = verify_chain(left, admissions=[Admission(4, Position(1, 5), Position(2, 2))])
     assert report.finding is not None
-    assert "the device says that a full disk let records go around here" in report.finding.detail
+    assert "the device says that records went around here" in report.finding.detail
     far = verify_chain(left, admissions=[Admission(4, Position(7, 5), Position(7, 9))])
     assert far.finding is not None
     assert "full disk" not in far.finding.detail
@@ -69,4 +69,37 @@ def test_the_admission_is_what_the_device_has_signed() -> None:
     )
     records = seal_chain([braking(1), braking(2), braking(3), braking(4), shed], after=GENESIS)
     told = [open_record(record.payload, KEYS.owner, KEYS.device_public)[1] for record in records]
-    assert [admission_of(each) for each in told] == [None] * 4 + [Admission(2, Position(1, 2), Position(1, 3))]
+    assert [admissions_of(each) for each in told] == [[]] * 4 + [[Admission(2, Position(1, 2), Position(1, 3))]]
+
+
+def test_what_an_owner_erased_is_explained_also_where_a_boot_ended() -> None:
+    first = make_chain(6)
+    second = make_chain(4, boot=2, after=first[-1].digest)
+    left = [record.payload for record in first[:4] + second]
+    admitted = Admission(2, Position(1, 5), Position(1, 6), first[5].digest)
+    report = verify_chain(left, admissions=[admitted])
+    assert (report.finding, report.admitted) == (None, 2)
+    wrong = Admission(2, Position(1, 5), Position(1, 6), bytes(32))
+    assert verify_chain(left, admissions=[wrong]).finding is not None
+
+
+def test_an_erasure_explains_no_more_than_it_names() -> None:
+    records = make_chain(10)
+    left = [record.payload for record in records[:3] + records[7:]]
+    told = RecordsErased(
+        t_ns=1,
+        request="",
+        of_purposes=["claims"],
+        records=[2, 2],
+        boots=[1, 1],
+        firsts=[4, 6],
+        lasts=[5, 7],
+        digests=[records[4].digest, records[6].digest],
+    )
+    (sealed,) = seal_chain([told])
+    _, opened = open_record(sealed.payload, KEYS.insurer, KEYS.device_public)
+    report = verify_chain(left, admissions=admissions_of(opened))
+    assert (report.finding, report.admitted) == (None, 4)
+    less = verify_chain(left, admissions=admissions_of(opened)[:1])
+    assert less.finding is not None
+    assert less.finding.fault == "deleted"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
+from agent.core.declared import grounds_of
 from agent.core.events import AnyEvent, EmergencyData, Event, Ground, Leaves
 from agent.core.records import Position, encode_event
 from agent.privacy.agreed import Agreed
-from agent.privacy.declared import grounds_of
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, encode_msd
 

@@ -1,93 +1,16 @@
 """Consent through the whole agent: taken back offline, nothing of it is collected a second later."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from agent import app
-from agent.core.config import Config, Consent
-from agent.core.events import Event, Purpose
-from agent.core.ports import Hardware, Notice
+from agent.core.events import Purpose
 from agent.core.privacy_events import ConsentChanged
-from agent.core.trouble import CodeListener, CodeReading
-from agent.privacy.door import Grant, Request, Revoke, ask
-from agent.store.outbox import Outbox
+from agent.privacy.door import Grant, Revoke
+from agent.store.chain import Admission, admissions_of, verify_chain
 from agent.store.unseal import open_record
-from drivers.state_file import FileConsentStore
-from simulators.clock import ManualClock
-from tests.unit.store.kit import KEYS, make_config
-
-NS = 10**9
-
-
-class Codes:
-    """A control unit whose codes change whenever it is asked to."""
-
-    def tell_codes(self, listener: CodeListener) -> None:
-        self._listener = listener
-        self._count = 0
-
-    def change(self, t_ns: int) -> None:
-        self._count += 1
-        self._listener(CodeReading(source="obd", t_ns=t_ns, stored=(f"P1{self._count % 1000:03}",)))
-
-
-class Car:
-    """The agent with nothing but a control unit, on a manual clock, and without a network."""
-
-    def __init__(self, folder: Path, config: Config) -> None:
-        self.folder = folder
-        self.config = config
-        self.clock = ManualClock()
-        self.codes = Codes()
-        self.stop = asyncio.Event()
-        self.started = asyncio.Event()
-        self.hardware = Hardware(
-            keystore=KEYS.device,
-            codes=[self.codes],
-            consent_store=FileConsentStore(Path(config.store.directory)),
-            service=lambda state: self.started.set() if state == "ready" else None,
-            notify=self.on_notice,
-        )
-        self.happened: list[Event] = []
-
-    def on_notice(self, notice: Notice) -> None:
-        if notice.event is not None:
-            self.happened.append(notice.event)
-
-    async def drive(self, seconds: float) -> None:
-        """Four changes of codes a second."""
-        for _ in range(round(seconds * 4)):
-            await self.clock.advance(0.25)
-            self.codes.change(self.clock.monotonic_ns())
-
-    def leave(self, request: Request) -> None:
-        assert ask(Path(self.config.store.directory), request, wait_s=0) is None
-
-    async def events(self) -> list[Event]:
-        outbox = await Outbox.open(Path(self.config.store.directory), device="car-1", size_max_bytes=10**9)
-        records = sorted(await outbox.peek(None, 10_000), key=lambda record: record.position)
-        await outbox.close()
-        return [open_record(record.payload, KEYS.owner, KEYS.device_public)[1].event for record in records]
-
-
-@asynccontextmanager
-async def car(folder: Path, *purposes: Purpose) -> AsyncIterator[Car]:
-    config = msgspec.structs.replace(make_config(folder), consent=Consent(purposes=list(purposes)))
-    one = Car(folder, config)
-    running = asyncio.create_task(app.run(config, one.hardware, one.clock, stop=one.stop))
-    await one.started.wait()
-    try:
-        yield one
-    finally:
-        one.stop.set()
-        while not running.done():
-            await one.clock.advance(0.1)
-        await running
+from tests.scenario.consent_car import NS, car
+from tests.unit.store.kit import KEYS
 
 
 async def test_revocation_stops_collection_within_a_second_offline(tmp_path: Path) -> None:
@@ -97,6 +20,7 @@ async def test_revocation_stops_collection_within_a_second_offline(tmp_path: Pat
         revoked_ns = one.clock.monotonic_ns()
         await one.drive(10)
     told = await one.events()
+    assert [event for event in told if event.purpose == "service"] == [], "nor does what waited unsent leave"
     late = [event for event in told if event.purpose == "service" and event.t_ns > revoked_ns + NS]
     assert late == []
     assert len([event for event in one.happened if event.purpose == "service" and event.t_ns > revoked_ns + NS]) > 30
@@ -143,3 +67,26 @@ async def test_a_consent_that_runs_out_ends_collection_but_not_what_was_collecte
     assert changes == ["chosen", "expired"]
     assert [event for event in told if event.purpose == purpose and event.t_ns > ended_ns] == []
     assert bool([event for event in told if event.purpose == purpose]) == (purpose == "service")
+
+
+async def test_the_gap_that_a_revocation_leaves_is_explained(tmp_path: Path) -> None:
+    async with car(tmp_path, "service", "diagnostics") as one:
+        await one.drive(5)
+        one.leave(Revoke(purposes=["service"]))
+        await one.drive(2)
+    records = await one.records()
+    admissions: list[Admission] = []
+
+    def check(envelope: bytes) -> None:
+        _, told = open_record(envelope, KEYS.insurer, KEYS.device_public)
+        admissions.extend(admissions_of(told))
+
+    report = verify_chain([record.payload for record in records], check=check, admissions=admissions)
+    assert report.finding is None
+    assert report.admitted >= 20
+    assert [event.kind for event in await one.events()] == [
+        "agent_started",
+        "consent_changed",
+        "records_erased",
+        "agent_stopped",
+    ]

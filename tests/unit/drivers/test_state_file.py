@@ -1,13 +1,22 @@
 from pathlib import Path
 
-from drivers.state_file import FileBusStore, FilePackStore, StateFile
+import pytest
+
+from agent.core.errors import StoreError
+from agent.core.vault import FILES, add_key, shred_old_keys
+from drivers.state_file import FileBusStore, FileConsentStore, FilePackStore, StateFile
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - set(FILES)
 
 
 def test_a_packs_state_is_found_again_and_no_more_than_it_may_be_is_read(tmp_path: Path) -> None:
     FilePackStore(tmp_path).save(b"cells")
     assert FilePackStore(tmp_path).load() == b"cells"
-    assert [path.name for path in tmp_path.iterdir()] == ["pack.state"]
-    assert StateFile(tmp_path / "pack.state", 3).load() == b"cel"
+    assert names(tmp_path) == {"pack.state"}
+    assert b"cells" not in (tmp_path / "pack.state").read_bytes()
+    assert StateFile(tmp_path / "pack.state", 3).load() == b""
     FilePackStore(tmp_path / "none").save(b"lost")
     assert FilePackStore(tmp_path / "none").load() == b""
 
@@ -15,4 +24,39 @@ def test_a_packs_state_is_found_again_and_no_more_than_it_may_be_is_read(tmp_pat
 def test_a_buss_state_lies_beside_it(tmp_path: Path) -> None:
     FileBusStore(tmp_path).save(b"habits")
     assert FileBusStore(tmp_path).load() == b"habits"
-    assert [path.name for path in tmp_path.iterdir()] == ["bus.state"]
+    assert names(tmp_path) == {"bus.state"}
+
+
+def test_a_state_of_older_software_is_read_and_one_of_a_lost_key_is_not(tmp_path: Path) -> None:
+    (tmp_path / "pack.state").write_bytes(b'{"in":"clear"}')
+    store = FilePackStore(tmp_path)
+    assert store.load() == b'{"in":"clear"}'
+    store.save(b"new")
+    for name in FILES:
+        (tmp_path / name).unlink()
+    assert store.load() == b""
+
+
+def test_what_is_forgotten_is_not_written_again(tmp_path: Path) -> None:
+    store = FilePackStore(tmp_path)
+    store.forget()  # there is nothing yet
+    store = FilePackStore(tmp_path)
+    store.save(b"cells")
+    store.forget()
+    store.save(b"cells")  # by who still knows it
+    store.write_anew()
+    assert (names(tmp_path), store.load()) == (set(), b"")
+
+
+def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:
+    store = FileConsentStore(tmp_path)
+    store.save(b"chosen")
+    before = (tmp_path / "consent.state").read_bytes()
+    add_key(tmp_path)
+    store.write_anew()
+    shred_old_keys(tmp_path)
+    assert store.load() == b"chosen"
+    assert names(tmp_path) == {"consent.state"}
+    (tmp_path / "consent.state").write_bytes(before)
+    with pytest.raises(StoreError, match="the key that it lies under is gone"):
+        store.load()

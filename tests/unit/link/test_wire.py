@@ -63,6 +63,7 @@ def test_topics_are_read_as_they_are_written() -> None:
         "outrider/v1/car-1/receipt",
         "outrider/v1/car-1/desk",
         "outrider/v1/car-1/config",
+        "outrider/v1/car-1/erasure",
         "outrider/v1/group/a/config",
         "outrider/v1/group/b/config",
     ]

@@ -1,14 +1,14 @@
 """What each kind of event declares of its fields: on which ground each may leave. Read once a class."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from agent.core.errors import InputError
-from agent.core.events import Event, Ground
+from agent.core.events import Event, Ground, Purpose
 
 _TIME: Final = "t_ns"
 
@@ -60,3 +60,32 @@ def blanks_of(kind: type[Event], in_force: Collection[Ground]) -> Blanks | None:
         else:
             return None
     return Blanks(values, made)
+
+
+def purposes_of(event: Event) -> frozenset[Purpose | Literal["rights"]]:
+    """Whose data an event holds: its own purpose, and those on which fields leave that have something in them."""
+    kind = type(event)
+    found = {kind.purpose}
+    for field, grounds in _foreign_fields(kind):
+        if getattr(event, field.name) != _default_of(field):
+            found |= {_purpose_of(ground) for ground in grounds}
+    return frozenset(found)
+
+
+@lru_cache(maxsize=256)
+def _foreign_fields(kind: type[Event]) -> Sequence[tuple[msgspec.structs.FieldInfo, frozenset[Ground]]]:
+    """Fields that do not leave on the event's own purpose."""
+    grounds = grounds_of(kind)
+    return [
+        (field, grounds[field.name])
+        for field in msgspec.structs.fields(kind)
+        if kind.purpose not in set(map(_purpose_of, grounds[field.name]))
+    ]
+
+
+def _purpose_of(ground: Ground) -> Purpose | Literal["rights"]:
+    return "ubi_score" if ground == "ubi_detail" else ground
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()

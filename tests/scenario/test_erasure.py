@@ -1,0 +1,146 @@
+"""Erasure through the whole agent: no byte of it is left in any file, the insurer is asked, his word is kept."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from agent.core.best_time import BestTime
+from agent.core.erasure import ErasureReceipt, Selection
+from agent.core.events import Event
+from agent.core.privacy_events import ErasureRequested, RecordsErased
+from agent.core.vault import read_vault
+from agent.privacy.door import Erase
+from agent.privacy.erasures import Erasures
+from agent.privacy_room import PrivacyRoom
+from agent.store.files import TABLES
+from agent.store.recorder import Recorder
+from drivers.state_file import FileErasureStore, FilePackStore
+from tests.scenario.consent_car import NS, Car, car
+from tests.unit.store.kit import KEYS, make_config
+
+SECRET = b"the cells of this very car, as they were learnt"
+
+
+def stored(folder: Path) -> Iterator[tuple[str, bytes]]:
+    return ((path.name, path.read_bytes()) for path in folder.rglob("*") if path.is_file() and path.name != "reserve")
+
+
+def rows(one: Car) -> list[bytes]:
+    """What of the records lies in the tables: under a key of the vault."""
+    with closing(sqlite3.connect(one.directory / "outbox.db")) as db:
+        tables = [db.execute(f"SELECT payload FROM {table.name}").fetchall() for table in TABLES]  # noqa: S608  # constants
+    return [payload for table in tables for (payload,) in table]
+
+
+async def test_after_an_erasure_a_byte_search_finds_nothing(tmp_path: Path) -> None:
+    async with car(tmp_path, "service", "diagnostics") as one:
+        one.pack.save(SECRET)
+        (one.directory / "outbox.corrupt-1.db").write_bytes(SECRET)
+        await one.drive(10)
+        vault = read_vault(one.directory)
+        assert vault is not None
+        before = rows(one)
+        assert all(row in b"".join(data for _, data in stored(one.directory)) for row in before)
+        sealed = one.waiting()
+        assert len(before) > 20
+        assert len(sealed) > 20
+        one.leave(Erase(purposes=["service"]))
+        await one.clock.advance(1.0)
+        everything = b"".join(data for _, data in stored(one.directory))
+        assert [stored_ for stored_ in before if stored_[5:37] in everything] == []
+        assert [payload for payload in sealed if payload[-32:] in everything] == []
+        assert SECRET not in everything
+        assert vault.keys[-1].secret not in everything
+        one.pack.save(SECRET)  # by who has it still in memory
+    assert FilePackStore(one.directory).load() == b""
+    told = await one.events()
+    (request,) = [event for event in told if isinstance(event, ErasureRequested)]
+    assert (request.of_purposes, request.by) == (["service"], "command")
+    assert request.asked_ns is not None
+    assert request.deadline_ns == request.asked_ns + 14 * 86_400 * NS
+    erased = [event for event in told if isinstance(event, RecordsErased)]
+    assert {event.request for event in erased} == {request.request}
+    assert sum(sum(event.records) for event in erased) >= 20
+    assert [event for event in told if event.purpose == "service"] == []
+    assert [event.kind for event in told if event.purpose == "diagnostics"] == ["agent_started", "agent_stopped"]
+
+
+async def test_a_time_is_erased_and_what_was_before_and_after_stays(tmp_path: Path) -> None:
+    async with car(tmp_path, "service") as one:
+        await one.drive(3)
+        from_ns = one.clock.wall_ns()
+        await one.drive(3)
+        until_ns = one.clock.wall_ns()
+        await one.drive(3)
+        one.leave(Erase(from_ns=from_ns, until_ns=until_ns))
+        await one.drive(1)
+    offset_ns = one.clock.wall_ns() - one.clock.monotonic_ns()
+    left = [event.t_ns + offset_ns for event in await one.events() if event.purpose == "service"]
+    assert len(left) >= 24
+    assert [wall_ns for wall_ns in left if from_ns <= wall_ns < until_ns] == []
+
+
+async def test_an_erasure_that_was_broken_off_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with car(tmp_path, "service") as one:
+        await one.drive(5)
+        with monkeypatch.context() as broken:
+            broken.setattr("agent.store.database.write_anew", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+            one.leave(Erase())
+            await one.clock.advance(2.0)
+            (undone,) = Erasures(FileErasureStore(one.directory)).undone()
+            one.stop.set()
+    async with car(tmp_path) as one:
+        pass
+    (done,) = Erasures(FileErasureStore(one.directory)).all()
+    assert done.done_here
+    assert done.request == undone.request
+    vault = read_vault(one.directory)
+    assert vault is not None
+    assert len(vault.keys) == 1
+    requests = [event for event in await one.events() if isinstance(event, ErasureRequested)]
+    assert {event.request for event in requests} == {undone.request}
+    assert len(requests) == 2, "asked again, as long as nobody has signed"
+
+
+@asynccontextmanager
+async def room(folder: Path) -> AsyncIterator[tuple[PrivacyRoom, Car, list[Event]]]:
+    """The room alone, with a recorder."""
+    one = Car(folder, make_config(folder))
+    events: list[Event] = []
+    privacy = PrivacyRoom(one.config, one.hardware, one.clock, time=BestTime(one.clock), emit=events.append)
+    recorder = await Recorder.open(one.config, KEYS.device, one.clock)
+    running = [asyncio.create_task(recorder.run())]
+    await privacy.open(recorder, None, None)
+    running.append(asyncio.create_task(privacy.run()))
+    try:
+        yield privacy, one, events
+    finally:
+        running[1].cancel()
+        recorder.close()
+        await running[0]
+
+
+async def test_the_insurers_receipt_is_kept_and_what_is_late_is_told(tmp_path: Path) -> None:
+    async with room(tmp_path) as (privacy, one, events):
+        request = await privacy.erase(Selection(), by="page")
+        assert [event.kind for event in events] == ["erasure_requested"]
+        one.clock.jump_wall(15 * 86_400)
+        await one.clock.advance(2.0)
+        (late,) = privacy.state()["erasures"]
+        assert (late["request"], late["done_here"], late["receipt"], late["overdue"]) == (request, True, False, True)
+        assert [text for text in one.said if "has not signed" in text] == [
+            f"erasure {request}: the insurer has not signed for it in time"
+        ]
+        privacy.on_erased(ErasureReceipt("of another", 7, 1), b"blob")
+        assert privacy.state()["erasures"] == [late]
+        privacy.on_erased(ErasureReceipt(request, 7, one.clock.wall_ns()), b"blob")
+        (kept,) = privacy.state()["erasures"]
+        assert (kept["receipt"], kept["overdue"], kept["records_there"]) == (True, False, 7)
+    async with room(tmp_path) as (_, _, events):
+        assert events == [], "what is signed for is not asked again"
