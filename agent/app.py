@@ -42,6 +42,7 @@ from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
+from agent.voice.occasions import Occasions
 from agent.voice.prompts import load_phrases
 from agent.voice.scene_memory import SceneMemory
 
@@ -90,10 +91,14 @@ class _App:
         )
         profile = load_profile(self._config.profile)
         knowledge = load_knowledge(profile.diagnosis)
+
+        def utc_ns() -> int | None:
+            return self._best_time.now().wall_ns
+
         self._mechanic = Mechanic(
             self._config,
             knowledge,
-            utc_ns=lambda: self._best_time.now().wall_ns,
+            utc_ns=utc_ns,
             emit=self._emit,
             store=hardware.trend_store,
         )
@@ -124,6 +129,7 @@ class _App:
             emit=self._emit,
             speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
         )
+        memory = SceneMemory(hardware.scene_store, utc_ns)
         self._conversation = Conversation(
             self._config.voice,
             load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")}),
@@ -132,7 +138,8 @@ class _App:
             clock=clock,
             notify=self._desk.tickets.watching(hardware.notify),
             emit=self._desk.on_answer,
-            memory=SceneMemory(hardware.scene_store, lambda: self._best_time.now().wall_ns),
+            memory=memory,
+            occasions=Occasions(self._config.partners, self._config.policy, memory, utc_ns),
             sent=self._privacy.sent,
         )
         claims = partial(self._privacy.allows, "claims")

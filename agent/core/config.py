@@ -21,6 +21,7 @@ from agent.core.limits import (
     RolloverLimits,
     Trip,
 )
+from agent.core.partners import Partners, Policy
 from agent.core.section import Name, NameOrNone, Positive, Section
 from agent.core.toml import convert_text, find_line, load_toml, merge, parse_text, parse_toml
 
@@ -260,6 +261,8 @@ class Config(Section, frozen=True, kw_only=True):
     platform: Platform = Platform()
     trust: Trust = Trust()
     consent: Consent = Consent()
+    partners: Partners = msgspec.field(default_factory=list)
+    policy: Policy = Policy()
     stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal
 
 from agent.core.event_base import Event, Priority, Purpose
 
-Lamp = Literal["engine", "airbag", "brake"]
+Lamp = Literal["engine", "airbag"]
 Wheel = Literal["front_left", "front_right", "rear_left", "rear_right"]
 
 
@@ -33,7 +33,7 @@ class RenewalNear(Event, frozen=True, kw_only=True, tag="renewal_near"):
 
 
 class WarningLamp(Event, frozen=True, kw_only=True, tag="warning_lamp"):
-    """A lamp in the dashboard has come on: it was seen off before in this start, and has been on for seconds."""
+    """A lamp in the dashboard has come on: it was seen off before in this start, and has stayed on for seconds."""
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "service"
@@ -42,7 +42,7 @@ class WarningLamp(Event, frozen=True, kw_only=True, tag="warning_lamp"):
 
 
 class LowTyre(Event, frozen=True, kw_only=True, tag="low_tyre"):
-    """A tyre has less than it should, by the car's own word or by a quarter less than the fullest one.
+    """A tyre has too little air: by the car's own word, or a quarter less than the other one of its axle.
 
     place is the nearest partner place for tyres, "" where none or the position is not known; distance_m to it in a
     straight line.

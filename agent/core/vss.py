@@ -15,6 +15,8 @@ ROLL_RATE: Final = "Vehicle.AngularVelocity.Roll"  # degrees/s
 BRAKE_PEDAL: Final = "Vehicle.Chassis.Brake.PedalPosition"  # percent
 ACCELERATOR_PEDAL: Final = "Vehicle.Chassis.Accelerator.PedalPosition"  # percent
 STEERING_ANGLE: Final = "Vehicle.Chassis.SteeringWheel.Angle"  # degrees, left +
+CURRENT_GEAR: Final = "Vehicle.Powertrain.Transmission.CurrentGear"  # 0 neutral, forward +, backwards -
+SELECTED_GEAR: Final = "Vehicle.Powertrain.Transmission.SelectedGear"  # the same; 126 park, 127 drive
 ENGINE_SPEED: Final = "Vehicle.Powertrain.CombustionEngine.Speed"  # rpm
 COOLANT_TEMPERATURE: Final = "Vehicle.Powertrain.CombustionEngine.EngineCoolant.Temperature"  # Celsius
 MASS_AIR_FLOW: Final = "Vehicle.Powertrain.CombustionEngine.MAF"  # g/s
@@ -50,6 +52,7 @@ GNSS_SPEED: Final = "Vehicle.Private.GNSS.Speed"  # km/h
 IMU_HEADING_ERROR: Final = "Vehicle.Private.IMU.HeadingError"  # degrees; 180: which way is forward is not known
 IMU_CLIPPED: Final = "Vehicle.Private.IMU.Clipped"  # accelerometer axes at the end of their range; told where any is
 
+ENGINE_LAMP: Final = "Vehicle.Private.OBD.IsMILOn"  # 0 or 1
 ABS_ENGAGED: Final = "Vehicle.ADAS.ABS.IsEngaged"  # 0 or 1
 ESC_ENGAGED: Final = "Vehicle.ADAS.ESC.IsEngaged"  # 0 or 1
 AIRBAG_LAMP: Final = "Vehicle.Private.Cabin.Airbag.IsWarningOn"  # 0 or 1
@@ -61,6 +64,13 @@ SEATS: Final = tuple(
     for row, sides in ((1, ("DriverSide", "PassengerSide")), (2, ("DriverSide", "Middle", "PassengerSide")))
     for side in sides
 )
+
+
+_WHEELS: Final = tuple(
+    f"Vehicle.Chassis.Axle.Row{row}.Wheel.{side}.Tire" for row in (1, 2) for side in ("Left", "Right")
+)
+TYRE_PRESSURES: Final = tuple(f"{wheel}.Pressure" for wheel in _WHEELS)  # kPa: front left, front right, rear left, ...
+TYRES_LOW: Final = tuple(f"{wheel}.IsPressureLow" for wheel in _WHEELS)  # 0 or 1
 
 
 def seat_belted(seat: str) -> str:

@@ -11,6 +11,7 @@ from agent.core.signals import SignalWindow
 from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
 from agent.voice.moments import Moments
+from agent.voice.occasions import Occasions
 from agent.voice.outranked import Outranked
 from agent.voice.performance import Performance, Performer
 from agent.voice.presence import Presence
@@ -18,6 +19,7 @@ from agent.voice.prompts import Phrases, Prompt
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.waiting import Item, Waiting
 
+_PATIENCE_NS: Final = 10 * 10**9  # longer, and a driver has forgotten what the talk was about
 _EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
 
 
@@ -26,7 +28,8 @@ class Conversation:
 
     Every text also goes to `notify`, so that a screen shows it where there is no sound. A failing speaker or
     microphone is reported once per outage and tried again with backoff. It takes nothing back: whatever is answered is
-    an event beside the one it is about. memory: what scenes have asked; sent: purposes whose events leave the car, as
+    an event beside the one it is about. memory: what scenes have asked; occasions: what only they
+    want to know; sent: purposes whose events leave the car, as
     they are when asked; nothing else is promised.
     """
 
@@ -41,10 +44,12 @@ class Conversation:
         notify: Notify,
         emit: Callable[[Event], None],
         memory: SceneMemory | None = None,
+        occasions: Occasions | None = None,
         sent: Collection[Purpose] = get_args(Purpose),
     ) -> None:
         self._config = config
         self._clock = clock
+        self._occasions = occasions
         self._gate = Gate(config)
         self._presence = Presence()
         self._moments = Moments()
@@ -58,6 +63,7 @@ class Conversation:
             notify=notify,
             emit=emit,
             is_calm=lambda: self._gate.is_calm(clock.monotonic_ns()),
+            wait_open=self._wait_open,
             is_sent=lambda: Feedback.purpose in sent,
         )
         self._said_ns: dict[str, int] = {}  # by prompt key
@@ -79,9 +85,11 @@ class Conversation:
         if came or moved:
             self._changed.set()
         if self._config.enabled and not self._closed:
+            for occasion in self._occasions.update(window) if self._occasions else ():
+                self.on_event(occasion)
             for prompt, event in self._director.overdue(self._cabin(window.t_ns), window.t_ns):
                 self._queue(prompt, event)
-        if self._current is not None and self._current.sounding and not self._may_sound(self._current.item):
+        if self._current is not None and self._current.sounding and not self._may_go_on(self._current):
             self._current.stop()
 
     def on_event(self, event: Event) -> None:
@@ -166,16 +174,38 @@ class Conversation:
         self._outranked.heed(event)
         self._waiting.put(Item(prompt, event, now_ns))
         self._changed.set()
-        if self._current is not None and self._gives_way(self._current.item, prompt.urgency, now_ns):
+        if self._current is not None and self._gives_way(self._current, prompt.urgency, now_ns):
             self._current.stop()
 
-    def _gives_way(self, current: Item, urgency: int, now_ns: int) -> bool:
-        """Whether what is being said stops for something of that urgency that has just come."""
-        return urgency <= Priority.CRASH < current.prompt.urgency or self._outranked.silences(current.event, now_ns)
+    def _gives_way(self, current: Performance, urgency: int, now_ns: int) -> bool:
+        """Whether what is being said stops for something of that urgency that has just come.
+
+        A crash's word interrupts lesser ones in mid-word, and a talk of its own rank once that has said its own word.
+        """
+        grave = urgency <= Priority.CRASH and (current.told or current.item.prompt.urgency > Priority.CRASH)
+        return grave or self._outranked.silences(current.item.event, now_ns)
 
     def _may_sound(self, item: Item) -> bool:
         now_ns = self._clock.monotonic_ns()
         return item.prompt.moment in self._moments.at(now_ns) and self._gate.is_open(now_ns, item.prompt.urgency)
+
+    def _may_go_on(self, current: Performance) -> bool:
+        """A talk that has begun needs the gate alone: whoever answers has time."""
+        prompt = current.item.prompt
+        return self._may_sound(current.item) or (
+            current.told and self._gate.is_open(self._clock.monotonic_ns(), prompt.urgency)
+        )
+
+    async def _wait_open(self, item: Item) -> bool:
+        """Return once the gate lets a talk go on; False where it stays closed for too long."""
+        patience_ns = self._clock.monotonic_ns() + _PATIENCE_NS
+        urgency = item.prompt.urgency
+        while not self._gate.is_open(now_ns := self._clock.monotonic_ns(), urgency):
+            opens_ns = self._gate.opens_ns(urgency) or now_ns
+            if opens_ns > patience_ns:
+                return False
+            await self._clock.sleep((opens_ns - now_ns) / 1e9)
+        return True
 
     async def _wait_for(self, item: Item | None) -> None:
         """Wait for news, or for the gate to open for the item. The gate may have closed further by then: look again."""

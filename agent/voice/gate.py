@@ -1,4 +1,4 @@
-"""When to be silent: a driver who brakes hard or corners fast needs both ears, and a crash is no time for chatter."""
+"""When to be silent: who brakes hard, corners fast or reverses needs both ears, and a crash is no time for chatter."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,22 +7,25 @@ from typing import Final
 from agent.core.config import Voice
 from agent.core.events import Collision, Priority
 from agent.core.signals import Series, SignalWindow
-from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, SPEED
+from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, CURRENT_GEAR, SELECTED_GEAR, SPEED
 
 # Ours, not a standard's: an IMU at 100 Hz shakes beyond any limit on rough road, a manoeuvre lasts.
 _SMOOTHING_S: Final = 0.2
 _GAP_S: Final = 1.0  # after a longer gap smoothing starts anew
 _SPEED_SPAN_S: Final = 1.0  # braking out of the speed, for cars without an IMU
 _STANDING_KMH: Final = 3.0  # a standing car does not brake: what the IMU says then is slope or mounting
+_STOPS_NS: Final = 200_000_000  # from that speed to a stand, braking hard
 _PULSE_LONGEST_S: Final = 2.0
-_BREATH_S: Final = 1.0  # after the pulse, before the first word
+_BREATH_S: Final = 0.5  # after the pulse, before the first word
+_MARGIN: Final = 0.9  # of the limits: smoothing and mounting must not let a manoeuvre pass; ours
 
 
 class Gate:
     """Says when speech of an urgency may begin. Time comes from the data or as an argument; no clock.
 
     Crash speech passes always once the car's own pulse is over. Other speech waits while braking or cornering beyond
-    the limits and for gate_quiet_s after, and for gate_crash_s after a collision.
+    the limits or reversing, and for gate_quiet_s after, and for gate_crash_s after a collision. Whether it reverses a
+    car must tell by its gear; one that does not is never held to.
     """
 
     def __init__(self, config: Voice) -> None:
@@ -30,6 +33,8 @@ class Gate:
         self._longitudinal = _Smoothed()
         self._lateral = _Smoothed()
         self._slope = _SpeedSlope()
+        self._moved_ns: int | None = None
+        self._reversing: set[str] = set()  # paths that tell of it
         self._manoeuvre_ns: int | None = None
         self._pulse_over_ns: int | None = None
 
@@ -39,13 +44,12 @@ class Gate:
 
     def update(self, window: SignalWindow) -> None:
         """Look at the window's new samples."""
-        speed_kmh = window.latest(SPEED)
         slope = self._slope.feed(window.new(SPEED))
-        braking, cornering = self._config.gate_braking_mps2, self._config.gate_cornering_mps2
+        self._watch_gear(window)
+        braking, cornering = self._config.gate_braking_mps2 * _MARGIN, self._config.gate_cornering_mps2 * _MARGIN
         longitudinal = self._longitudinal.feed(window.new(ACCELERATION_LONGITUDINAL), beyond=braking)
         lateral = self._lateral.feed(window.new(ACCELERATION_LATERAL), beyond=cornering)
-        if speed_kmh is not None and speed_kmh < _STANDING_KMH:
-            longitudinal, lateral = [], []
+        longitudinal, lateral = self._while_moving(window, longitudinal, lateral)
         self._close_where(slope, below=-braking)
         self._close_where(longitudinal, below=-braking)
         self._close_where(lateral, below=-cornering)
@@ -82,6 +86,27 @@ class Gate:
     def is_calm(self, t_ns: int) -> bool:
         """Whether no manoeuvre asks for the driver's attention, a crash window or not."""
         return self._manoeuvre_ns is None or t_ns >= self._manoeuvre_ns + round(self._config.gate_quiet_s * 1e9)
+
+    def _while_moving(self, window: SignalWindow, *values: list[tuple[int, float]]) -> list[list[tuple[int, float]]]:
+        """Drop what a standing car felt; where the speed is not known nothing is dropped."""
+        speed = window.new(SPEED)
+        moving = speed.t_ns[speed.value >= _STANDING_KMH]
+        if len(moving):
+            self._moved_ns = int(moving[-1])
+        speed_kmh = window.latest(SPEED)
+        if speed_kmh is None or speed_kmh >= _STANDING_KMH:
+            return list(values)
+        until_ns = -1 if self._moved_ns is None else self._moved_ns + _STOPS_NS
+        return [[(t_ns, value) for t_ns, value in each if t_ns <= until_ns] for each in values]
+
+    def _watch_gear(self, window: SignalWindow) -> None:
+        """A gear below 0 goes backwards, in both VSS paths, until another is told; told no more, for gate_quiet_s."""
+        for path in (SELECTED_GEAR, CURRENT_GEAR):
+            gear = window.new(path)
+            for t_ns, value in zip(gear.t_ns.tolist(), gear.value.tolist(), strict=True):
+                if value < 0 or path in self._reversing:
+                    self._manoeuvre_ns = max(t_ns, self._manoeuvre_ns or t_ns)
+                (self._reversing.add if value < 0 else self._reversing.discard)(path)
 
     def _close_where(self, values: list[tuple[int, float]], *, below: float) -> None:
         beyond = [t_ns for t_ns, value in values if value < below]

@@ -1,7 +1,7 @@
 """One prompt on its way to the driver, and the talk that follows it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -18,11 +18,16 @@ from agent.voice.waiting import Item
 
 @dataclass(slots=True)
 class Performance:
-    """What is being said or asked. sounding: aloud just now; settled: saying it again would serve nobody."""
+    """What is being said or asked.
+
+    sounding: aloud just now; told: what it has to say has been said, and the talk has begun; settled: saying it again
+    would serve nobody.
+    """
 
     item: Item
     task: asyncio.Task[None] | None = None
     sounding: bool = False
+    told: bool = False
     settled: bool = False
 
     def stop(self) -> None:
@@ -32,7 +37,11 @@ class Performance:
 
 
 class Performer:
-    """Says, asks, listens, and emits what was answered. is_calm: whether a further question is bearable now."""
+    """Says, asks, listens, and emits what was answered.
+
+    is_calm: whether a further question is bearable now; wait_open: returns once the gate lets an item sound, False
+    where that takes too long for a talk.
+    """
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Performer:
         notify: Notify,
         emit: Callable[[Event], None],
         is_calm: Callable[[], bool],
+        wait_open: Callable[[Item], Awaitable[bool]],
         is_sent: Callable[[], bool],
     ) -> None:
         self.counts = dict.fromkeys(("said", "asked", "answered", "forgone", "silenced"), 0)
@@ -56,20 +66,24 @@ class Performer:
         self._notify = notify
         self._emit = emit
         self._is_calm = is_calm
+        self._wait_open = wait_open
         self._is_sent = is_sent
 
     async def perform(self, current: Performance) -> None:
         """Say the prompt, put its question and what follows from the answers."""
-        prompt, event = current.item.prompt, current.item.event
+        prompt = current.item.prompt
         self._director.note_put(prompt, self._clock.monotonic_ns())
         if prompt.text:
             await self._say(current, prompt.text)
         self.counts["said"] += 1
+        current.told = True
         question = prompt.question
         while question is not None and self._microphone is not None and self._may_ask(question):
             turn = await self._ask(current, question, self._microphone)
-            self._notify(Notice("said", self._clock.monotonic_ns(), turn.text, event=event))
-            await self._sound(current, turn.text)
+            if not await self._wait_open(current.item):
+                self.counts["forgone"] += 1
+                return
+            await self._say(current, turn.text)
             question = turn.follow_up
             if question is not None and not self._is_calm():
                 self.counts["forgone"] += 1  # a garage can wait for whoever brakes hard
@@ -92,6 +106,8 @@ class Performer:
         timeout_s = scene.timeout_s if scene and scene.timeout_s else self._director.config.answer_timeout_s
         text = dialog.text
         while True:
+            if not await self._wait_open(current.item):
+                raise asyncio.CancelledError  # as if cut short: it is put again when that is possible
             self._notify(Notice("asked", self._clock.monotonic_ns(), text, event=event))
             self.counts["asked"] += 1
             await self._sound(current, text)

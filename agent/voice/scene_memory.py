@@ -28,6 +28,14 @@ class Instant:
         return None if self.utc_s is None or now.utc_s is None else now.utc_s - self.utc_s
 
 
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Since when the car stands at a partner place."""
+
+    place: str
+    since: Instant
+
+
 class _State(msgspec.Struct):
     """As it is saved, in UTC seconds; what happened while UTC was not known is not kept."""
 
@@ -37,6 +45,7 @@ class _State(msgspec.Struct):
     silenced: list[str] = []
     recent: list[float] = []
     counted: dict[str, dict[str, list[float]]] = {}
+    stay: tuple[str, float] | None = None
 
 
 class SceneMemory:
@@ -55,6 +64,8 @@ class SceneMemory:
             trigger: {group: deque(Instant(None, utc_s) for utc_s in times) for group, times in groups.items()}
             for trigger, groups in state.counted.items()
         }
+
+        self.stay = None if state.stay is None else Stay(state.stay[0], Instant(None, state.stay[1]))
 
     @property
     def silenced(self) -> frozenset[str]:
@@ -106,6 +117,18 @@ class SceneMemory:
         ages = (then.seconds_until(now) for then in self._recent)
         return sum(age is None or 0 <= age < _HOUR_S for age in ages)
 
+    def note_stay(self, place: str, since_ns: int, t_ns: int) -> None:
+        """At t_ns the car has stood at a partner place since then."""
+        utc_s = self.instant(t_ns).utc_s
+        since = Instant(since_ns, None if utc_s is None else utc_s - (t_ns - since_ns) / 1e9)
+        self.stay = Stay(place, since)
+        self.save()
+
+    def forget_stay(self) -> None:
+        """It has left."""
+        self.stay = None
+        self.save()
+
     def save(self) -> None:
         """Keep what is known; bounded, the oldest names are let go."""
         if self._store is None:
@@ -121,6 +144,9 @@ class SceneMemory:
             silenced=sorted(self._silenced)[:_NAMES_MAX],
             recent=_times(self._recent),
             counted=counted,
+            stay=None
+            if self.stay is None or self.stay.since.utc_s is None
+            else (self.stay.place, self.stay.since.utc_s),
         )
         self._store.save(msgspec.json.encode(state))
 

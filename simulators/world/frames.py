@@ -31,7 +31,7 @@ from simulators.world.charging import CABLE, CHARGE_POWER, CHARGER_STATE, GRID_V
 from simulators.world.diagnosis import DTC_COUNT, MIL
 from simulators.world.grid import Floats, stream, to_ns
 from simulators.world.happening import require
-from simulators.world.happenings import RESTART_S, Restart
+from simulators.world.happenings import RESTART_S, Restart, Reversing
 from simulators.world.happenings_wires import BusMasquerade
 from simulators.world.packing import Bytes, pack
 from simulators.world.scenario import CELL_COUNT, Collision, ignition_off_s
@@ -208,7 +208,7 @@ def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
         "BrakePressure": _at(vss.BRAKE_PEDAL, drive, t_s) * _BRAKE_BAR_PER_PERCENT,
         "BrakeLamp": np.where(_at(vss.BRAKE_PEDAL, drive, t_s) > 1, 1.0, 0.0),
         "IgnitionOn": np.where((t_s < off_s) & ~_restarting(drive, t_s), 1.0, 0.0),
-        "Gear": np.where(t_s < off_s, 3.0, 0.0),
+        "Gear": np.where(t_s < off_s, np.where(_reversing(drive, t_s), 1.0, 3.0), 0.0),
         "ContactorsClosed": np.where(t_s < min(off_s, crash_s), 1.0, 0.0),
         "SpeedValid": nothing + 1,
         "DcdcTemperature": _at(vss.PACK_TEMPERATURE_MIN, drive, t_s) + 9,
@@ -218,6 +218,14 @@ def _derived(name: str, drive: Drive, t_s: Floats) -> Floats:
     if name not in derived:
         raise InputError(f"outrider_sim.dbc: nothing in the world gives {name}")
     return derived[name]
+
+
+def _reversing(drive: Drive, t_s: Floats) -> npt.NDArray[np.bool_]:
+    back = np.zeros(len(t_s), np.bool_)
+    for event in drive.scenario.events:
+        if isinstance(event, Reversing):
+            back |= (t_s >= event.at_s) & (t_s < event.until_s)
+    return back
 
 
 def _restarting(drive: Drive, t_s: Floats) -> npt.NDArray[np.bool_]:

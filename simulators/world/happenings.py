@@ -157,6 +157,10 @@ class AirbagFault(Lasting, frozen=True, kw_only=True, tag="airbag_fault"):
     """The airbags' lamp is on: a squib or a sensor does not answer."""
 
 
+class Reversing(Lasting, frozen=True, kw_only=True, tag="reversing"):
+    """The gear is R. Write legs for how the car rolls meanwhile; the world's motion knows no direction."""
+
+
 class Restart(Happening, frozen=True, kw_only=True, tag="restart"):
     """The driver switches off and, a second later, on again: a new drive cycle begins before the buses sleep.
 
@@ -193,4 +197,5 @@ CarEvent = (
     | Misfire
     | LeanMixture
     | Restart
+    | Reversing
 )

@@ -125,7 +125,7 @@ async def test_a_graver_impact_takes_over_from_the_lesser_one(seconds: float) ->
 async def test_a_car_that_rolls_after_the_blow_is_asked_as_one_that_rolled() -> None:
     async with room(config=ENGLISH, answers=(Answer("help", reaction_s=5),)) as r:
         r.talk.on_event(hit(r.clock))
-        await r.clock.advance(4)
+        await r.clock.advance(3)
         r.talk.on_event(Rollover(t_ns=r.clock.monotonic_ns(), roll_deg=180.0))
         await r.clock.advance(60)
         assert [(f.question, f.intent, f.about) for f in r.feedback()] == [("all_right_severe", "help", "rollover")]

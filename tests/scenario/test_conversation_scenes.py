@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from agent.core.config import Voice
-from agent.core.events import Anomaly, Collision, LowVoltageAlarm, TripEnded
+from agent.core.events import Anomaly, Collision, Event, LowVoltageAlarm, TripEnded
+from agent.core.occasions import LowTyre, PartnerVisit, RenewalNear, WarningLamp
 from agent.core.paths import PROMPTS, SCENES
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.core.vss import LOW_VOLTAGE_STATE, SPEED
@@ -212,3 +213,69 @@ async def test_what_has_waited_too_long_is_dropped_or_said_when_the_trip_is_over
         await drive(r, 2, 0.0, ignition=2.0)
         await r.clock.advance(30)
         assert any(text.startswith("车的状态") for text in r.texts("said"))
+
+
+LOW = LowTyre(t_ns=0, wheel="rear_left", pressure_kpa=150.0, place="老王修车", distance_m=1830.0)
+
+
+@pytest.mark.parametrize(
+    ("event", "said", "asked", "answer", "intent"),
+    [
+        (
+            PartnerVisit(t_ns=0, place="A", offers=["service"], minutes=52),
+            "刚才车在A停了52分钟。",
+            "如果是去保养",
+            "挺满意的",
+            "fine",
+        ),
+        (
+            PartnerVisit(t_ns=0, place="A", offers=["service"], minutes=52),
+            "刚才车在A",
+            "如果是去保养",
+            "没有，路过",
+            "no_service",
+        ),
+        (RenewalNear(t_ns=0, days=12), "您的保单还有12天到期。", "要不要请保险公司", "好啊", "yes"),
+        (WarningLamp(t_ns=0, lamp="engine"), "发动机故障灯刚才亮了", "车开起来", "有点抖，没劲", "power"),
+        (
+            LOW,
+            "刚才说到左后轮气压偏低，最近的合作店是老王修车。",
+            "要不要请保险公司帮您约",
+            "不用了",
+            "no",
+        ),
+    ],
+)
+async def test_the_shipped_scenes_for_a_standing_car(
+    event: Event, said: str, asked: str, answer: str, intent: str
+) -> None:
+    async with room(answers=(Answer(answer),)) as r:
+        await drive(r, 2, 50.0)
+        r.talk.on_event(event)
+        await drive(r, 20, 50.0)
+        assert r.texts("asked") == []
+        await drive(r, 30, 0.0)
+        assert any(text.startswith(said) for text in r.texts("said"))
+        assert r.texts("asked")[0].startswith(asked)
+        (feedback,) = r.feedback()[:1]
+        assert (feedback.intent, feedback.about) == (intent, event.kind)
+
+
+async def test_the_third_stay_at_one_shop_is_asked_about() -> None:
+    async with room(answers=(Answer("对，还没修好"),)) as r:
+        for place in ("A", "B", "A", "B", "A"):
+            t_ns = r.clock.monotonic_ns()
+            r.talk.on_event(PartnerVisit(t_ns=t_ns, place=place, offers=["repair"], minutes=60))
+            await drive(r, 30, 0.0)
+        assert r.texts("said")[0] == "这三个月里，车第三次停在A了。"
+        assert [f.intent for f in r.feedback()] == ["same_fault"]
+
+
+async def test_a_trip_with_hasty_moves_ends_with_an_offer() -> None:
+    async with room(answers=(Answer("好啊"),)) as r:
+        for counts in ({"harsh_braking_count": 1}, {"harsh_cornering_count": 3}):
+            trip = TripEnded(t_ns=0, started_ns=0, duration_s=600, distance_m=9000, speed_max_kmh=80, **counts)
+            r.talk.on_event(trip)
+            await r.clock.advance(90)
+        assert r.texts("asked") == ["想听听怎样过弯更稳吗？"]
+        assert r.texts("said")[-1].startswith("进弯之前")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.core.config import Voice
 from agent.core.events import Collision, Priority
-from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, SPEED
+from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, CURRENT_GEAR, SELECTED_GEAR, SPEED
 from agent.voice.gate import Gate
 
 MakeWindow = Callable[..., Any]
@@ -128,3 +128,20 @@ def test_the_gate_opens_for_good_in_a_known_time_and_first_for_the_urgent(
         assert (opens_ns or 0) <= (2 + 2 + 1 + CONFIG.gate_crash_s + CONFIG.gate_quiet_s) * SECOND
     if is_open(gate, t_s, Priority.TELEMETRY):
         assert is_open(gate, t_s, Priority.CRASH)
+
+
+@pytest.mark.parametrize("path", [CURRENT_GEAR, SELECTED_GEAR])
+def test_reversing_closes_the_gate_until_another_gear_and_some_calm(make_window: MakeWindow, path: str) -> None:
+    gate = Gate(CONFIG)
+    gate.update(make_window({path: [(1.0, 1.0), (2.0, -1.0)]}))
+    gate.update(make_window({path: [(9.0, -1.0), (10.0, 1.0), (11.0, 1.0)]}))
+    assert not is_open(gate, 10.0 + CONFIG.gate_quiet_s - 0.1)
+    assert is_open(gate, 10.0 + CONFIG.gate_quiet_s)
+    assert is_open(gate, 10.0, Priority.CRASH)
+
+
+def test_braking_to_a_stand_counts_to_its_end(make_window: MakeWindow) -> None:
+    gate = Gate(CONFIG)
+    speed = [(n / 10, max(0.0, 30.0 - 2.5 * n)) for n in range(20)]
+    gate.update(make_window({SPEED: speed, ACCELERATION_LONGITUDINAL: steady(-7.0, 0, 1.2)}))
+    assert not is_open(gate, 1.1 + CONFIG.gate_quiet_s - 0.1)

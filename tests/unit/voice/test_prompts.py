@@ -215,7 +215,7 @@ def test_a_value_that_is_not_a_number_still_speaks(phrases: Phrases) -> None:
             'late = "trip_over"',
             "prompts.battery_alarm.temperature_difference: Invalid enum value",
         ),
-        ("en", "lamp_brake =", "lamp_break =", "names: lamp_brake: stands in zh.toml but not here"),
+        ("en", "lamp_airbag =", "lamp_airbags =", "names: lamp_airbag: stands in zh.toml but not here"),
         (
             "en",
             'collision."\ncooldown_s = 60.0',
