@@ -117,6 +117,7 @@ class _App:
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
             on_codes=self._mechanic.on_codes,
         )
+        self._models.watch_pack(self._pipeline)
         self._receipt_key = read_receipt_key(self._config)
         self._desk = DeskRoom(
             hardware,

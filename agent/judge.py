@@ -1,10 +1,8 @@
 """Asks the collision model how sure it is before a collision is told; whatever is late goes out without it."""
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,10 +11,9 @@ import numpy.typing as npt
 from agent.core.crash_events import Collision
 from agent.core.events import Event
 from agent.core.manifest import FeatureManifest
+from agent.core.odds import join_confidence
 from agent.core.ports import Clock
 from agent.inference import Models, first_within
-
-_SURE: Final = 0.99  # nobody is surer than this in a sum of odds
 
 
 class Judge:
@@ -96,12 +93,3 @@ def with_model(event: Collision, probability: float) -> Collision:
     probability = min(max(probability, 0.0), 1.0)
     joined = join_confidence(event.confidence, probability)
     return msgspec.structs.replace(event, confidence=round(joined, 3), confidence_model=round(probability, 3))
-
-
-def join_confidence(rules: float, model: float) -> float:
-    """Mean of the log-odds of both, each held within 0.01 to 0.99: the geometric mean of their odds.
-
-    It lies between the two, so a model that is wrong takes back half of what the rules are sure of, and no more.
-    """
-    odds = [math.log(p / (1 - p)) for p in (min(max(p, 1 - _SURE), _SURE) for p in (rules, model))]
-    return 1 / (1 + math.exp(-sum(odds) / 2))

@@ -25,6 +25,8 @@ from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import Detector, make_detectors
 from agent.detect.battery_report import BatteryReports
 from agent.detect.bus_guard import BusGuard
+from agent.detect.cell_days import CellDays
+from agent.detect.cells import CellDetector
 from agent.detect.telemetry import TelemetrySampler
 from agent.proto.bus_codes import CarCodes, TruckCodes
 from agent.proto.did import DidDecoder
@@ -156,6 +158,16 @@ class Pipeline:
         """Every path's account: values of each quality, and the newest one's quality, age and source."""
         return self._ledger.report(t_ns, self._sources)
 
+    @property
+    def cell_days(self) -> CellDays | None:
+        """What is kept of the traction battery's cells; None where no pack has been seen."""
+        return next((detector.days for detector in self._detectors if isinstance(detector, CellDetector)), None)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Let the battery's report know of what others than detectors found."""
+        for report in self._reports:
+            report.hear(events)
+
     def failed_checks(self) -> dict[str, int]:
         """Frames with a wrong checksum or a counter that stood still, and frames that counters say are missing."""
         return {} if self._checker is None else {name: count for name, count in self._checker.counts.items() if count}
@@ -185,8 +197,7 @@ class Pipeline:
             self._probe(window, samples, self._catalog)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        for report in self._reports:
-            report.hear(events)
+        self.hear(events)
         self._on_events(events)
 
     def _count(self, quality: npt.NDArray[np.uint8]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agent.core.manifest import AnyManifest, WindowManifest, load_manifest
+from agent.core.manifest import AnyManifest, SequenceManifest, WindowManifest, load_manifest
 from agent.core.paths import MODELS
 
 
@@ -48,6 +48,9 @@ def _input(manifest: AnyManifest) -> str:
     shape = ", ".join(map(str, manifest.input_shape))
     if isinstance(manifest, WindowManifest):
         return f"float32[{shape}]: {manifest.steps} rows at {manifest.rate_hz:g} Hz of the signals below, scaled"
+    if isinstance(manifest, SequenceManifest):
+        what = f"{manifest.steps} steps of the features below, the newest last"
+        return f"float32[{shape}]: {what}, over their scale and held within +-{manifest.clip:g}; no step: 0"
     return f"float32[{shape}]: the features below, scaled and held within +-{manifest.clip:g}"
 
 
@@ -55,6 +58,8 @@ def _output(manifest: AnyManifest) -> str:
     shape = ", ".join(map(str, manifest.output_shape))
     if isinstance(manifest, WindowManifest):
         return f"float32[{shape}]: each signal's reconstruction error over its largest healthy one"
+    if isinstance(manifest, SequenceManifest):
+        return f"float32[{shape}]: probabilities of {', '.join(manifest.kinds)}"
     return f"float32[{shape}]: a probability"
 
 
@@ -65,12 +70,19 @@ def _alarm(manifest: AnyManifest) -> str:
             f"largest output at or above {manifest.threshold:g} in {manifest.persistence} windows in a row, "
             f"then quiet for {gap_min:g} min; drift is told from a population stability index of {manifest.drift_psi:g}"
         )
+    if isinstance(manifest, SequenceManifest):
+        return (
+            f"the sum of {', '.join(manifest.faults)} at or above {manifest.threshold:g} at {manifest.persistence} "
+            f"steps in a row; drift is told from a population stability index of {manifest.drift_psi:g}"
+        )
     return f"read as a yes at or above {manifest.threshold:g}"
 
 
 def _inputs(manifest: AnyManifest) -> list[str]:
     if isinstance(manifest, WindowManifest):
         rows = [(f"`{i.path}`", i.unit, f"{i.mean:g}", f"{i.scale:g}") for i in manifest.inputs]
+    elif isinstance(manifest, SequenceManifest):
+        rows = [(f"`{f.name}`", f.unit, "0", f"{f.scale:g}") for f in manifest.features]
     else:
         rows = [(f"`{f.name}`", "", f"{f.mean:g}", f"{f.scale:g}") for f in manifest.features]
     return ["| input | unit | mean | scale |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]

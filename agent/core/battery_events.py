@@ -102,8 +102,9 @@ class BatteryAdvice(Event, frozen=True, kw_only=True, tag="battery_advice"):
     value is the cell's feature and spread one standard deviation of the other cells', both in `unit`: its rest voltage
     against the median cell in V, its resistance beyond the median cell's in Ohm, its leak in A or percent an hour (over
     days rather too little: balancing takes from the others, and hides a part). low and high: the 90 % interval of
-    value, None where there is none. confidence is 0 to 1. since_days: how long ago it began, as far as is known. action
-    is what to do; levels: advice (nothing hurries), service_soon (within days), stop_now. entropy_sigmas and
+    value, None where there is none. confidence, 0 to 1, joins what the rules (None: they say nothing) and the model
+    (None: it did not speak) say. since_days: how long ago it began, as far as is known. action is what to do; levels:
+    advice (nothing hurries; all that a model may give alone), service_soon (within days), stop_now. entropy_sigmas and
     correlation_sigmas are evidence beside it: how the cell's entropy and its correlation with the median cell stand
     among the pack's, None where the days of use do not tell.
     """
@@ -113,7 +114,7 @@ class BatteryAdvice(Event, frozen=True, kw_only=True, tag="battery_advice"):
     leaves: ClassVar[Leaves] = {
         "safety": (
             "level fault cell feature value low high spread unit since_days confidence action "
-            "entropy_sigmas correlation_sigmas"
+            "entropy_sigmas correlation_sigmas confidence_rules confidence_model"
         )
     }
 
@@ -131,6 +132,8 @@ class BatteryAdvice(Event, frozen=True, kw_only=True, tag="battery_advice"):
     high: float | None = None
     entropy_sigmas: float | None = None
     correlation_sigmas: float | None = None
+    confidence_rules: float | None = None
+    confidence_model: float | None = None
 
 
 class PackSensorFault(Event, frozen=True, kw_only=True, tag="pack_sensor_fault"):

@@ -104,13 +104,14 @@ class Anomalies(Section, frozen=True, kw_only=True):
 
 
 class Models(Section, frozen=True, kw_only=True):
-    """The process of all ONNX models, and the model that says how sure a collision is; empty: rules alone.
+    """The process of all ONNX models, and those that say how sure a collision, or advice on cells, is; empty: rules.
 
     What it does not answer within collision_deadline_s goes out without it. The process is given up for this run when
     it would be started again more than restarts_max times within restarts_within_s.
     """
 
     collision: NameOrNone = "collision"
+    battery: NameOrNone = ""
     collision_deadline_s: Annotated[float, Meta(ge=0.001, le=0.5)] = 0.02
     restarts_max: Annotated[int, Meta(ge=0, le=100)] = 5
     restarts_within_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0

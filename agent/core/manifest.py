@@ -49,6 +49,34 @@ class Feature(Section, frozen=True, kw_only=True):
     scale: Annotated[float, Meta(gt=0)]
 
 
+class SequenceFeature(Section, frozen=True, kw_only=True):
+    """One number a step, 0 where it is as usual: z = value / scale.
+
+    edges and shares: as a ModelInput's, of what the newest step of a healthy sequence held in training.
+    """
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    unit: Annotated[str, Meta(max_length=40)]
+    scale: Annotated[float, Meta(gt=0)]
+    edges: Annotated[list[float], Meta(max_length=9)] = msgspec.field(default_factory=list)
+    shares: Annotated[list[Share], Meta(max_length=10)] = msgspec.field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where edges and shares do not go together."""
+        if self.edges and len(self.shares) != len(self.edges) + 1:
+            raise ValueError(f"{self.name}: {len(self.edges)} edges part {len(self.edges) + 1} shares")
+
+    @property
+    def path(self) -> str:
+        """What a report on drift calls it."""
+        return self.name
+
+    @property
+    def mean(self) -> float:
+        """Nothing is taken off: 0 is as usual."""
+        return 0.0
+
+
 class Golden(Section, frozen=True, kw_only=True):
     """What the model is given (scaled, row by row) and what it made of it where it was trained."""
 
@@ -172,7 +200,48 @@ class FeatureManifest(Manifest, frozen=True, kw_only=True, tag="classifier"):
         return 1, 1
 
 
-AnyManifest = WindowManifest | FeatureManifest
+class SequenceManifest(Manifest, frozen=True, kw_only=True, tag="sequence"):
+    """A model that tells what one of many like things is, from steps of its own history.
+
+    Input: float32[1, steps, features], the newest step last, scaled and then held within +-clip; steps before the first
+    one known are 0. Output: float32[1, kinds], probabilities; the first kind is the healthy one, those of `faults` are
+    what it is asked about. `threshold` is where the sum of the faults' probabilities is a yes, worth an event where it
+    was one at each of the newest `persistence` steps. A feature has drifted where its population stability index
+    reaches drift_psi.
+    """
+
+    steps: Annotated[int, Meta(ge=2, le=256)]
+    clip: Annotated[float, Meta(gt=0, le=1000)]
+    kinds: Annotated[list[Name], Meta(min_length=2, max_length=16)]
+    faults: Annotated[list[Name], Meta(min_length=1, max_length=15)]
+    persistence: Annotated[int, Meta(ge=1, le=100)]
+    drift_psi: Annotated[float, Meta(gt=0, le=100)]
+    features: Annotated[list[SequenceFeature], Meta(min_length=1, max_length=64)]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where kinds, or a golden vector, do not fit."""
+        super().__post_init__()
+        if not set(self.faults) <= set(self.kinds[1:]):
+            raise ValueError("faults must be of the kinds, and not the first one")
+
+    def scaled(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """What the model is given for float64[steps, features] in their units."""
+        z = rows / np.array([feature.scale for feature in self.features])
+        inputs: npt.NDArray[np.float32] = np.clip(z, -self.clip, self.clip).astype(np.float32)[None]
+        return inputs
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """One sequence."""
+        return 1, self.steps, len(self.features)
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """One probability a kind."""
+        return 1, len(self.kinds)
+
+
+AnyManifest = WindowManifest | FeatureManifest | SequenceManifest
 
 
 def load_manifest(path: Path) -> AnyManifest:
@@ -188,6 +257,11 @@ def load_window_manifest(path: Path) -> WindowManifest:
 def load_feature_manifest(path: Path) -> FeatureManifest:
     """Read the manifest of a model over features. Raises ConfigError naming the key."""
     return load_toml(path, FeatureManifest)
+
+
+def load_sequence_manifest(path: Path) -> SequenceManifest:
+    """Read the manifest of a model over steps of a history. Raises ConfigError naming the key."""
+    return load_toml(path, SequenceManifest)
 
 
 def _size(shape: tuple[int, ...]) -> int:

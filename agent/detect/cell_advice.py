@@ -41,6 +41,7 @@ def advise(
         unit=unit,
         since_days=since_days,
         confidence=confidence,
+        confidence_rules=confidence,
         low=None if low is None else round(low, 6),
         high=None if high is None else round(high, 6),
         action="none" if cell is None else _ACTIONS[level],

@@ -6,9 +6,9 @@ from typing import Final
 from agent.core.errors import InputError
 from agent.core.events import Collision
 from agent.core.manifest import load_feature_manifest
+from agent.core.odds import join_confidence
 from agent.core.paths import MODELS
 from agent.detect.crash_features import FEATURES
-from agent.judge import join_confidence
 from drivers.onnx_child import open_model, run
 
 Judge = Callable[[Collision], bool]

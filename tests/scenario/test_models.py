@@ -10,7 +10,7 @@ import pytest
 from agent import app
 from agent.core.config import Consent
 from agent.core.events import Collision, Event, ModelChanged
-from agent.judge import join_confidence
+from agent.core.odds import join_confidence
 from drivers.onnx_worker import OnnxWorker
 from simulators.clock import ManualClock
 from simulators.hardware import PROFILE, open_car, open_hardware

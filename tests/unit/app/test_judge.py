@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from agent.core.errors import ModelDown
 from agent.core.events import Collision, Event, TripStarted
 from agent.core.manifest import Feature, FeatureManifest, Golden
+from agent.core.odds import join_confidence
 from agent.detect.crash_features import FEATURES
 from agent.inference import Models
-from agent.judge import Judge, join_confidence, with_model
+from agent.judge import Judge, with_model
 from drivers.clock import SystemClock
 from simulators.clock import ManualClock
 from tests.unit.detect.test_anomaly import MANIFEST as DRIVE
