@@ -14,6 +14,7 @@ from fleet.desk.ticket import DeskTicket
 
 _WORDS: Final = ROOT / "simulators" / "desk_person.toml"
 _SHANGHAI: Final = timedelta(hours=8)
+_POINTS: Final = 50
 _QUARTER_S: Final = 900
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -52,6 +53,9 @@ class DeskPerson:
         if ticket.kind == "collision" and ticket.answered_ns is None:
             place = self._chance(ticket).choice(self._file.places)
             return self._acts.announce_surveyor(ticket, self._arrival(ticket), (place.zh, place.en))
+        if ticket.kind == "idea":
+            self._acts.thank(ticket, _POINTS)
+            return self._acts.close(ticket, "taken_up")
         answers = self._file.answers[ticket.kind]
         answer = answers[min(ticket.reopened, len(answers) - 1)]
         return self._acts.answer(ticket, (answer.zh, answer.en))

@@ -10,8 +10,9 @@ from typing import Final, Literal, NamedTuple
 
 from agent.core.events import AnyEvent, BatteryAlarm, ChargingFault, Collision, CrashRecord, Feedback, Rollover
 from fleet.desk.claims_records import Progress, Records, RecordState
+from fleet.desk.needs import need_of
 
-Kind = Literal["collision", "battery", "brake_noise", "charging"]
+Kind = Literal["collision", "battery", "brake_noise", "charging", "feedback", "idea"]
 
 SAME_CRASH_NS: Final = 60_000_000_000
 """A second impact belongs to the first, and so does what is said and recorded within it."""
@@ -203,8 +204,10 @@ class ClaimsDesk:
         crash = event.about in {"collision", "rollover"}
         if crash:
             ticket = self._find_crash(device, boot, event.about_ns, closed=event.about_ns is not None)
-        else:
+        elif event.about == "battery_alarm":
             ticket = self._find(device, "battery")
+        else:
+            return self._take_words(device, boot, event, note, now_ns)
         if ticket is None:
             return None
         if event.intent in _WANTED:  # also behind an answer that has closed it
@@ -218,6 +221,18 @@ class ClaimsDesk:
         if event.intent in _HARMLESS and crash and ticket.severity < 2:
             return self._keep(replace(ticket, outcome=_HARMLESS[event.intent]))
         return ticket
+
+    def _take_words(self, device: str, boot: int, event: Feedback, note: Note, now_ns: int) -> Ticket | None:
+        """Of each kind one open ticket a car."""
+        need = None if event.about == "desk_message" else need_of(event)
+        if need is None:
+            return None
+        if event.topic:
+            note = Note("topic", (event.topic, event.transcript))
+        open_one = self._find(device, need.kind)
+        if open_one is None:
+            return self._open(device, boot, need.kind, need.severity, event.t_ns, note, now_ns)
+        return self._raise(open_one, need.severity, note)
 
     def _join(self, ticket: Ticket, one: Progress) -> Ticket:
         one.ticket = ticket.number

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.core.desk_events import DeskMessage, TicketReopened
@@ -243,3 +244,39 @@ def test_the_command_line_lists_answers_shows_and_closes(
     assert run("list", "--open") == []
     assert main(["tickets", "show", "9", "--database", address]) == 2
     assert "there is no ticket 9" in capsys.readouterr().err
+
+
+WORDS = Feedback(
+    t_ns=4 * 10**9, question="service", about="partner_visit", about_ns=10**9, intent="fine", transcript="words",
+    confidence=1, language="en", asked_ns=7,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "severity"),
+    [
+        ({"intent": "bad"}, "feedback", 1),
+        ({"question": "lamp_felt", "intent": "smoke"}, "feedback", 3),
+        ({"topic": "brake_noise", "sentiment": "negative", "urgency": "soon"}, "feedback", 2),
+        ({"wish": "request"}, "feedback", 1),
+        ({"wish": "suggestion", "urgency": "now"}, "idea", 1),
+        ({"topic": "premium", "sentiment": "positive", "wish": "praise"}, "", 0),
+        ({}, "", 0),
+        ({"about": "desk_message", "wish": "complaint"}, "", 0),
+    ],
+)
+def test_what_a_driver_says_opens_a_ticket_where_something_is_asked_of_the_desk(
+    office: Office, said: dict[str, Any], kind: str, severity: int
+) -> None:
+    office.come(msgspec.structs.replace(WORDS, **said))
+    assert [(ticket.kind, ticket.severity) for ticket in office.store.tickets()] == ([(kind, severity)] if kind else [])
+    assert office.said() == (["ticket_opened"] if kind else [])
+
+
+def test_every_shipped_answer_that_promises_the_insurers_ear_opens_a_ticket(office: Office) -> None:
+    for number, intent in enumerate(("quality", "price", "waiting")):
+        office.come(
+            msgspec.structs.replace(WORDS, t_ns=10**9 * (5 + number), question="service_trouble", intent=intent)
+        )
+    assert len(office.store.tickets()) == 1, "of each kind one open ticket a car"
+    assert len(office.desk.claims.tickets[0].notes) == 3
