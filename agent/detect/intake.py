@@ -99,6 +99,8 @@ class Intake:
 
     def _after(self, series: Series, path: str) -> Series:
         """What has not been handed over before."""
+        if not len(series):
+            return series
         first = int(series.t_ns.searchsorted(self._given_ns.get(path, LONG_AGO_NS), side="right"))
         return Series(series.t_ns[first:], series.value[first:]) if first else series
 

@@ -55,10 +55,11 @@ class Resting:
         buckets = self._buckets.feed(t_ns, values)
         if buckets is not None:
             columns = zip(buckets.number.tolist(), buckets.mean.tolist(), buckets.ready_ns.tolist(), strict=True)
+            whole = bool(np.abs(buckets.mean).max() <= _REST_MOST_MPS2)  # nearly always; not with a NaN
             for number, mean, ready_ns in columns:
-                if not self._rest.feed(number, self._whole(mean)):
+                if not self._rest.feed(number, mean if whole else self._whole(mean)):
                     continue
-                upto = int(np.searchsorted(t_ns, ready_ns))
+                upto = int(t_ns.searchsorted(ready_ns))
                 if upto > done:
                     yield slice(done, upto)
                 done = upto

@@ -97,11 +97,11 @@ class RestLevel:
         """Take one bucket; whether the level changed."""
         second = number // self._per_second
         changed = False
-        if self._second is not None and second != self._second:
-            changed = self._finish_second(second - self._second > self._GAP_S)
-        self._second = second
+        if second != self._second:
+            changed = self._second is not None and self._finish_second(second - self._second > self._GAP_S)
+            self._second = second
         self._means.append(mean)
-        if self._hasty and self.level is None and len(self._means) >= self._HASTY_BUCKETS:
+        if self.level is None and self._hasty and len(self._means) >= self._HASTY_BUCKETS:
             columns = list(zip(*self._means[-self._HASTY_BUCKETS :], strict=True))
             if max(max(column) - min(column) for column in columns) <= self._HASTY_SPREAD:
                 self.level = [median(column) for column in columns]
@@ -208,20 +208,20 @@ class SpeedTrack:
         self._bucket = int(number[-1])
         t_ns, kmh = series.t_ns[kept].tolist(), series.value[kept].tolist()
         self._t_ns += t_ns
-        self._kmh += [round(v, 1) for v in kmh]
+        self._kmh += kmh
         return t_ns, kmh
 
     def at(self, t_ns: int) -> float | None:
         """Newest speed at or before t_ns in steps of 0.1 km/h, None where it is older than 5 s or was never known."""
         for sample_ns, kmh in zip(reversed(self._t_ns), reversed(self._kmh), strict=True):
             if sample_ns <= t_ns:
-                return kmh if t_ns - sample_ns <= self.STALE_NS else None
+                return round(kmh, 1) if t_ns - sample_ns <= self.STALE_NS else None
         return None
 
     def highest(self, start_ns: int, end_ns: int) -> float | None:
-        """Highest speed within a span, else the newest before it."""
+        """Highest speed within a span, else the newest before it, in steps of 0.1 km/h."""
         inside = [kmh for t, kmh in zip(self._t_ns, self._kmh, strict=True) if start_ns <= t <= end_ns]
-        return max(inside) if inside else self.at(end_ns)
+        return round(max(inside), 1) if inside else self.at(end_ns)
 
     def forget(self, now_ns: int) -> None:
         """Drop what nobody can ask for any more."""
