@@ -42,6 +42,7 @@ from agent.store.recorder import Recorder
 from agent.supervise import keep_reading
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
+from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
 from agent.voice.prompts import load_phrases
 from agent.voice.scene_memory import SceneMemory
@@ -131,9 +132,11 @@ class _App:
             speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
         )
         memory = SceneMemory(hardware.scene_store, utc_ns)
+        phrases = load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")})
+        self._fixed_speech = fixed_speech(phrases, self._config.voice.language)
         self._conversation = Conversation(
             self._config.voice,
-            load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")}),
+            phrases,
             speaker=hardware.speaker,
             microphone=hardware.microphone,
             clock=clock,
@@ -210,6 +213,9 @@ class _App:
             sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
             async with asyncio.TaskGroup() as listeners:
                 helpers = [listeners.create_task(self._conversation.run(), name="voice")]
+                if self._hardware.prepare_speech:
+                    preparing = self._hardware.prepare_speech(self._fixed_speech)
+                    helpers.append(listeners.create_task(preparing, name="speech"))
                 helpers.append(listeners.create_task(self._status.run(), name="status"))
                 helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
                 helpers.append(listeners.create_task(self._privacy.run(), name="privacy"))

@@ -16,10 +16,8 @@ from drivers.gnss_serial import GnssSource
 from drivers.imu_iio import ImuSource
 from drivers.imu_mount import FileMountStore, FixedMount
 from drivers.keystore import FileKeystore
-from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.python_obd import PythonObdSource
-from drivers.speaker import EspeakSpeaker
 from drivers.state_file import (
     FileBusStore,
     FileConsentStore,
@@ -33,6 +31,7 @@ from drivers.state_file import (
 )
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
+from drivers.voice import open_microphone, open_speaker
 
 
 def open_hardware(
@@ -71,13 +70,15 @@ def open_hardware(
         imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount)
         samples.append(imu)
         listeners.append(imu.observe)
+    speaker = open_speaker(config)
     return Hardware(
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
         frames=frames,
         samples=samples,
         codes=codes,
-        speaker=EspeakSpeaker(volume_percent=config.voice.volume_percent) if config.voice.enabled else None,
-        microphone=TypedMicrophone(clock) if config.voice.enabled else None,
+        speaker=speaker,
+        prepare_speech=None if speaker is None else speaker.prepare,
+        microphone=open_microphone(config, clock),
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
         **_open_stores(Path(config.store.directory)),

@@ -39,13 +39,13 @@ def main(argv: Sequence[str]) -> int:
         except (ConfigError, ModelRefused) as exc:
             refused[path.stem] = str(exc)
             served.append(None)
-    _write(sys.stdout.buffer, json.dumps({"refused": refused}).encode())
-    while (question := _read(sys.stdin.buffer)) is not None:
+    write_message(sys.stdout.buffer, json.dumps({"refused": refused}).encode())
+    while (question := read_message(sys.stdin.buffer)) is not None:
         asked = served[question[0]]
         if asked is None:
             return 1  # the parent asks a refused model: better no answer than a wrong one
         manifest, session = asked
-        _write(sys.stdout.buffer, run(session, np.frombuffer(question[1:], np.float32), manifest).tobytes())
+        write_message(sys.stdout.buffer, run(session, np.frombuffer(question[1:], np.float32), manifest).tobytes())
     return 0
 
 
@@ -97,7 +97,7 @@ def _offer_to_die_first() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _read(stream: BinaryIO) -> bytes | None:
+def read_message(stream: BinaryIO) -> bytes | None:
     """The next message, None at the end."""
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
@@ -105,7 +105,8 @@ def _read(stream: BinaryIO) -> bytes | None:
     return stream.read(LENGTH.unpack(head)[0])
 
 
-def _write(stream: BinaryIO, payload: bytes) -> None:
+def write_message(stream: BinaryIO, payload: bytes) -> None:
+    """Length and payload, at once."""
     stream.write(LENGTH.pack(len(payload)) + payload)
     stream.flush()
 

@@ -3,11 +3,7 @@
 One child serves all models, since onnxruntime is most of its memory. `drivers.onnx_child` is the child.
 """
 
-import asyncio
-import contextlib
 import json
-import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,15 +14,12 @@ import numpy.typing as npt
 
 from agent.core.errors import ConfigError, ModelDown
 from agent.core.manifest import AnyManifest, load_manifest
-from agent.core.paths import MODELS, ROOT
-from drivers.onnx_child import LENGTH
+from agent.core.paths import MODELS
+from drivers.model_child import ModelChild
 
 Float32s = npt.NDArray[np.float32]
 
 _LOAD_DEADLINE_S: Final = 20.0  # importing onnxruntime alone takes seconds on an SD card
-_END_DEADLINE_S: Final = 2.0
-_DEATH_DEADLINE_S: Final = 0.2
-_MESSAGE_MAX: Final = 1 << 20
 _CHILD: Final = (sys.executable, "-m", "drivers.onnx_child")
 
 
@@ -49,16 +42,13 @@ class OnnxWorker:
         self._folder = folder.resolve()
         self._deadline_s = deadline_s
         self._load_deadline_s = load_deadline_s
-        self._command = command
         self._served: dict[str, tuple[int, AnyManifest]] = {}
-        self._child: asyncio.subprocess.Process | None = None
-        self._reason = ""
-        self._line = asyncio.Lock()
+        self._child = ModelChild("inference process", command)
 
     @property
     def pid(self) -> int | None:
         """The child's process id, None where there is none."""
-        return None if self._child is None else self._child.pid
+        return self._child.pid
 
     async def load(self, models: Sequence[str]) -> Mapping[str, str]:
         """Start the child, which checks hashes and golden vectors; why models are refused, by name."""
@@ -72,8 +62,8 @@ class OnnxWorker:
                 refused[model] = str(exc)
         if not manifests:
             return refused
-        await self._start(list(manifests))
-        greeting = await self._ask(None, self._load_deadline_s)
+        await self._child.start([str(self._folder / f"{model}.toml") for model in manifests])
+        greeting = await self._child.ask(None, self._load_deadline_s)
         try:
             refused |= {str(model): str(why) for model, why in json.loads(greeting)["refused"].items()}
         except (ValueError, KeyError, TypeError, AttributeError) as exc:
@@ -89,12 +79,12 @@ class OnnxWorker:
 
     async def infer(self, model: str, inputs: Float32s) -> Float32s:
         """Return the model's output as its manifest's shape. Raises ModelDown within the deadline."""
-        if self._child is None or model not in self._served:
+        if not self._child.running or model not in self._served:
             raise ModelDown(f"inference process does not serve {model}")
         place, manifest = self._served[model]
         if inputs.shape != manifest.input_shape or inputs.dtype != np.float32:
             raise ModelDown(f"input is {inputs.dtype}{inputs.shape}, {model} takes {manifest.input_shape}")
-        answer = await self._ask(bytes([place]) + inputs.tobytes(), self._deadline_s)
+        answer = await self._child.ask(bytes([place]) + inputs.tobytes(), self._deadline_s)
         shape = manifest.output_shape
         if len(answer) != 4 * shape[0] * shape[1]:
             reason = f"inference process answered {len(answer)} bytes, not an output of shape {shape}"
@@ -108,66 +98,12 @@ class OnnxWorker:
 
     async def ended(self) -> str:
         """Return when the child has ended, and why; at once where there is none."""
-        child = self._child
-        if child is not None:
-            status = await child.wait()
-            self._reason = self._reason or f"inference process died (exit status {status})"
-        return self._reason
+        return await self._child.ended()
 
     async def close(self) -> None:
         """Kill the child, if there is one, and wait for its end."""
         await self._kill("")
 
-    async def _start(self, models: Sequence[str]) -> None:
-        paths = [str(self._folder / f"{model}.toml") for model in models]
-        try:
-            self._child = await asyncio.create_subprocess_exec(
-                *self._command, *paths, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-            )
-        except OSError as exc:
-            raise ModelDown(f"inference process cannot start: {exc}") from exc
-
     async def _kill(self, reason: str) -> None:
-        child, self._child = self._child, None
         self._served = {}
-        self._reason = reason
-        if child is None:
-            return
-        if child.returncode is None:
-            # child.kill() would collect a child that is dead already behind asyncio's back, and lose its exit status.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
-        if child.stdin is not None:
-            child.stdin.close()
-        await asyncio.wait_for(child.wait(), _END_DEADLINE_S)
-
-    async def _ask(self, payload: bytes | None, deadline_s: float) -> bytes:
-        """Send a message, if any, and wait for one. Kills the child and raises ModelDown where that fails."""
-        async with self._line:
-            return await self._converse(payload, deadline_s)
-
-    async def _converse(self, payload: bytes | None, deadline_s: float) -> bytes:
-        child = self._child
-        if child is None or child.stdin is None or child.stdout is None:
-            raise ModelDown("inference process is not running")
-        try:
-            async with asyncio.timeout(deadline_s):
-                if payload is not None:
-                    child.stdin.write(LENGTH.pack(len(payload)) + payload)
-                    await child.stdin.drain()
-                (size,) = LENGTH.unpack(await child.stdout.readexactly(LENGTH.size))
-                if size <= _MESSAGE_MAX:
-                    return await child.stdout.readexactly(size)
-                reason = f"inference process announced {size} bytes"
-        except TimeoutError:
-            reason = f"inference process gave no answer within {deadline_s:g} s"
-        except (asyncio.IncompleteReadError, ConnectionError):
-            reason = "inference process died"
-            with contextlib.suppress(TimeoutError):
-                status = await asyncio.wait_for(child.wait(), _DEATH_DEADLINE_S)
-                reason += f" (exit status {status})"
-        except asyncio.CancelledError:
-            await self.close()  # half a conversation cannot be taken up again
-            raise
-        await self._kill(reason)
-        raise ModelDown(reason)
+        await self._child.kill(reason)

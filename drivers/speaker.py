@@ -6,6 +6,7 @@ the exit code alone proves nothing.
 
 import asyncio
 import io
+import os
 import wave
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Final
 from agent.core.errors import SourceLost
 from agent.core.ports import Language, Utterance
 from drivers.pinyin import to_pinyin
+from drivers.spoken_en import spoken_en
 
 _VOICES: Final[dict[Language, str]] = {"zh": "cmn-latn-pinyin", "en": "en"}
 _TEXT_MAX: Final = 1000
@@ -37,39 +39,47 @@ class EspeakSpeaker:
         self._deadline_s = deadline_s
         self._speaking = asyncio.Lock()
         self._stops = 0
-        self._child: asyncio.subprocess.Process | None = None
+        self._children: set[asyncio.subprocess.Process] = set()
 
     async def say(self, utterance: Utterance) -> None:
         """Return when it has been said. Raises SourceLost past the deadline, or without espeak-ng, voice or card."""
         async with self._speaking:
             await self._run([], utterance.text, utterance.language)
 
-    async def render(self, text: str, language: Language) -> bytes:
+    async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:
         """Return the speech as a mono 16-bit WAV file, without a sound card. Raises SourceLost."""
-        async with self._speaking:
-            streamed = await self._run(["--stdout"], text, language)
-        return _with_true_length(streamed)
+        return _with_true_length(await self._run(["--stdout"], text, language, nice=nice))
+
+    def recipe(self, text: str, language: Language) -> str:
+        """All that the sound depends on, but for espeak-ng's version."""
+        return "\0".join(self._arguments(text, language))
 
     async def close(self) -> None:
         """Stop what is being said."""
         self._stops += 1
-        if self._child is not None:
-            _kill(self._child)
+        for child in self._children:
+            _kill(child)
 
-    async def _run(self, options: Sequence[str], text: str, language: Language) -> bytes:
+    def _arguments(self, text: str, language: Language) -> list[str]:
         voice = ["-v", _VOICES[language], "-a", str(self.volume_percent)]
-        arguments = [*options, *voice, "--", _speakable(text, language)]  # after "--" nothing is an option
+        return [*voice, "--", _speakable(text, language)]  # after "--" nothing is an option
+
+    async def _run(self, options: Sequence[str], text: str, language: Language, *, nice: int = 0) -> bytes:
         stops = self._stops
-        child = self._child = await self._start(arguments)
+        child = await self._start([*options, *self._arguments(text, language)])
+        self._children.add(child)
         if self._stops != stops:  # closed while the child was being born
             _kill(child)
+        if nice:
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, child.pid, nice)
         try:
             async with asyncio.timeout(self._deadline_s + _SLOWEST_S[language] * len(text)):
                 output, errors = await child.communicate()
         except TimeoutError as exc:
             raise SourceLost(f"{self._binary} hung: a blocked sound device?") from exc
         finally:
-            self._child = None
+            self._children.discard(child)
             if child.returncode is None:
                 _kill(child)
                 # Reaped before anybody goes on, even when cancelled: no zombie, no second voice over this one.
@@ -95,7 +105,7 @@ class EspeakSpeaker:
 def _speakable(text: str, language: Language) -> str:
     """Bounded text without control characters, which an argument list or the synthesiser would stumble over."""
     plain = "".join(character if character.isprintable() else " " for character in text[:_TEXT_MAX])
-    return to_pinyin(plain) if language == "zh" else plain
+    return to_pinyin(plain) if language == "zh" else spoken_en(plain)
 
 
 def _check(binary: str, returncode: int | None, errors: str) -> None:

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from agent.core.manifest import AnyManifest, SequenceManifest, WindowManifest, load_manifest
+from agent.core.manifest import (
+    AnyManifest,
+    FeatureManifest,
+    KeywordManifest,
+    SequenceManifest,
+    WindowManifest,
+    load_manifest,
+)
 from agent.core.paths import MODELS
 
 
@@ -40,7 +47,8 @@ def render_card(manifest: AnyManifest) -> str:
     lines += ["", f"Measured on {card.measured_on}", "", "| what | figure |", "|---|---|"]
     lines += [f"| {_cell(metric.what)} | {_cell(metric.value)} |" for metric in card.metrics]
     lines += ["", "## Limits", "", *(f"- {limit}" for limit in card.limits)]
-    lines += ["", "## Inputs", "", *_inputs(manifest)]
+    if not isinstance(manifest, KeywordManifest):
+        lines += ["", "## Inputs", "", *_inputs(manifest)]
     return "\n".join(lines) + "\n"
 
 
@@ -51,6 +59,9 @@ def _input(manifest: AnyManifest) -> str:
     if isinstance(manifest, SequenceManifest):
         what = f"{manifest.steps} steps of the features below, the newest last"
         return f"float32[{shape}]: {what}, over their scale and held within +-{manifest.clip:g}; no step: 0"
+    if isinstance(manifest, KeywordManifest):
+        rows = f"{manifest.steps} rows at {manifest.rate_hz:g} Hz"
+        return f"float32[{shape}]: {rows} of log mel energies (drivers/keyword_features.py)"
     return f"float32[{shape}]: the features below, scaled and held within +-{manifest.clip:g}"
 
 
@@ -60,6 +71,8 @@ def _output(manifest: AnyManifest) -> str:
         return f"float32[{shape}]: each signal's reconstruction error over its largest healthy one"
     if isinstance(manifest, SequenceManifest):
         return f"float32[{shape}]: probabilities of {', '.join(manifest.kinds)}"
+    if isinstance(manifest, KeywordManifest):
+        return f"float32[{shape}]: the probability of each of {', '.join(manifest.labels)}"
     return f"float32[{shape}]: a probability"
 
 
@@ -75,10 +88,12 @@ def _alarm(manifest: AnyManifest) -> str:
             f"the sum of {', '.join(manifest.faults)} at or above {manifest.threshold:g} at {manifest.persistence} "
             f"steps in a row; drift is told from a population stability index of {manifest.drift_psi:g}"
         )
+    if isinstance(manifest, KeywordManifest):
+        return f"none; the likeliest reply is believed at or above its own threshold, {manifest.threshold:g} at least"
     return f"read as a yes at or above {manifest.threshold:g}"
 
 
-def _inputs(manifest: AnyManifest) -> list[str]:
+def _inputs(manifest: WindowManifest | SequenceManifest | FeatureManifest) -> list[str]:
     if isinstance(manifest, WindowManifest):
         rows = [(f"`{i.path}`", i.unit, f"{i.mean:g}", f"{i.scale:g}") for i in manifest.inputs]
     elif isinstance(manifest, SequenceManifest):

@@ -23,6 +23,7 @@ from agent.core.limits import (
 )
 from agent.core.partners import Partners, Policy
 from agent.core.section import Name, NameOrNone, Positive, Section
+from agent.core.sound import Hearing, Sounding
 from agent.core.toml import convert_text, find_line, load_toml, merge, parse_text, parse_toml
 
 __all__ = [
@@ -256,6 +257,8 @@ class Config(Section, frozen=True, kw_only=True):
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
     voice: Voice = Voice()
+    sounding: Sounding = Sounding()
+    hearing: Hearing = Hearing()
     store: Store = Store()
     link: Link = Link()
     platform: Platform = Platform()

@@ -241,7 +241,38 @@ class SequenceManifest(Manifest, frozen=True, kw_only=True, tag="sequence"):
         return 1, len(self.kinds)
 
 
-AnyManifest = WindowManifest | FeatureManifest | SequenceManifest
+class KeywordManifest(Manifest, frozen=True, kw_only=True, tag="keywords"):
+    """A model that names which reply a stretch of speech is.
+
+    Input: float32[1, steps, bands], log mel energies at rate_hz as drivers.keyword_features makes them. Output:
+    float32[1, labels], probabilities; the last label is "other". A reply is believed at its own of `thresholds` or
+    above, since short ones are the more easily mistaken; `threshold` is the least of them.
+    """
+
+    rate_hz: Annotated[float, Meta(ge=10, le=1000)]
+    steps: Annotated[int, Meta(ge=10, le=4096)]
+    bands: Annotated[int, Meta(ge=8, le=256)]
+    labels: Annotated[list[Name], Meta(min_length=2, max_length=256)]
+    thresholds: Annotated[list[Share], Meta(min_length=2, max_length=256)]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where labels and thresholds do not go together."""
+        super().__post_init__()
+        if len(self.thresholds) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels need as many thresholds, not {len(self.thresholds)}")
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of a stretch of speech."""
+        return 1, self.steps, self.bands
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """One probability a label."""
+        return 1, len(self.labels)
+
+
+AnyManifest = WindowManifest | FeatureManifest | SequenceManifest | KeywordManifest
 
 
 def load_manifest(path: Path) -> AnyManifest:
@@ -252,6 +283,11 @@ def load_manifest(path: Path) -> AnyManifest:
 def load_window_manifest(path: Path) -> WindowManifest:
     """Read the manifest of a model over signals. Raises ConfigError naming the key."""
     return load_toml(path, WindowManifest)
+
+
+def load_keyword_manifest(path: Path) -> KeywordManifest:
+    """Read the manifest of a model of replies. Raises ConfigError naming the key."""
+    return load_toml(path, KeywordManifest)
 
 
 def load_feature_manifest(path: Path) -> FeatureManifest:

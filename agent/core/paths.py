@@ -6,6 +6,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 FIRMWARE_CONFIG: Final = ROOT / "firmware_config"
 VEHICLES: Final = FIRMWARE_CONFIG / "vehicles"
+KEYWORDS: Final = FIRMWARE_CONFIG / "keywords"
 UNDERSTANDING: Final = FIRMWARE_CONFIG / "understanding"
 PROMPTS: Final = FIRMWARE_CONFIG / "prompts"
 SCENES: Final = FIRMWARE_CONFIG / "scenes"

@@ -1,9 +1,9 @@
 """What the app asks of the world. drivers/ and simulators/ fill these in; nothing above knows which."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -277,6 +277,9 @@ class Hardware:
     samples: Sequence[SampleSource] = ()
     codes: Sequence[CodeSource] = ()
     speaker: Speaker | None = None
+    prepare_speech: Callable[[Sequence[Utterance]], Coroutine[Any, Any, None]] | None = (
+        None  # None: made when it is said
+    )
     microphone: Microphone | None = None
     inference: Inference | None = None
     notify: Notify = lambda _: None

@@ -52,7 +52,8 @@ class Words(Section, frozen=True, kw_only=True):
 class Fact:
     """A value of an event: temperature Celsius, voltage V, speed km/h, distance m, duration s, energy kWh, cell from 0.
 
-    text, of a code, is read letter by letter; of a name, by the words that are known for it; of a text, as it is.
+    text, of a code, stays as it is, for the speaker spells it; of a name, it is the words that are known for it; of a
+    text, as it is.
     """
 
     kind: FactKind
@@ -65,7 +66,7 @@ def read_fact(fact: Fact, words: Words, names: Mapping[str, str]) -> str:
     if fact.kind == "text":
         return fact.text
     if fact.text:
-        return " ".join(fact.text) if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
+        return fact.text if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
     return _read_value(fact, words)
 
 

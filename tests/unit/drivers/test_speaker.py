@@ -151,7 +151,7 @@ async def test_closing_ends_what_is_being_said(tmp_path: Path) -> None:
     ("text", "language", "last"),
     [
         ("-h", "en", "-h"),
-        ("$(id); `id`\0\n", "en", "$(id); `id`  "),
+        ("$(id); `id`\0\n", "en", "$(id); `id`"),
         ("您好", "zh", "nin2 hao3"),
         ("x" * 5000, "en", "x" * 1000),
     ],

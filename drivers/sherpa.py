@@ -1,0 +1,95 @@
+"""sherpa-onnx where a model of it is installed: free sentences heard, and voices better than espeak-ng's.
+
+Each model lives in a child process of its own (`drivers.sherpa_child`), started when it is first needed.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.core.errors import ModelDown, SourceLost
+from agent.core.ports import Heard, Language
+from drivers.keyword_features import Float32s
+from drivers.model_child import ModelChild
+from drivers.sherpa_child import HEARS
+from drivers.spoken_en import spoken_en
+from drivers.spoken_zh import spoken_zh
+
+_LOAD_S: Final = 60.0  # hundreds of megabytes from an SD card
+_ANSWER_S: Final = 10.0
+_ANSWER_MAX_BYTES: Final = 8 << 20
+_CONFIDENCE: Final = 0.7  # it does not say how sure it is
+_CHILD: Final = (sys.executable, "-m", "drivers.sherpa_child")
+
+
+class SherpaModel:
+    """One folder. hears: whether it must be a recogniser, or a voice. Raises SourceLost naming folder and reason."""
+
+    def __init__(self, folder: Path, *, hears: bool, command: Sequence[str] = _CHILD) -> None:
+        self.folder = folder
+        self._hears = hears
+        self._child = ModelChild(f"sherpa-onnx of {folder}", command, answer_max_bytes=_ANSWER_MAX_BYTES)
+
+    async def ask(self, payload: bytes) -> bytes:
+        """The model's answer; it is loaded first where it is not, or has died."""
+        try:
+            if not self._child.running:
+                await self._load()
+            return await self._child.ask(payload, _ANSWER_S)
+        except ModelDown as exc:
+            raise SourceLost(str(exc)) from exc
+
+    async def close(self) -> None:
+        """End its process."""
+        await self._child.kill("")
+
+    async def _load(self) -> None:
+        await self._child.start([str(self.folder)])
+        greeting = json.loads(await self._child.ask(None, _LOAD_S))
+        reason = greeting.get("refused", "")
+        if not reason and (greeting["kind"] in HEARS) != self._hears:
+            reason = f"{self.folder}: a {greeting['kind']} model {'speaks' if self._hears else 'hears'}"
+        if reason:
+            await self._child.kill(reason)
+            raise SourceLost(reason)
+
+
+class SherpaRecogniser:
+    """Sentences of any kind; its model says which languages."""
+
+    def __init__(self, model: SherpaModel) -> None:
+        self._model = model
+
+    async def transcribe(self, samples: Float32s, language: Language) -> Heard | None:  # noqa: ARG002  # the model's
+        """What was said, None where that was nothing."""
+        text = (await self._model.ask(samples.tobytes())).decode("utf-8", "replace").strip()
+        return Heard(text, confidence=_CONFIDENCE) if text else None
+
+    async def close(self) -> None:
+        """End the model's process."""
+        await self._model.close()
+
+
+class SherpaVoice:
+    """A voice of one language."""
+
+    def __init__(self, model: SherpaModel) -> None:
+        self._model = model
+
+    def recipe(self, text: str, language: Language) -> str:
+        """All that the sound depends on, as far as it is known here."""
+        return f"sherpa\0{self._model.folder}\0{_read_out(text, language)}"
+
+    async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:  # noqa: ARG002  # its own process
+        """A WAV file."""
+        return await self._model.ask(_read_out(text, language).encode())
+
+    async def close(self) -> None:
+        """End the model's process."""
+        await self._model.close()
+
+
+def _read_out(text: str, language: Language) -> str:
+    return spoken_zh(text) if language == "zh" else spoken_en(text)

@@ -1,0 +1,115 @@
+import io
+import os
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.core.errors import ConfigError, SourceLost
+from drivers.sherpa import SherpaModel, SherpaRecogniser, SherpaVoice
+from drivers.sherpa_child import load_folder
+
+# What the package offers, as its own examples use it.
+FAKE = """
+import types
+class _Recogniser:
+    @classmethod
+    def from_sense_voice(cls, *, model, tokens, num_threads, use_itn):
+        if open(model).read() == "bad":
+            raise RuntimeError("no graph was found in the protobuf")
+        return cls()
+    def create_stream(self):
+        stream = types.SimpleNamespace(result=types.SimpleNamespace(text=""))
+        stream.accept_waveform = lambda rate, samples: setattr(stream, "heard", (rate, len(samples)))
+        return stream
+    def decode_stream(self, stream):
+        stream.result.text = " heard %d at %d " % (stream.heard[1], stream.heard[0])
+OfflineRecognizer = _Recogniser
+class OfflineTtsVitsModelConfig(types.SimpleNamespace): pass
+class OfflineTtsModelConfig(types.SimpleNamespace): pass
+class OfflineTtsConfig(types.SimpleNamespace):
+    def validate(self): return self.rule_fsts == ""
+class OfflineTts:
+    def __init__(self, config): self.config = config
+    def generate(self, text, sid, speed):
+        return types.SimpleNamespace(samples=[0.5] * len(text), sample_rate=8000)
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sherpa_onnx.py").write_text(FAKE, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "site"), *sys.path]))
+
+
+def folder(tmp_path: Path, text: str, *, model: str = "good") -> Path:
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "sherpa.toml").write_text(text, encoding="utf-8")
+    (path / "m.onnx").write_text(model, encoding="utf-8")
+    (path / "tokens.txt").write_text("", encoding="utf-8")
+    return path
+
+
+HEARING = 'kind = "sense_voice"\nmodel = "m.onnx"\ntokens = "tokens.txt"\n'
+VOICE = 'kind = "vits"\nmodel = "m.onnx"\ntokens = "tokens.txt"\n'
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_recogniser_hears_samples(tmp_path: Path) -> None:
+    ears = SherpaRecogniser(SherpaModel(folder(tmp_path, HEARING), hears=True))
+    heard = await ears.transcribe(np.zeros(1600, np.float32), "zh")
+    assert heard is not None
+    assert heard.text == "heard 1600 at 16000"
+    await ears.close()
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_voice_reads_out_as_a_person_would(tmp_path: Path) -> None:
+    voice = SherpaVoice(SherpaModel(folder(tmp_path, VOICE), hears=False))
+    with wave.open(io.BytesIO(await voice.render("56度", "zh")), "rb") as file:
+        assert file.getframerate() == 8000
+        assert file.getnframes() == len("五十六度".encode().decode())
+    await voice.close()
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_model_that_the_package_refuses_is_named(tmp_path: Path) -> None:
+    ears = SherpaRecogniser(SherpaModel(folder(tmp_path, HEARING, model="bad"), hears=True))
+    with pytest.raises(SourceLost, match=r"model: sherpa-onnx refuses the model: no graph was found"):
+        await ears.transcribe(np.zeros(1600, np.float32), "zh")
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_voice_cannot_hear(tmp_path: Path) -> None:
+    ears = SherpaRecogniser(SherpaModel(folder(tmp_path, VOICE), hears=True))
+    with pytest.raises(SourceLost, match="a vits model speaks"):
+        await ears.transcribe(np.zeros(1600, np.float32), "zh")
+
+
+async def test_without_the_package_the_error_says_so(tmp_path: Path) -> None:
+    ears = SherpaRecogniser(SherpaModel(folder(tmp_path, HEARING), hears=True))
+    with pytest.raises(SourceLost, match="the package sherpa-onnx is not installed"):
+        await ears.transcribe(np.zeros(1600, np.float32), "zh")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('kind = "whisper"\n', "kind"),
+        ('kind = "paraformer"\nmodel = "m.onnx"\n', "tokens: a paraformer model needs it"),
+        ('kind = "vits"\nmodel = "none.onnx"\ntokens = "tokens.txt"\n', "none.onnx: there is no such file"),
+        ('kind = "vits"\nmodel = "../m.onnx"\ntokens = "tokens.txt"\n', "model"),
+    ],
+)
+def test_a_wrong_folder_is_told_by_file_and_key(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=rf"sherpa\.toml.*{reason}"):
+        load_folder(folder(tmp_path, text))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none/sherpa\.toml"):
+        load_folder(tmp_path / "none")
