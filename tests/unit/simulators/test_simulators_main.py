@@ -21,7 +21,7 @@ def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.C
     lines = capsys.readouterr().out.splitlines()
     assert sum("km/h" in line and "frames" in line for line in lines) == 132
     assert any("-> collision delta_v_kmh 25.0" in line for line in lines)
-    assert lines[-1] == "41022 frames sent"
+    assert lines[-1] == "62964 frames sent"
 
 
 @pytest.mark.parametrize(
