@@ -9,10 +9,11 @@ from typing import Final, Literal
 import msgspec
 
 from agent.core.errors import SealError
-from agent.core.events import AnyEvent
+from agent.core.events import AnyEvent, ErasureRequested
 from agent.core.records import Header, Position, Range, Told, digest_of, parse_envelope
 from agent.link.wire import receipt_topic
 from agent.store.unseal import open_parsed
+from fleet.receiver.erasures import Erasures
 from fleet.receiver.keys import ReceiverKeys
 from fleet.receiver.receipts import contiguous_ranges, sign_receipts
 from fleet.receiver.store import TAKEN, Letter, Place, Row, RowRefused, Store
@@ -59,6 +60,7 @@ class Intake:
         self._keys = keys
         self._now_ns = now_ns
         self._owed: dict[str, dict[Position, _Owed]] = {}
+        self._erasures = Erasures(store)
 
     def take(self, envelopes: Sequence[bytes]) -> list[Outcome]:
         """Accept records, recognise duplicates, bury the rest with the reason. Raises StoreError.
@@ -89,6 +91,7 @@ class Intake:
                 taken, refused = self._put_singly(rows, letters)
         if taken or refused:
             outcomes = self._settle(envelopes, outcomes, taken, refused)
+        outcomes = self._follow_owners(outcomes)
         for envelope, outcome in zip(envelopes, outcomes, strict=True):
             self._owe(outcome, envelope)
         return outcomes
@@ -114,7 +117,24 @@ class Intake:
             self._owed[device] = {place: debt for place, debt in left.items() if debt.times < _RECEIPTED_TIMES}
             if not self._owed[device]:
                 del self._owed[device]
-        return receipts
+        return receipts + self._erasures.receipts(devices, self._keys)
+
+    def _follow_owners(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Erase what is asked for; of records that go as they come nobody hears what was in them."""
+        came = [(each.device, each.position, each) for each in outcomes if each.position and each.status != "dead"]
+        stored = {Place(device, *position) for device, position, each in came if each.told is not None}
+        asked = {
+            Place(device, *position)
+            for device, position, each in came
+            if each.status == "duplicate" or isinstance(each.event, ErasureRequested)
+        }
+        if not stored and not asked:
+            return list(outcomes)
+        gone = self._erasures.follow(stored, asked, now_ns=self._now_ns())
+        return [
+            replace(each, told=None) if each.position and Place(each.device, *each.position) in gone else each
+            for each in outcomes
+        ]
 
     def _judge(self, parsed: Parsed, digest: bytes, known: Mapping[Place, bytes]) -> Outcome:
         if isinstance(parsed, SealError):

@@ -8,6 +8,7 @@ from agent.core.errors import InputError, StoreError
 from agent.core.records import Position, digest_of
 from fleet.receiver.schema import POSTGRES, POSTGRES_VERSION
 from fleet.receiver.store import (
+    BLANK,
     DEAD_LETTERS_MAX,
     EVENT_FIELDS,
     PAGE_ROWS,
@@ -110,7 +111,7 @@ class PostgresStore:
             return self._rows(
                 "SELECT device, boot, sequence, wall_ns, dated, not_before_ns, not_after_ns, chain, agent,"
                 " received_ns, event FROM chained_events WHERE (%(device)s::text IS NULL OR device = %(device)s)"
-                " AND (%(kinds)s::text[] = '{}' OR kind = ANY(%(kinds)s::text[]))"
+                " AND kind <> 'erased' AND (%(kinds)s::text[] = '{}' OR kind = ANY(%(kinds)s::text[]))"
                 " AND (device, boot, sequence) > (%(after_device)s, %(after_boot)s, %(after_sequence)s)"
                 " ORDER BY device, boot, sequence LIMIT %(rows)s",
                 device=device,
@@ -132,7 +133,9 @@ class PostgresStore:
 
     def envelopes(self, device: str) -> list[bytes]:
         """Envelopes of a device in the order of its chain."""
-        rows = self._rows("SELECT envelope FROM events WHERE device = %s ORDER BY boot, sequence", device)
+        rows = self._rows(
+            "SELECT envelope FROM events WHERE device = %s AND kind <> 'erased' ORDER BY boot, sequence", device
+        )
         return [envelope for (envelope,) in rows]
 
     def positions(self, device: str) -> list[tuple[Position, bytes]]:
@@ -157,6 +160,51 @@ class PostgresStore:
             return cursor.fetchall() if cursor.description else []
 
         return self._run(run)
+
+    def erasure_requests(self, devices: Collection[str]) -> list[tuple[Place, dict[str, Any]]]:
+        """What owners of these devices have asked to be erased."""
+        rows = self._rows(
+            "SELECT device, boot, sequence, event FROM events WHERE kind = 'erasure_requested'"
+            " AND device = ANY(%s) ORDER BY device, boot, sequence",
+            sorted(devices),
+        )
+        return [(Place(*row[:3]), row[3]) for row in rows]
+
+    def unerased(self, before: Place, kinds: Sequence[str]) -> Iterator[tuple[Position, dict[str, Any], int | None]]:
+        """Events of these kinds that stand before a place."""
+
+        def page(after: Place) -> list[Any]:
+            return self._rows(
+                "SELECT device, boot, sequence, event, utc_ns FROM dated_events WHERE device = %s"
+                " AND (boot, sequence) < (%s, %s) AND (boot, sequence) > (%s, %s) AND kind = ANY(%s)"
+                " ORDER BY boot, sequence LIMIT %s",
+                *before,
+                *after[1:],
+                list(kinds),
+                PAGE_ROWS,
+            )
+
+        for _, boot, sequence, event, utc_ns in read_pages(page):
+            yield Position(boot, sequence), event, utc_ns
+
+    def blank(self, places: Sequence[Place]) -> None:
+        """Leave nothing of these records but their place in the chain; autovacuum gives the room back."""
+
+        def write(db: "psycopg.Connection[Any]") -> None:
+            with db.transaction(), db.cursor() as cursor:
+                for statement in BLANK:
+                    cursor.executemany(statement.format(mark="%s", empty="''").encode(), sorted(places))
+                devices = sorted({(place.device,) for place in places})
+                cursor.executemany("DELETE FROM dead_letters WHERE device = %s", devices)
+
+        self._run(write)
+
+    def erased(self, before: Place) -> int:
+        """How many of a device's records that stand before a place are blank."""
+        ((count,),) = self._rows(
+            "SELECT COUNT(*) FROM events WHERE device = %s AND kind = 'erased' AND (boot, sequence) < (%s, %s)", *before
+        )
+        return int(count)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -14,6 +14,7 @@ from agent.core.errors import InputError, StoreError
 from agent.core.records import Position, digest_of
 from fleet.receiver.schema import SQLITE, SQLITE_VERSION
 from fleet.receiver.store import (
+    BLANK,
     DEAD_LETTERS_MAX,
     EVENT_FIELDS,
     PAGE_ROWS,
@@ -93,7 +94,7 @@ class SqliteStore:
         def page(after: Place) -> list[Any]:
             return self._rows(
                 f"SELECT {','.join(EVENT_FIELDS)} FROM chained_events WHERE (?1 IS NULL OR device = ?1)"  # noqa: S608  # constants
-                " AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2)))"
+                " AND kind <> 'erased' AND (?2 = '[]' OR kind IN (SELECT value FROM json_each(?2)))"
                 " AND (device, boot, sequence) > (?3, ?4, ?5) ORDER BY device, boot, sequence LIMIT ?6",
                 device,
                 msgspec.json.encode(kinds).decode(),
@@ -113,7 +114,9 @@ class SqliteStore:
 
     def envelopes(self, device: str) -> list[bytes]:
         """Envelopes of a device in the order of its chain."""
-        rows = self._rows("SELECT envelope FROM events WHERE device = ? ORDER BY boot, sequence", device)
+        rows = self._rows(
+            "SELECT envelope FROM events WHERE device = ? AND kind <> 'erased' ORDER BY boot, sequence", device
+        )
         return [envelope for (envelope,) in rows]
 
     def positions(self, device: str) -> list[tuple[Position, bytes]]:
@@ -133,6 +136,59 @@ class SqliteStore:
     def run_desk(self, query: str, *args: object) -> list[Any]:
         """Rows of one statement about the desk's tables, its places marked by "?"."""
         return self._rows(query, *args)
+
+    def erasure_requests(self, devices: Collection[str]) -> list[tuple[Place, dict[str, Any]]]:
+        """What owners of these devices have asked to be erased."""
+        rows = self._rows(
+            "SELECT device, boot, sequence, event FROM events WHERE kind = 'erasure_requested'"
+            " AND device IN (SELECT value FROM json_each(?)) ORDER BY device, boot, sequence",
+            msgspec.json.encode(sorted(devices)).decode(),
+        )
+        return [(Place(*row[:3]), msgspec.json.decode(row[3])) for row in rows]
+
+    def unerased(self, before: Place, kinds: Sequence[str]) -> Iterator[tuple[Position, dict[str, Any], int | None]]:
+        """Events of these kinds that stand before a place."""
+
+        def page(after: Place) -> list[Any]:
+            return self._rows(
+                "SELECT device, boot, sequence, event, utc_ns FROM dated_events WHERE device = ?1"
+                " AND (boot, sequence) < (?2, ?3) AND (boot, sequence) > (?4, ?5)"
+                " AND kind IN (SELECT value FROM json_each(?6)) ORDER BY boot, sequence LIMIT ?7",
+                *before,
+                *after[1:],
+                msgspec.json.encode(kinds).decode(),
+                PAGE_ROWS,
+            )
+
+        for _, boot, sequence, event, utc_ns in read_pages(page):
+            yield Position(boot, sequence), msgspec.json.decode(event), utc_ns
+
+    def blank(self, places: Sequence[Place]) -> None:
+        """Leave nothing of these records but their place in the chain; wiped from the file's pages and its WAL."""
+        with self._lock, _disk():
+            self._db.execute("PRAGMA secure_delete = ON")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    for statement in BLANK:
+                        self._db.executemany(statement.format(mark="?", empty="x''"), places)
+                    devices = sorted({(place.device,) for place in places})
+                    self._db.executemany("DELETE FROM dead_letters WHERE device = ?", devices)
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                self._db.execute("PRAGMA secure_delete = OFF")
+
+    def erased(self, before: Place) -> int:
+        """How many of a device's records that stand before a place are blank."""
+        ((count,),) = self._rows(
+            "SELECT COUNT(*) FROM events WHERE device = ? AND kind = 'erased' AND (boot, sequence) < (?, ?)", *before
+        )
+        return int(count)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -15,8 +15,21 @@ from agent.core.records import Header, Position, Told
 
 DEAD_LETTERS_MAX: Final = 10_000
 PAGE_ROWS: Final = 1000
+ERASED: Final = "erased"
+"""Kind of a record of which only the place in the chain is left."""
 TAKEN: Final = "another record holds this place"
 """Reason of a dead letter: the device's store was replaced, or restored from a backup."""
+
+_AT: Final = "device = {mark} AND boot = {mark} AND sequence = {mark}"
+_NOTHING: Final = (
+    "kind = 'erased', priority = 3, agent = '', event = '{{}}', t_ns = 0, wall_ns = NULL, envelope = {empty}"
+)
+BLANK: Final = (
+    f"DELETE FROM ticket_messages WHERE ticket IN (SELECT number FROM tickets WHERE {_AT})",  # noqa: S608  # constants
+    f"DELETE FROM tickets WHERE {_AT}",  # noqa: S608  # constants
+    f"UPDATE events SET {_NOTHING} WHERE {_AT}",  # noqa: S608  # constants
+)
+"""For one place: what was made of the record goes, then the record; its row keeps previous, digest and arrival."""
 
 EVENT_FIELDS: Final = (
     "device",
@@ -152,6 +165,25 @@ class Store(Protocol):
 
     def run_desk(self, query: str, *args: object) -> list[Any]:
         """Rows of one statement about the desk's tables, its places marked by "?": fleet/desk/store.py knows them."""
+        ...
+
+    def erasure_requests(self, devices: Collection[str]) -> list[tuple[Place, dict[str, Any]]]:
+        """What owners of these devices have asked to be erased, as it was stored."""
+        ...
+
+    def unerased(self, before: Place, kinds: Sequence[str]) -> Iterator[tuple[Position, dict[str, Any], int | None]]:
+        """Events of these kinds of a device that stand before a place: where, what, and UTC where that is known."""
+        ...
+
+    def blank(self, places: Sequence[Place]) -> None:
+        """Leave nothing of these records but their place in the chain, and nothing that was made of them.
+
+        Dead letters of their devices go as well: nobody can tell what is in them.
+        """
+        ...
+
+    def erased(self, before: Place) -> int:
+        """How many of a device's records that stand before a place are blank."""
         ...
 
     def close(self) -> None:
