@@ -19,12 +19,13 @@ from agent.core.toml import load_toml
 from agent.core.trouble import CodeListener
 from agent.decode.decode import decode_batch
 from agent.decode.history import History
-from agent.decode.profile import Profile, load_pinned
+from agent.decode.profile import Profile, load_pin, load_pinned
 from agent.decode.quality import Ledger, Plausibility, QualityRules
 from agent.decode.table import build_checker, build_table, by_pgn
 from agent.detect import Detector, make_detectors
 from agent.detect.battery_report import BatteryReports
 from agent.detect.bus_guard import BusGuard
+from agent.detect.bus_pin import check_pin
 from agent.detect.cell_days import CellDays
 from agent.detect.cells import CellDetector
 from agent.detect.telemetry import TelemetrySampler
@@ -98,7 +99,10 @@ class Pipeline:
         ]
         self._guard: BusGuard | None = None
         if limits.bus.enabled:
-            self._guard = BusGuard(limits.bus, store=bus_store, pinned=load_pinned(profile.habits))
+            pinned, pin = load_pinned(profile.habits), load_pin(profile.habits)
+            if pin is not None:
+                check_pin(pin, pinned)
+            self._guard = BusGuard(limits.bus, store=bus_store, pinned=pinned)
         self._inputs = [self._rows(detector.inputs) for detector in self._detectors]
         self._reports = [detector for detector in self._detectors if isinstance(detector, BatteryReports)]
         self._on_events = on_events

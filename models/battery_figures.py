@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.manifest import Metric, SequenceManifest
+from agent.core.manifest import SequenceManifest
+from agent.core.model_card import Metric
 from agent.detect.cell_features import DAYS_MIN
 from models.battery_packs import KINDS, Pack
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.manifest import Metric
+from agent.core.model_card import Metric
 from models.candidates import Candidate, Job
 from simulators.blows import NEGATIVES, POSITIVES
 

@@ -17,7 +17,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.manifest import Card, Golden, Metric, SequenceFeature, SequenceManifest
+from agent.core.manifest import Golden, SequenceManifest
+from agent.core.model_card import Card, Metric
+from agent.core.model_inputs import SequenceFeature
 from agent.detect.cell_features import DAYS_MIN, FEATURES, STEPS
 from agent.detect.cell_scores import drift_of
 from agent.detect.drift import bins

@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.manifest import Card, Feature, FeatureManifest, Golden
+from agent.core.manifest import FeatureManifest, Golden
+from agent.core.model_card import Card
+from agent.core.model_inputs import Feature
 from agent.detect.crash_features import FEATURES
 from models.candidates import Candidate, Job, find_candidates
 from models.classifier import Classifier

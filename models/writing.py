@@ -6,8 +6,10 @@ from typing import Final
 
 import msgspec
 
+from agent.core.habits_manifest import HabitsManifest
 from agent.core.manifest import AnyManifest
-from models.cards import render_card
+from agent.core.paths import HABITS
+from models.cards import habits_card, render_card, render_habits
 
 FOLDER: Final = Path(__file__).parent
 
@@ -21,7 +23,18 @@ def write_model(manifest: AnyManifest, blob: bytes) -> None:
     (FOLDER / f"{manifest.name}.md").write_text(render_card(manifest), encoding="utf-8")
 
 
-def to_toml(manifest: AnyManifest) -> str:
+def write_habits(manifest: HabitsManifest, state: bytes) -> None:
+    """Write the habits, and the manifest that pins their hash, to firmware_config/habits; the card beside this file."""
+    if manifest.sha256 != hashlib.sha256(state).hexdigest():
+        raise ValueError(f"{manifest.name}: the manifest pins another file")
+    HABITS.mkdir(exist_ok=True)
+    path = HABITS / manifest.file
+    path.write_bytes(state)
+    path.with_suffix(".toml").write_text(to_toml(manifest), encoding="utf-8")
+    habits_card(manifest).write_text(render_habits(manifest), encoding="utf-8")
+
+
+def to_toml(manifest: AnyManifest | HabitsManifest) -> str:
     """The manifest as the agent reads it."""
     heading = [
         f"# Written by `{manifest.card.rebuilt_by}`; the model card is {manifest.name}.md.",
@@ -36,6 +49,8 @@ def _table(struct: msgspec.Struct, path: str) -> list[str]:
     for key in struct.__struct_fields__:
         value = getattr(struct, key)
         name = f"{path}.{key}" if path else key
+        if value is None:
+            continue
         if isinstance(value, msgspec.Struct):
             below += ["", f"[{name}]", *_table(value, name)]
         elif isinstance(value, list) and value and isinstance(value[0], msgspec.Struct):
@@ -49,6 +64,8 @@ def _table(struct: msgspec.Struct, path: str) -> list[str]:
 def _literal(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, list):
         return "[" + ", ".join(_literal(item) for item in value) + "]"
     return repr(value)

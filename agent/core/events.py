@@ -129,16 +129,17 @@ class HarshDriving(Event, frozen=True, kw_only=True, tag="harsh_driving"):
 
 
 class Anomaly(Event, frozen=True, kw_only=True, tag="anomaly"):
-    """A model finds the recent window unlike its training drives. A hint, never a verdict."""
+    """A model takes the recent window for a fault, which shows in a signal. A hint, never a verdict."""
 
     priority: ClassVar[Priority] = Priority.SERVICE
     purpose: ClassVar[Purpose] = "diagnostics"
-    leaves: ClassVar[Leaves] = {"diagnostics": "model score threshold signal"}
+    leaves: ClassVar[Leaves] = {"diagnostics": "model score threshold signal fault"}
 
     model: str
     score: float
     threshold: float
     signal: str = ""
+    fault: str = ""
 
 
 class Feedback(Event, frozen=True, kw_only=True, tag="feedback"):

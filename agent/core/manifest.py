@@ -2,79 +2,17 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from msgspec import Meta
 
 from agent.core.config import Name, Section
+from agent.core.model_card import Card
+from agent.core.model_inputs import Feature, Gate, ModelInput, Output, SequenceFeature, Share
 from agent.core.toml import load_toml
-
-Text = Annotated[str, Meta(min_length=1, max_length=2000)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class ModelInput(Section, frozen=True, kw_only=True):
-    """One signal: z = (value - mean) / scale, the value being the newest one, at most age_max_s old.
-
-    edges part the training values into at most ten bins, shares is how much of the training fell into each: what the
-    input's drift is measured against. A value on an edge belongs below it.
-    """
-
-    path: Annotated[str, Meta(min_length=3, max_length=200)]
-    unit: Annotated[str, Meta(max_length=40)]
-    mean: float
-    scale: Annotated[float, Meta(gt=0)]
-    age_max_s: Annotated[float, Meta(gt=0, le=60)]
-    edges: Annotated[list[float], Meta(max_length=9)] = msgspec.field(default_factory=list)
-    shares: Annotated[list[Share], Meta(max_length=10)] = msgspec.field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Raise ValueError, which load tells as a ConfigError, where edges and shares do not go together."""
-        if self.edges and len(self.shares) != len(self.edges) + 1:
-            raise ValueError(f"{self.path}: {len(self.edges)} edges part {len(self.edges) + 1} shares")
-        if any(below >= above for below, above in pairwise(self.edges)):
-            raise ValueError(f"{self.path}: edges must rise")
-
-
-class Feature(Section, frozen=True, kw_only=True):
-    """One number that a detector worked out: z = (value - mean) / scale."""
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    mean: float
-    scale: Annotated[float, Meta(gt=0)]
-
-
-class SequenceFeature(Section, frozen=True, kw_only=True):
-    """One number a step, 0 where it is as usual: z = value / scale.
-
-    edges and shares: as a ModelInput's, of what the newest step of a healthy sequence held in training.
-    """
-
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    unit: Annotated[str, Meta(max_length=40)]
-    scale: Annotated[float, Meta(gt=0)]
-    edges: Annotated[list[float], Meta(max_length=9)] = msgspec.field(default_factory=list)
-    shares: Annotated[list[Share], Meta(max_length=10)] = msgspec.field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Raise ValueError, which load tells as a ConfigError, where edges and shares do not go together."""
-        if self.edges and len(self.shares) != len(self.edges) + 1:
-            raise ValueError(f"{self.name}: {len(self.edges)} edges part {len(self.edges) + 1} shares")
-
-    @property
-    def path(self) -> str:
-        """What a report on drift calls it."""
-        return self.name
-
-    @property
-    def mean(self) -> float:
-        """Nothing is taken off: 0 is as usual."""
-        return 0.0
 
 
 class Golden(Section, frozen=True, kw_only=True):
@@ -82,26 +20,6 @@ class Golden(Section, frozen=True, kw_only=True):
 
     input: Annotated[list[float], Meta(min_length=1, max_length=65_536)]
     output: Annotated[list[float], Meta(min_length=1, max_length=4096)]
-
-
-class Metric(Section, frozen=True, kw_only=True):
-    """A line of the card's table of measurements."""
-
-    what: Text
-    value: Text
-
-
-class Card(Section, frozen=True, kw_only=True):
-    """What a person should know before believing the model; `python -m models.cards` writes it out."""
-
-    does: Text
-    how: Text
-    trained_on: Text
-    threshold_from: Text
-    rebuilt_by: Text
-    measured_on: Text
-    metrics: Annotated[list[Metric], Meta(min_length=1, max_length=64)]
-    limits: Annotated[list[Text], Meta(min_length=1, max_length=32)]
 
 
 class Manifest(Section, frozen=True, kw_only=True, tag_field="kind"):
@@ -146,13 +64,13 @@ class Manifest(Section, frozen=True, kw_only=True, tag_field="kind"):
         ...
 
 
-class WindowManifest(Manifest, frozen=True, kw_only=True, tag="autoencoder"):
-    """A model that rebuilds a window of signals.
+class WindowManifest(Manifest, frozen=True, kw_only=True, tag="window"):
+    """A model that looks at a window of signals.
 
-    Input: float32[1, steps, inputs], rows at rate_hz, oldest first. Output: float32[1, inputs], each input's
-    reconstruction error over its largest healthy one. The window is unlike the training drives where the
-    largest output reaches `threshold`, and worth an event when `persistence` windows in a row are. An input has
-    drifted where its population stability index reaches drift_psi.
+    Input: float32[1, steps, inputs + optional inputs], rows at rate_hz, oldest first; behind the values stands for each
+    optional input whether it is told. Output: float32[1, outputs], a score each. One at or above `threshold` in
+    `persistence` windows in a row is worth an event. An input has drifted where its population stability index reaches
+    drift_psi.
     """
 
     rate_hz: Annotated[float, Meta(ge=0.1, le=100)]
@@ -160,17 +78,26 @@ class WindowManifest(Manifest, frozen=True, kw_only=True, tag="autoencoder"):
     persistence: Annotated[int, Meta(ge=1, le=1000)]
     gap_min_s: Annotated[float, Meta(ge=0, le=86_400)]
     drift_psi: Annotated[float, Meta(gt=0, le=100)] = 0.25
+    gate: Gate | None = None
     inputs: Annotated[list[ModelInput], Meta(min_length=1, max_length=64)]
+    outputs: Annotated[list[Output], Meta(min_length=1, max_length=64)]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, which load tells as a ConfigError, where a vector or the gate does not fit."""
+        super().__post_init__()
+        required = {signal.path for signal in self.inputs if not signal.optional}
+        if self.gate is not None and not {self.gate.signal, self.gate.moves} <= required:
+            raise ValueError("the gate's signals must be inputs that are not optional")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Shape of a model window."""
-        return 1, self.steps, len(self.inputs)
+        return 1, self.steps, len(self.inputs) + sum(signal.optional for signal in self.inputs)
 
     @property
     def output_shape(self) -> tuple[int, int]:
-        """One score an input."""
-        return 1, len(self.inputs)
+        """One score an output."""
+        return 1, len(self.outputs)
 
 
 class FeatureManifest(Manifest, frozen=True, kw_only=True, tag="classifier"):

@@ -26,6 +26,7 @@ INTAKE_TEMPERATURE: Final = "Vehicle.Private.OBD.IntakeTemp"  # Celsius
 SHORT_TERM_FUEL_TRIM: Final = "Vehicle.Private.OBD.ShortTermFuelTrim1"  # percent, + adds fuel
 LONG_TERM_FUEL_TRIM: Final = "Vehicle.Private.OBD.LongTermFuelTrim1"  # percent, + adds fuel
 ENGINE_LOAD: Final = "Vehicle.Private.OBD.EngineLoad"  # percent, calculated
+RUN_TIME: Final = "Vehicle.Private.OBD.RunTime"  # s since the engine's start
 TRAVELED_DISTANCE: Final = "Vehicle.TraveledDistance"  # m (VSS 5: km)
 AIR_TEMPERATURE: Final = "Vehicle.Exterior.AirTemperature"  # Celsius
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from agent.core.config import Name, Section
 from agent.core.errors import ConfigError
+from agent.core.habits_manifest import HabitsManifest, load_habits_manifest
 from agent.core.paths import HABITS, VEHICLES
 from agent.core.toml import load_toml
 from agent.decode.quality import QualityRules
@@ -104,11 +105,24 @@ def load_pinned(name: str) -> bytes:
     """What a profile's `habits` names; empty for none. Raises ConfigError where it cannot be read."""
     if not name:
         return b""
-    path = Path(name) if "/" in name else HABITS / name
+    path = _pin_path(name)
     try:
         return path.read_bytes()
     except OSError as exc:
         raise ConfigError(f"habits: {exc.strerror}", path=path) from exc
+
+
+def load_pin(name: str) -> HabitsManifest | None:
+    """The manifest beside what `habits` names; None without one, as of habits that an owner copied from a box of his.
+
+    Raises ConfigError where it is unsound.
+    """
+    path = _pin_path(name).with_suffix(".toml")
+    return load_habits_manifest(path) if name and path.is_file() else None
+
+
+def _pin_path(name: str) -> Path:
+    return Path(name) if "/" in name else HABITS / name
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -17,9 +17,9 @@ class AnomalyWatch:
     """Cuts model windows from samples and judges the answers.
 
     Rows lie on a fixed grid of absolute time and hold each input's newest value at or before their instant; a row
-    with a missing or too old value starts the window anew. A window is due every period_s, at whole multiples of it.
-    Nothing is reported before `persistence` windows in a row were unlike the training drives, nor within gap_min_s of
-    the last report.
+    in which one that is not optional is missing or too old starts the window anew. The manifest's gate leaves rows out.
+    A window is due every period_s, at whole multiples of it. Nothing is reported before the same output was at or above
+    the threshold in `persistence` windows in a row, nor within gap_min_s of the last report.
     """
 
     def __init__(self, manifest: WindowManifest, *, period_s: float = 1.0) -> None:
@@ -31,11 +31,13 @@ class AnomalyWatch:
         self._newest: list[tuple[int, float] | None] = [None] * len(self.inputs)
         self._rows: deque[list[float]] = deque(maxlen=manifest.steps)
         self._grid: int | None = None
-        self._unlike = 0
+        self._left_out = 0
+        self._barred = False
+        self._over = [0] * len(manifest.outputs)
         self._reported_ns: int | None = None
 
     def collect(self, window: SignalWindow) -> Float32s | None:
-        """Take samples; a scaled model window float32[1, steps, inputs] when due, the newest where several are."""
+        """Take samples; a scaled model window of the manifest's shape when due, the newest where several are."""
         grid = window.t_ns // self._step_ns
         first = grid if self._grid is None else max(self._grid + 1, grid - self._late_rows)
         self._grid = max(grid, self._grid or 0)
@@ -53,39 +55,62 @@ class AnomalyWatch:
             columns.append(values)
         due = None
         for number in range(first, grid + 1):
-            self._add_row(number * self._step_ns, columns)
-            if number % self._steps_per_period == 0 and len(self._rows) == self.manifest.steps:
+            added = self._add_row(number * self._step_ns, columns)
+            if added and number % self._steps_per_period == 0 and len(self._rows) == self.manifest.steps:
                 due = np.array([self._rows], np.float32)
         return due
 
     def judge(self, output: Float32s, t_ns: int) -> list[Event]:
-        """Weigh the model's answer float32[1, inputs] about the window that was due at t_ns."""
-        worst = int(np.argmax(output[0]))
-        score = float(output[0, worst])
-        if not score >= self.manifest.threshold:
-            self._unlike = 0
-            return []
-        self._unlike += 1
+        """Weigh the model's answer float32[1, outputs] about the window that was due at t_ns."""
+        scores = output[0].tolist()
+        limit = self.manifest.threshold
+        self._over = [count + 1 if score >= limit else 0 for count, score in zip(self._over, scores, strict=True)]
+        lasting = [place for place, count in enumerate(self._over) if count >= self.manifest.persistence]
         recent = self._reported_ns is not None and t_ns - self._reported_ns < self.manifest.gap_min_s * NS
-        if self._unlike < self.manifest.persistence or recent:
+        if not lasting or recent:
             return []
         self._reported_ns = t_ns
+        worst = max(lasting, key=scores.__getitem__)
         return [
             Anomaly(
                 t_ns=t_ns,
                 model=self.manifest.id,
-                score=round(score, 3),
-                threshold=self.manifest.threshold,
-                signal=self.inputs[worst],
+                score=round(scores[worst], 3),
+                threshold=limit,
+                signal=self.manifest.outputs[worst].signal,
+                fault=self.manifest.outputs[worst].fault,
             )
         ]
 
-    def _add_row(self, t_ns: int, columns: list[list[tuple[int, float] | None]]) -> None:
-        row = []
-        for values, signal in zip(columns, self.manifest.inputs, strict=True):
-            at = next((v for v in reversed(values) if v is not None and v[0] <= t_ns), None)
-            if at is None or t_ns - at[0] > signal.age_max_s * NS:
+    def _add_row(self, t_ns: int, columns: list[list[tuple[int, float] | None]]) -> bool:
+        """Whether the instant gave a row."""
+        values, row, told = {}, [], []
+        for samples, signal in zip(columns, self.manifest.inputs, strict=True):
+            at = next((v for v in reversed(samples) if v is not None and v[0] <= t_ns), None)
+            fresh = at is not None and t_ns - at[0] <= signal.age_max_s * NS
+            if not fresh and not signal.optional:
                 self._rows.clear()
-                return
-            row.append((at[1] - signal.mean) / signal.scale)
-        self._rows.append(row)
+                return False
+            if at is not None and fresh:
+                values[signal.path] = at[1]
+            row.append((at[1] - signal.mean) / signal.scale if at is not None and fresh else 0.0)
+            if signal.optional:
+                told.append(float(fresh))
+        if not self._passes(values):
+            return False
+        self._rows.append(row + told)
+        return True
+
+    def _passes(self, values: dict[str, float]) -> bool:
+        """Whether the gate lets a row count."""
+        gate = self.manifest.gate
+        if gate is None:
+            return True
+        if values[gate.signal] < gate.least:
+            self._barred = self._barred or values[gate.moves] > gate.moves_above
+            self._left_out += 1
+            if self._barred or self._left_out > gate.pause_max_s * self.manifest.rate_hz:
+                self._rows.clear()
+            return False
+        self._left_out = 0
+        return not self._barred

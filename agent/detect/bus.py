@@ -2,7 +2,8 @@
 
 What is normal is learnt from clean traffic, without gradients: which identifiers there are, how close two frames of one
 may follow each other, and how often each bit turns from one frame to the next. A forged payload turns bits that hardly
-ever turn, all at once (compare READ, Marchetti and Stabili, IEEE TIFS 2019).
+ever turn, all at once (compare READ, Marchetti and Stabili, IEEE TIFS 2019); an old honest one held in its sender's
+place rests longer than one with a counter in it ever does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.frames import REFUSED, FrameBatch
-from agent.detect.bus_habits import LONG_AGO_NS, Bytes, Floats, Habit, Rows, add_up, never_turned
+from agent.detect.bus_habits import LONG_AGO_NS, Bytes, Floats, Habit, Rows, add_up, count_rests, never_turned
 
 Ints = npt.NDArray[np.int64]
 
 _SETTLED: Final = 4  # so many frames in a row that go on from each other are a new state of the car, not a forgery
+
+_FOR_EVER: Final = 1 << 62
 
 
 class Finding(IntFlag):
@@ -26,6 +29,7 @@ class Finding(IntFlag):
     UNKNOWN = 1  # an identifier that the car does not use
     EARLY = 2  # follows the last honest frame of its identifier more closely than the car ever sends it
     PAYLOAD = 4  # turns bits that do not turn
+    HELD = 8  # says the same for longer than it ever did
 
 
 class BusWatch:
@@ -43,6 +47,9 @@ class BusWatch:
         self._never = never_turned(self._cost)
         self._gap_ns = np.array([habit.gap_ns for habit in self._habits], np.int64)
         self._limit = np.array([habit.limit for habit in self._habits])
+        self._rest_most = np.array([habit.rest_most or _FOR_EVER for habit in self._habits], np.int64)
+        self._resting = np.zeros(len(known), np.int64)
+        self._last = np.zeros((len(known), width), np.uint8)  # believed or not
         self._at_ns = np.full(len(known), LONG_AGO_NS, np.int64)
         self._data = np.zeros((len(known), width), np.uint8)
         self._seen = np.zeros(len(known), np.bool_)
@@ -96,7 +103,20 @@ class BusWatch:
             piece = slice(int(first[number]), int(last[number]) + 1)
             start = int(before_ns[piece.start]), data[piece.start] if new[number] else believed[number]
             found[piece] = self._follow(int(owners[number]), start, t_ns[piece], data[piece], strange[piece])
+        found[self._rests(place, data, first, new) > self._rest_most[place]] |= np.uint8(Finding.HELD)
         return found
+
+    def _rests(self, place: Rows, data: Bytes, first: Rows, new: npt.NDArray[np.bool_]) -> Ints:
+        """How many frames in a row, believed or not, have said what the one before them said."""
+        owners = place[first]
+        before = np.roll(data, 1, axis=0)
+        before[first] = self._last[owners]
+        same = (before == data).all(axis=1)
+        same[first[new]] = False
+        rests = count_rests(same, first, self._resting[owners])
+        last = np.append(first[1:], len(data)) - 1
+        self._last[owners], self._resting[owners] = data[last], rests[last]
+        return rests
 
     def _follow(
         self, place: int, believed: tuple[int, Bytes], t_ns: Ints, data: Bytes, strange: npt.NDArray[np.bool_]

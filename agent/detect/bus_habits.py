@@ -1,8 +1,8 @@
 """How a car's control units speak: gaps and bit flips of each CAN identifier, learnt as frames pass. Pure, bounded.
 
 What is kept are counts, so that learning goes on over several short drives: per identifier the steps from one frame to
-the next, how many of them turned each bit, the least gap, and how surprising honest frames of the second half of the
-learning were by the counts of its first half.
+the next, how many of them turned each bit, the least gap, the most steps in a row that turned none, and how surprising
+honest frames of the second half of the learning were by the counts of its first half.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ KEYS_MAX: Final = 1024
 
 LONG_AGO_NS: Final = -(1 << 62)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _CLASSIC: Final = 8  # bytes; CAN FD has up to 64
 _SEEN_MIN: Final = 8  # frames from which an identifier counts as one of the car's, and has a rhythm
 _GAP_SHARE: Final = 0.7  # of the smallest gap seen
@@ -33,6 +33,9 @@ _GAP_NONE: Final = 1 << 62
 _MARGIN_BITS: Final = 10.0  # beyond the most surprising honest frame
 _FORGED_LEAST: Final = 0.5  # of what a payload of random bits surprises by: cars do new things every day
 _FORGED_MOST: Final = 0.8  # of the same: else one odd frame while learning blinds for good
+_RESTLESS_STEPS: Final = 500  # from so many on it is known that a payload never rests for long
+_RESTLESS_MOST: Final = 8  # steps in a row without a change, for one that counts as such: a counter, a noisy sensor
+_RESTS_MORE: Final = (2, 3)  # so many times the longest rest, and some, before it is one that the car does not take
 _PATTERNS: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
 
 
@@ -41,13 +44,15 @@ class Habit:
     """One identifier as the car sends it, as far as it is believed.
 
     gap_ns: the least time between two frames. cost float64[8 * width]: surprise of each bit's turning, in bits;
-    limit: how much of it one step may add up to. frames: seen while learning.
+    limit: how much of it one step may add up to. frames: seen while learning. rest_most: how many steps in a row may
+    change nothing; 0: any number.
     """
 
     gap_ns: int
     cost: Floats
     limit: float
     frames: int
+    rest_most: int = 0
 
 
 class _Saved(msgspec.Struct, frozen=True):
@@ -63,6 +68,7 @@ class _Saved(msgspec.Struct, frozen=True):
     gaps: bytes
     honest: bytes
     cost: bytes
+    rests: bytes
 
 
 class HabitLearner:
@@ -76,6 +82,8 @@ class HabitLearner:
         self._steps = np.zeros(0, np.int64)
         self._turned = np.zeros((0, 8 * _CLASSIC), np.uint32)
         self._gaps = np.zeros(0, np.int64)
+        self._rests = np.zeros(0, np.int64)
+        self._resting = np.zeros(0, np.int64)
         self._honest = np.zeros(0)
         self._cost = np.zeros((0, 8 * _CLASSIC), np.float32)
         self._at_ns = np.zeros(0, np.int64)
@@ -136,6 +144,7 @@ class HabitLearner:
             gaps=self._gaps.tobytes(),
             honest=self._honest.tobytes(),
             cost=self._cost.tobytes(),
+            rests=self._rests.tobytes(),
         )
         return msgspec.msgpack.encode(saved)
 
@@ -152,6 +161,8 @@ class HabitLearner:
             new._steps = np.frombuffer(saved.steps, np.int64).reshape(count).copy()
             new._turned = np.frombuffer(saved.turned, np.uint32).reshape(count, 8 * width).copy()
             new._gaps = np.frombuffer(saved.gaps, np.int64).reshape(count).copy()
+            new._rests = np.frombuffer(saved.rests, np.int64).reshape(count).copy()
+            new._resting = np.zeros(count, np.int64)
             new._honest = np.frombuffer(saved.honest, np.float64).reshape(count).copy()
             new._cost = np.frombuffer(saved.cost, np.float32).reshape(count, 8 * width).copy()
             new._at_ns, new._data = np.full(count, LONG_AGO_NS, np.int64), np.zeros((count, width), np.uint8)
@@ -160,12 +171,21 @@ class HabitLearner:
         sound = saved.version == _VERSION and count <= KEYS_MAX and width in {_CLASSIC, DATA_SIZE}
         sound = sound and bool((np.diff(new._keys.astype(np.int64)) > 0).all() and (new._lengths <= width).all())
         sound = sound and bool((new._turned <= new._steps[:, None]).all() and (new._gaps >= 0).all())
+        sound = sound and bool((new._rests >= 0).all())
         return new if sound and not bool(np.isnan(new._honest).any()) else None
 
     def _habit(self, row: int, cost: Floats) -> Habit:
         random = float(add_up(cost, never_turned(cost), np.tile(_PATTERNS, len(cost) // 8)).mean())
         limit = min(max(float(self._honest[row]) + _MARGIN_BITS, _FORGED_LEAST * random), _FORGED_MOST * random)
-        return Habit(round(_GAP_SHARE * int(self._gaps[row])), cost, limit, int(self._steps[row]) + 1)
+        rest, steps = int(self._rests[row]), int(self._steps[row])
+        restless = steps >= _RESTLESS_STEPS and rest <= _RESTLESS_MOST
+        return Habit(
+            gap_ns=round(_GAP_SHARE * int(self._gaps[row])),
+            cost=cost,
+            limit=limit,
+            frames=steps + 1,
+            rest_most=_RESTS_MORE[0] * rest + _RESTS_MORE[1] if restless else 0,
+        )
 
     def _count(self, batch: FrameBatch, rows: Rows, place: Rows) -> None:
         """Frames by identifier and then by time: most go on from the one before."""
@@ -181,6 +201,9 @@ class HabitLearner:
         self._steps[owners] += np.add.reduceat(~new, first, dtype=np.int64)
         gaps = np.where(new, _GAP_NONE, np.maximum(t_ns - np.where(new, t_ns, before_ns), 0))
         self._gaps[owners] = np.minimum(self._gaps[owners], np.minimum.reduceat(gaps, first))
+        rests = count_rests(~turned.any(axis=1) & ~new, first, self._resting[owners])
+        self._rests[owners] = np.maximum(self._rests[owners], np.maximum.reduceat(rests, first))
+        self._resting[owners] = rests[last]
         self._lengths[owners] = np.maximum(self._lengths[owners], np.maximum.reduceat(batch.length[rows], first))
         if self._measuring:
             cost = self._cost[place].astype(np.float64)
@@ -205,6 +228,8 @@ class HabitLearner:
         self._lengths = grown(self._lengths, np.zeros(count, np.uint8))
         self._steps = grown(self._steps, np.zeros(count, np.int64))
         self._turned = grown(self._turned, np.zeros((count, bits), np.uint32))
+        self._rests = grown(self._rests, np.zeros(count, np.int64))
+        self._resting = grown(self._resting, np.zeros(count, np.int64))
         self._gaps = grown(self._gaps, np.full(count, _GAP_NONE, np.int64))
         # What the first half had none of is measured by nothing: as much as may be is allowed.
         self._honest = grown(self._honest, np.full(count, np.inf if self._measuring else 0.0))
@@ -228,6 +253,20 @@ def learn(clean: FrameBatch) -> Mapping[int, Habit]:
     learner.measure()
     learner.feed(clean[middle:])
     return learner.habits()
+
+
+def count_rests(same: Flags, first: Rows, before: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many steps in a row, up to each frame, changed nothing: int64[n].
+
+    same bool[n]: the frame's step changes nothing; first: where each identifier's frames begin; before: how many it had
+    had in a row.
+    """
+    rows = np.arange(len(same))
+    begun = np.repeat(first, np.diff(np.append(first, len(same))))
+    broken = np.maximum.accumulate(np.where(same, -1, rows))
+    return np.asarray(
+        np.where(broken >= begun, rows - broken, rows - begun + 1 + before[np.searchsorted(first, begun)]), np.int64
+    )
 
 
 def never_turned(cost: Floats) -> Flags:

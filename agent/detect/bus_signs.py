@@ -142,4 +142,6 @@ def _name(finding: int) -> BusFinding:
     """One name a frame: of a forged frame that also comes too early its payload says more."""
     if finding & Finding.UNKNOWN:
         return "unknown_identifier"
-    return "forged_payload" if finding & Finding.PAYLOAD else "injected"
+    if finding & Finding.PAYLOAD:
+        return "forged_payload"
+    return "injected" if finding & Finding.EARLY else "held_payload"

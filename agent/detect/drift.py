@@ -37,6 +37,11 @@ class Binned(Protocol):
         """Of the training values, by bin."""
         ...
 
+    @property
+    def optional(self) -> bool:
+        """Whether a column behind the inputs says if it is told."""
+        ...
+
 
 class Drift:
     """Counts newest rows of model windows per input and bin; the bins are the manifest's, so its size is fixed."""
@@ -46,13 +51,15 @@ class Drift:
         self._edges = [(np.array(signal.edges) - signal.mean) / signal.scale for signal in inputs]  # of scaled rows
         self._shares = [np.array(signal.shares) for signal in inputs]
         self._counts = [np.zeros(len(signal.edges) + 1, np.int64) for signal in inputs]
-        self._rows = 0
+        self._optional = np.array([signal.optional for signal in inputs], np.bool_)
 
     def add(self, row: npt.NDArray[np.float32]) -> None:
-        """Take one scaled row float32[inputs]."""
-        self._rows += 1
-        for edges, counts, value in zip(self._edges, self._counts, row, strict=True):
-            counts[np.searchsorted(edges, np.float32(value) - 1e-6)] += 1  # an edge itself, rounded, stays below
+        """Take one scaled row float32[inputs + optional inputs]; what was not told does not count."""
+        told = np.ones(len(self._counts), np.bool_)
+        told[self._optional] = row[len(self._counts) :] > 0
+        for place in np.flatnonzero(told).tolist():
+            value = np.float32(row[place]) - 1e-6  # an edge itself, rounded, stays below
+            self._counts[place][np.searchsorted(self._edges[place], value)] += 1
 
     def psi(self) -> dict[str, float]:
         """Population stability index by path; inputs without bins are left out.
@@ -62,8 +69,9 @@ class Drift:
         """
         found = {}
         for path, counts, shares in zip(self._paths, self._counts, self._shares, strict=True):
-            if len(shares) and self._rows:
-                found[path] = psi(counts / self._rows, shares)
+            rows = int(counts.sum())
+            if len(shares) and rows:
+                found[path] = psi(counts / rows, shares)
         return found
 
 

@@ -26,7 +26,7 @@ class Tally:
         self._begin()
 
     def take(self, inputs: Float32s, output: Float32s) -> bool:
-        """Count the model's answer float32[1, inputs] about a window; whether it was at or above the threshold."""
+        """Count the model's answer float32[1, outputs] about a window; whether it was at or above the threshold."""
         self._drift.add(inputs[0, -1])
         over = bool(output.max() >= self._manifest.threshold)
         self._windows += 1

@@ -31,6 +31,7 @@ _COLUMNS: Final = {
     "FUEL_TANK": "Vehicle.Powertrain.FuelSystem.RelativeLevel",
     "ABSOLUTE_BAROMETRIC_PRESSURE": "Vehicle.Private.OBD.BarometricPressure",
     "RELATIVE_THROTTLE_POSITION": "Vehicle.Private.OBD.RelativeThrottlePosition",
+    "ENGINE_RUN_TINE": vss.RUN_TIME,  # the logger's spelling
     "INTAKE_AIR_TEMP": vss.INTAKE_TEMPERATURE,
     "TIMING_ADVANCE": "Vehicle.Private.OBD.TimingAdvance",
     "CONTROL_MODULE_VOLTAGE": vss.LOW_VOLTAGE,
@@ -70,8 +71,15 @@ class ObdLog:
     def batch(self, first: int, last: int) -> Samples:
         """Rows first to last - 1, counted without the bad ones."""
         t_ns = np.array(self._t_s[first:last], np.int64) * NS
-        values: npt.NDArray[np.float64] = np.array(self._rows[first:last], np.float64).reshape(-1, len(self.specs))
-        return interleave(t_ns, values)
+        return interleave(t_ns, np.array(self._rows[first:last], np.float64).reshape(-1, len(self.specs)))
+
+    def times(self) -> npt.NDArray[np.int64]:
+        """When each row was, t_ns int64[n]."""
+        return np.array(self._t_s, np.int64) * NS
+
+    def values(self) -> npt.NDArray[np.float64]:
+        """All rows, float64[n, signals], without the bad ones."""
+        return np.array(self._rows, np.float64).reshape(-1, len(self.specs))
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -9,14 +9,16 @@ import pytest
 
 from agent.core.errors import ModelDown
 from agent.core.events import Event, ModelChanged, ModelReport
-from agent.core.manifest import load_window_manifest
-from agent.core.paths import MODELS
+from agent.core.manifest import Golden
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.inference import Models
 from agent.watch import Watch
 from simulators.clock import ManualClock
+from tests.unit.detect.test_anomaly import MANIFEST as TINY
 
-MANIFEST = load_window_manifest(MODELS / "drive.toml")
+MANIFEST = msgspec.structs.replace(
+    TINY, name="drive", version=1, steps=20, threshold=5.0, golden=[Golden(input=[0.0] * 40, output=[0.0, 0.0])]
+)
 NS = 10**9
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agent.core.errors import ModelDown
 from agent.core.events import Collision, Event, TripStarted
-from agent.core.manifest import Feature, FeatureManifest, Golden
+from agent.core.manifest import FeatureManifest, Golden
+from agent.core.model_inputs import Feature
 from agent.core.odds import join_confidence
 from agent.detect.crash_features import FEATURES
 from agent.inference import Models

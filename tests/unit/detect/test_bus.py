@@ -94,6 +94,30 @@ def test_a_new_state_of_the_car_is_believed_after_a_few_frames() -> None:
     assert np.flatnonzero(one_by_one).tolist() == rows[:4].tolist()
 
 
+def _hold(frames: FrameBatch, can_id: int, count: int) -> tuple[FrameBatch, np.ndarray]:
+    rows = np.flatnonzero(frames.can_id == can_id)[50 : 50 + count]
+    data = frames.data.copy()
+    data[rows] = data[rows[0]]
+    truth = np.zeros(len(frames), np.bool_)
+    truth[rows] = True
+    return replace(frames, data=data), truth
+
+
+def test_an_old_payload_held_in_its_senders_place_is_found_where_payloads_never_rest() -> None:
+    assert {can_id: habit.rest_most for can_id, habit in HABITS.items()} == {SPEED: 3, STILL: 0, RARE: 0}
+    frames, truth = _hold(LATER, SPEED, 30)
+    found = _judge(frames)
+    rows = np.flatnonzero(truth)
+    assert not found[~truth].any()
+    assert np.flatnonzero(found).tolist() == rows[4:].tolist()  # the first is as honest as it was, three may follow
+    assert set(found[rows[4:]].tolist()) == {Finding.HELD}
+
+
+def test_a_frame_that_may_rest_may_rest_for_ever() -> None:
+    longer = _traffic(60_000, 200_000)
+    assert not _judge(longer[longer.can_id == STILL]).any()
+
+
 def test_what_is_no_frame_of_the_car_is_not_judged() -> None:
     odd = [Frame(70_000 * MS, 0x7FF, b"", REMOTE), Frame(70_000 * MS, 0x7FE, b"\1", OWN)]
     frames, truth = _put_in(LATER, odd)

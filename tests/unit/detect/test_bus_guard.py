@@ -184,6 +184,17 @@ def test_forged_payloads_are_told_and_a_new_state_of_the_car_is_not() -> None:
     assert watched(replace(frames, data=settled)) == []
 
 
+def test_a_held_payload_is_told_by_its_name() -> None:
+    frames = traffic(70, 90)
+    rows = np.flatnonzero((frames.can_id == SPEED) & (frames.t_ns >= 80 * NS))[:100]
+    held = frames.data.copy()
+    held[rows] = held[rows[0]]
+    first, rest = watched(replace(frames, data=held))
+    assert (first.finding, first.identifiers) == ("held_payload", [SPEED])
+    assert first.last_ns - int(frames.t_ns[rows[0]]) < NS
+    assert (rest.finding, first.frames + rest.frames) == ("held_payload", 100 - 4)
+
+
 def test_a_tester_at_the_diagnostics_port_is_no_stranger() -> None:
     put = [Frame(80 * NS + k * 20 * MS, (0x7DF, 0x7E8)[k % 2], bytes([2, 1, k % 256])) for k in range(200)]
     put += [Frame(85 * NS + k * 20 * MS, 0x18DAF110, bytes([k % 256]), EXTENDED) for k in range(100)]

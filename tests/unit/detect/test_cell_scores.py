@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from agent.core.events import BatteryAdvice, Event, ModelReport, TripStarted
-from agent.core.manifest import Golden, SequenceFeature, SequenceManifest
+from agent.core.manifest import Golden, SequenceManifest
+from agent.core.model_inputs import SequenceFeature
 from agent.core.odds import join_confidence
 from agent.detect.cell_advice import advise, pack_changed
 from agent.detect.cell_days import CellDays

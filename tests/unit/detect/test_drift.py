@@ -4,7 +4,7 @@ import pytest
 
 from agent.core import vss
 from agent.core.events import ModelReport
-from agent.core.manifest import ModelInput
+from agent.core.model_inputs import ModelInput
 from agent.detect.drift import Drift, bins, psi
 from agent.detect.tally import Tally
 from tests.unit.detect.feed import NS
@@ -38,6 +38,16 @@ def test_what_is_like_the_training_has_not_drifted_and_what_moved_has() -> None:
     assert _index(training, rng.normal(50, 20, 5_000)) < 0.01
     assert 0.1 < _index(training, rng.normal(60, 20, 5_000)) < 0.4
     assert _index(training, np.full(5_000, 50.0)) > 2
+
+
+def test_what_was_not_told_has_not_drifted() -> None:
+    signal = msgspec.structs.replace(_trained(np.random.default_rng(5).normal(50, 20, 10_000)), optional=True)
+    drift = Drift([signal])
+    for _ in range(100):
+        drift.add(np.array([0.0, 0.0], np.float32))
+    assert drift.psi() == {}
+    drift.add(np.array([0.0, 1.0], np.float32))
+    assert list(drift.psi()) == [vss.SPEED]
 
 
 def test_many_equal_values_are_one_bin() -> None:

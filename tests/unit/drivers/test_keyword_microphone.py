@@ -6,7 +6,8 @@ import numpy.typing as npt
 import pytest
 
 from agent.core.errors import ModelDown, SourceLost
-from agent.core.manifest import Card, Golden, KeywordManifest, Metric
+from agent.core.manifest import Golden, KeywordManifest
+from agent.core.model_card import Card, Metric
 from agent.core.ports import Heard, Language
 from drivers.keyword_features import BANDS, Float32s
 from drivers.keyword_microphone import KeywordMicrophone

@@ -30,6 +30,7 @@ def answer(payload):
     time.sleep(60)
 {}
 """
+SHAPE = (1, 240, 21)
 OUT_OF_MEMORY = "resource.setrlimit(resource.RLIMIT_DATA, (1 << 26, 1 << 26))\nhoard = bytearray(1 << 28)"
 
 
@@ -49,7 +50,7 @@ async def worker(manifest: Path) -> AsyncIterator[OnnxWorker]:
 
 
 def _window() -> npt.NDArray[np.float32]:
-    return np.array(load_manifest(MODELS / "drive.toml").golden[0].input, np.float32).reshape(1, 20, 4)
+    return np.array(load_manifest(MODELS / "drive.toml").golden[0].input, np.float32).reshape(SHAPE)
 
 
 def _edit(manifest: Path, old: str, new: str) -> None:
@@ -61,7 +62,7 @@ def _edit(manifest: Path, old: str, new: str) -> None:
 async def test_a_golden_window_gives_its_golden_output(worker: OnnxWorker) -> None:
     golden = load_manifest(MODELS / "drive.toml").golden[0]
     output = await worker.infer("drive", _window())
-    assert output.shape == (1, 4)
+    assert output.shape == (1, 10)
     np.testing.assert_allclose(output[0], golden.output, atol=1e-3)
 
 
@@ -73,7 +74,7 @@ async def test_a_killed_child_is_down_and_load_brings_it_back(worker: OnnxWorker
     with pytest.raises(ModelDown, match="does not serve drive"):
         await worker.infer("drive", _window())
     await worker.load(["drive"])
-    assert (await worker.infer("drive", _window())).shape == (1, 4)
+    assert (await worker.infer("drive", _window())).shape == (1, 10)
 
 
 async def test_a_hung_child_is_killed_at_the_deadline(manifest: Path) -> None:
@@ -104,7 +105,7 @@ async def test_another_file_than_the_manifests_is_refused(manifest: Path) -> Non
 
 async def test_a_wrong_golden_output_is_refused_by_number(manifest: Path) -> None:
     golden = load_manifest(manifest).golden[1]
-    _edit(manifest, f"output = [{golden.output[0]!r}", f"output = [{golden.output[0] + 0.5!r}")
+    _edit(manifest, f"output = {golden.output!r}", f"output = {[golden.output[0] + 0.5, *golden.output[1:]]!r}")
     assert re.search(r"golden vector 1 is off by 0\.5", await _refused(manifest))
 
 
@@ -114,7 +115,7 @@ async def test_a_model_of_another_shape_is_refused(manifest: Path) -> None:
 
 
 async def test_a_golden_vector_that_does_not_fit_the_manifest_is_refused(manifest: Path) -> None:
-    _edit(manifest, "steps = 20", "steps = 21")
+    _edit(manifest, "steps = 240", "steps = 241")
     assert re.search("golden vector 0 does not have the model's shape", await _refused(manifest))
 
 
@@ -132,14 +133,14 @@ async def test_a_missing_model_and_a_missing_manifest_are_refused(manifest: Path
 
 
 async def test_a_window_of_another_shape_never_reaches_the_child(worker: OnnxWorker) -> None:
-    with pytest.raises(ModelDown, match=r"drive takes \(1, 20, 4\)"):
-        await worker.infer("drive", np.zeros((1, 19, 4), np.float32))
-    assert (await worker.infer("drive", _window())).shape == (1, 4)
+    with pytest.raises(ModelDown, match=r"drive takes \(1, 240, 21\)"):
+        await worker.infer("drive", np.zeros((1, 239, 21), np.float32))
+    assert (await worker.infer("drive", _window())).shape == (1, 10)
 
 
 async def test_numbers_that_are_not_finite_count_as_down(worker: OnnxWorker) -> None:
     with pytest.raises(ModelDown, match="not finite"):
-        await worker.infer("drive", np.full((1, 20, 4), np.nan, np.float32))
+        await worker.infer("drive", np.full(SHAPE, np.nan, np.float32))
     assert worker.pid is None
 
 
@@ -156,10 +157,10 @@ async def test_closing_twice_is_fine(worker: OnnxWorker) -> None:
         ("os.kill(os.getpid(), signal.SIGILL)", r"died \(exit status -4\)"),
         (OUT_OF_MEMORY, r"died \(exit status 1\)"),
         ("time.sleep(60)", r"no answer within 0\.3 s"),
-        ("answer(struct.pack('<I', 3) + b'abc')", r"answered 3 bytes, not an output of shape \(1, 4\)"),
-        ("answer(struct.pack('<I', 16) + b'\\xff' * 16)", "not finite"),
+        ("answer(struct.pack('<I', 3) + b'abc')", r"answered 3 bytes, not an output of shape \(1, 10\)"),
+        ("answer(struct.pack('<I', 40) + b'\\xff' * 40)", "not finite"),
         ("answer(b'garbage garbage garbage')", "announced 1651663207 bytes"),
-        ("answer(struct.pack('<I', 16) + b'\\0' * 5)", r"no answer within 0\.3 s"),
+        ("answer(struct.pack('<I', 40) + b'\\0' * 5)", r"no answer within 0\.3 s"),
     ],
 )
 async def test_a_child_that_fails_is_down_and_gone_within_its_deadline(manifest: Path, deed: str, reason: str) -> None:
@@ -233,8 +234,8 @@ async def _refused(manifest: Path) -> str:
 
 def _halve(manifest: Path) -> None:
     """Half the steps, golden vectors too."""
-    lines = manifest.read_text().replace("steps = 20", "steps = 10", 1).splitlines()
+    lines = manifest.read_text().replace("steps = 240", "steps = 120", 1).splitlines()
     for number, line in enumerate(lines):
         if line.startswith("input = ["):
-            lines[number] = ", ".join(line.split(", ")[:40]) + "]"
+            lines[number] = ", ".join(line.split(", ")[: 120 * 21]) + "]"
     manifest.write_text("\n".join(lines))

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.habits_manifest import load_habits_manifest
 from agent.core.manifest import load_manifest
-from agent.core.paths import MODELS
-from models.cards import manifests, render_card
+from agent.core.paths import HABITS, MODELS
+from models.cards import habits_card, manifests, render_card, render_habits
 from models.writing import to_toml
 
 MANIFESTS = pytest.mark.parametrize("path", manifests(), ids=lambda path: path.stem)
@@ -34,3 +35,12 @@ def test_the_manifest_pins_the_file_beside_it(path: Path) -> None:
 
 def test_every_model_has_a_manifest() -> None:
     assert {path.stem for path in MODELS.glob("*.onnx")} == {path.stem for path in manifests()}
+
+
+@pytest.mark.parametrize("path", sorted(HABITS.glob("*.toml")), ids=lambda path: path.stem)
+def test_habits_have_a_card_a_manifest_and_their_hash(path: Path) -> None:
+    manifest = load_habits_manifest(path)
+    assert habits_card(manifest).read_text() == render_habits(manifest), "run python -m models.cards"
+    assert path.read_text() == to_toml(manifest)
+    assert hashlib.sha256((HABITS / manifest.file).read_bytes()).hexdigest() == manifest.sha256
+    assert path.stem == Path(manifest.file).stem
