@@ -188,6 +188,7 @@ class _App:
             events=self._events,
             renewal=make_renewal(self._config, self._best_time),
             platform=self._platform,
+            desk=self._desk.tickets.counters,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
         await self._privacy.open(self._recorder, self._uplink, self._platform)

@@ -1,7 +1,7 @@
 """Tells once a second how the box is: to whoever watches, to `outrider status`, and to the service manager."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,10 @@ _PERIOD_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What is looked at. events: how many of each kind there were; renewal: None where the link has no certificate."""
+    """What is looked at. events: how many of each kind there were; renewal: None where the link has no certificate.
+
+    desk: counts the insurer's desk's messages.
+    """
 
     pipeline: Pipeline
     recorder: Recorder
@@ -34,6 +37,7 @@ class Parts:
     events: Mapping[str, int]
     renewal: Renewal | None = None
     platform: NationalPlatform | None = None
+    desk: Callable[[], Mapping[str, int]] = dict
 
 
 class Status:
@@ -87,6 +91,7 @@ class Status:
             "withheld": dict(self._parts.egress.withheld),
             "store": {"sealed": recorder.sealed, "dropped": recorder.dropped, "shed": sum(recorder.shed.values())},
             "voice": dict(self._parts.conversation.counters()),
+            "desk": dict(self._parts.desk()),
             "sources": self.sources(),
             "link": {**uplink.counters(), "trouble": uplink.trouble} if uplink else {},
             "platform": dict(self._parts.platform.counters()) if self._parts.platform else {},
