@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config
@@ -28,6 +30,7 @@ from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
 from agent.privacy.erasures import Erasure, Erasures
 from agent.privacy.notices import PURPOSES, load_notices, versions_of
+from agent.privacy_export import export_parts
 from agent.store.recorder import Recorder
 
 _LOG: Final = logging.getLogger(__name__)
@@ -52,6 +55,8 @@ class PrivacyRoom:
         )
         self.egress = EgressFilter(self.consents.agreed)
         self.sent: Collection[Purpose] = InForce(self.consents) if config.link.host else ()
+        self._config = config
+        self._device_key = hardware.keystore.public_key
         self._clock = clock
         self._emit = emit
         self._door = Door(Path(config.store.directory), self._carry_out)
@@ -161,6 +166,12 @@ class PrivacyRoom:
         ]
         return {"purposes": [self._tell(purpose) for purpose in PURPOSES], "erasures": erasures}
 
+    def export(self, owner_key: X25519PrivateKey | None) -> Iterator[str]:
+        """The owner's data as JSON, piece by piece; see agent.privacy_export. It reads the disk: not in the loop."""
+        consents = [_plain(self.consents.standing(purpose)) for purpose in PURPOSES]
+        device_key = Ed25519PublicKey.from_public_bytes(self._device_key)
+        return export_parts(Path(self._config.store.directory), self._config, device_key, owner_key, consents=consents)
+
     async def _catch_up(self) -> None:
         """Everything that is still to be deleted; what the disk refuses stays to be done."""
         try:
@@ -242,7 +253,7 @@ class PrivacyRoom:
         return f"erasure {name}: {'not done yet, tried again' if self._behind else 'gone from this box'}"
 
 
-def _plain(value: msgspec.Struct) -> dict[str, Any]:
+def _plain(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", msgspec.to_builtins(value, builtin_types=(bytes,)))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.core.durable import replace_file, wipe
 from agent.core.errors import SealError, StoreError
-from agent.core.vault import OVERHEAD, Vault, open_vault, read_vault
+from agent.core.vault import open_vault, read_wrapped
 
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
@@ -75,16 +75,10 @@ class StateFile:
 
     def _read(self) -> bytes:
         """Raise OSError or SealError."""
-        with self._path.open("rb") as file:
-            data = file.read(self._size_max + OVERHEAD)
-        return (read_vault(self._path.parent) or Vault(())).unwrap(data, bound=self._bound)
+        return read_wrapped(self._path, self._size_max)
 
     def _wrapped(self, state: bytes) -> bytes:
-        return open_vault(self._path.parent).wrap(state, bound=self._bound)
-
-    @property
-    def _bound(self) -> bytes:
-        return self._path.name.encode()
+        return open_vault(self._path.parent).wrap(state, bound=self._path.name.encode())
 
 
 class DurableStateFile(StateFile):

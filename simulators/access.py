@@ -22,11 +22,13 @@ RULES: Final = (
     Rule(INSURER, "read", "outrider/v1/+/record"),
     Rule(INSURER, "write", "outrider/v1/+/receipt"),
     Rule(INSURER, "write", "outrider/v1/+/desk"),
+    Rule(INSURER, "write", "outrider/v1/+/erasure"),
     Rule(OPERATOR, "write", "outrider/v1/+/config"),
     Rule(OPERATOR, "write", "outrider/v1/group/+/config"),
     Rule(None, "write", "outrider/v1/%u/record"),
     Rule(None, "read", "outrider/v1/%u/receipt"),
     Rule(None, "read", "outrider/v1/%u/desk"),
+    Rule(None, "read", "outrider/v1/%u/erasure"),
     Rule(None, "read", "outrider/v1/%u/config"),
     Rule(None, "read", "outrider/v1/group/+/config"),
 )

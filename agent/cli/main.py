@@ -12,7 +12,7 @@ from typing import Final
 from agent import __version__
 from agent.cli.battery_command import add_battery
 from agent.cli.evidence_commands import add_evidence
-from agent.cli.privacy_options import add_consent
+from agent.cli.privacy_options import add_privacy
 from agent.core.errors import AgentError, InputError
 
 CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evidence(commands.add_parser("evidence", help="prove one event to others, or check such a proof"))
     _add_diagnose(commands.add_parser("diagnose", help="say what may be behind trouble codes"))
     add_battery(commands.add_parser("battery", help="what is known of the traction battery"), CONFIG_DEFAULT)
-    add_consent(commands.add_parser("consent", help="what the owner agrees to"), CONFIG_DEFAULT)
+    add_privacy(commands, CONFIG_DEFAULT)
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))

@@ -1,24 +1,31 @@
-"""What `outrider consent` does: what the owner agrees to, shown and changed on the box itself."""
+"""What `outrider consent`, `erase` and `export` do: the owner's will, on the box itself."""
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import msgspec
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config, load_config
-from agent.core.errors import AgentError
+from agent.core.errors import AgentError, InputError
+from agent.core.keys import parse_ed25519
 from agent.core.paths import CONSENT
 from agent.core.ports import Language
 from agent.privacy.consent import Consents, Standing
-from agent.privacy.door import Grant, Request, Revoke, ask
+from agent.privacy.door import Erase, Grant, Request, Revoke, ask
 from agent.privacy.notices import PURPOSES, PurposeNotice, load_notices, versions_of
+from agent.privacy_export import export_parts
 from drivers.clock import SystemClock
+from drivers.keystore import FileKeystore, open_x25519
 from drivers.state_file import FileConsentStore
 
 _WAIT_S: Final = 5.0
+_ERASE_WAIT_S: Final = 120.0  # a large store is written anew
 _ROWS: Final[Mapping[Language, Mapping[str, str]]] = {
     "zh": {"sends": "送出", "to": "给谁", "kept": "保存", "why": "为什么", "refusing": "不同意"},
     "en": {"sends": "sent", "to": "to", "kept": "kept", "why": "why", "refusing": "without it"},
@@ -43,12 +50,16 @@ _WHY: Final[Mapping[Language, Mapping[str, str]]] = {
         "unreadable": "could not be read, so it counts as refused",
     },
 }
+_ERASE: Final = {
+    "zh": "将从本机删除，并要求保险公司删除，无法恢复。输入 yes 继续：",
+    "en": "It is deleted here, and the insurer is asked to delete it; it cannot be brought back. yes to go on: ",
+}
 _SURE: Final = {"zh": "同意吗？输入 yes 同意：", "en": "Do you agree? yes to agree: "}
 
 
-def put(config: Config, request: Request) -> int:
+def put(config: Config, request: Request, *, wait_s: float = _WAIT_S) -> int:
     """Hand a request to the running agent and print what became of it. Raises InputError."""
-    answer = ask(Path(config.store.directory), request, wait_s=_WAIT_S)
+    answer = ask(Path(config.store.directory), request, wait_s=wait_s)
     if answer is None:
         raise AgentError("the agent does not run: it will do this before anything else when it starts")
     print(answer)
@@ -100,6 +111,56 @@ def grant(args: argparse.Namespace) -> int:
 def revoke(args: argparse.Namespace) -> int:
     """Agree no longer."""
     return put(load_config(args.config), Revoke(purposes=args.purposes))
+
+
+def erase(args: argparse.Namespace) -> int:
+    """Ask, and let it be gone. Raises InputError where nothing is named."""
+    if not (args.all or args.purpose or args.from_time or args.to_time):
+        raise InputError("name what is to be erased: --purpose, --from, --to, or --all")
+    if args.all and (args.purpose or args.from_time or args.to_time):
+        raise InputError("--all leaves nothing to choose: not together with --purpose, --from or --to")
+    config = load_config(args.config)
+    if not args.yes:
+        print(_ERASE[config.voice.language], end="", flush=True)
+        if sys.stdin.readline().strip().lower() != "yes":
+            raise AgentError("nothing is erased")
+    request = Erase(purposes=args.purpose, from_ns=_instant(args.from_time), until_ns=_instant(args.to_time))
+    return put(config, request, wait_s=_ERASE_WAIT_S)
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write all that the box knows of its owner. Raises InputError where the file is there already."""
+    config = load_config(args.config)
+    public = parse_ed25519(FileKeystore.open(Path(config.device.key), config.device.id).public_key)
+    private = None if args.key is None else open_x25519(args.key)
+    consents = [_plain(look_at_consents(config).standing(purpose)) for purpose in PURPOSES]
+    parts = export_parts(Path(config.store.directory), config, public, private, consents=consents)
+    if str(args.file) == "-":
+        for part in parts:
+            sys.stdout.write(part)
+        return 0
+    try:
+        descriptor = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(parts)
+    except OSError as exc:
+        raise InputError(f"{args.file}: {exc.strerror}") from exc
+    print(f"{args.file}: {args.file.stat().st_size} bytes")
+    return 0
+
+
+def _plain(standing: Standing) -> dict[str, Any]:
+    return cast("dict[str, Any]", msgspec.to_builtins(standing))
+
+
+def _instant(text: str | None) -> int | None:
+    """UTC in ns of a date or a time, of the box's time zone where it names none."""
+    if text is None:
+        return None
+    try:
+        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 10**9
+    except ValueError as exc:
+        raise InputError(f"{text}: not a time such as 2026-11-28 or 2026-11-28T14:30") from exc
 
 
 def _print_standing(standing: Standing, notice: PurposeNotice, language: Language) -> None:

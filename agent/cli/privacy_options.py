@@ -1,4 +1,4 @@
-"""`outrider consent`: its options. What it does is loaded when it is asked for."""
+"""`outrider consent`, `erase` and `export`: their options. What they do is loaded when it is asked for."""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +10,14 @@ from agent.core.event_base import Purpose
 _PURPOSES = get_args(Purpose)
 
 
-def add_consent(parser: argparse.ArgumentParser, config_default: Path) -> None:
+def add_privacy(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", config_default: Path) -> None:
+    """Add the three commands."""
+    _add_consent(commands.add_parser("consent", help="what the owner agrees to"), config_default)
+    _add_erase(commands.add_parser("erase", help="let the owner's data be gone, also at the insurer's"), config_default)
+    _add_export(commands.add_parser("export", help="the owner's data as plain JSON"), config_default)
+
+
+def _add_consent(parser: argparse.ArgumentParser, config_default: Path) -> None:
     """`outrider consent show|grant|revoke`."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="what is agreed to now, and what each purpose sends")
@@ -27,6 +34,25 @@ def add_consent(parser: argparse.ArgumentParser, config_default: Path) -> None:
     grant.add_argument("--place", choices=("none", "area", "exact"), default="none", help="of claims and safety")
     grant.add_argument("--yes", action="store_true", help="I have read the notice")
     revoke.add_argument("purposes", nargs="+", choices=_PURPOSES, metavar="PURPOSE")
+
+
+def _add_erase(parser: argparse.ArgumentParser, config_default: Path) -> None:
+    """`outrider erase`."""
+    parser.add_argument("--config", type=Path, default=config_default, help=f"default: {config_default}")
+    parser.add_argument("--purpose", choices=_PURPOSES, action="append", default=[], help="may be given again")
+    parser.add_argument("--from", dest="from_time", metavar="TIME", help="2026-11-28, or 2026-11-28T14:30; local time")
+    parser.add_argument("--to", dest="to_time", metavar="TIME", help="the same; excluded")
+    parser.add_argument("--all", action="store_true", help="everything")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.set_defaults(run=_later("erase"))
+
+
+def _add_export(parser: argparse.ArgumentParser, config_default: Path) -> None:
+    """`outrider export`."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON, to be made; - for standard output")
+    parser.add_argument("--config", type=Path, default=config_default, help=f"default: {config_default}")
+    parser.add_argument("--key", type=Path, help="the owner's private key: without it records stay sealed")
+    parser.set_defaults(run=_later("export"))
 
 
 def _later(name: str) -> Callable[[argparse.Namespace], int]:

@@ -84,6 +84,16 @@ def read_vault(directory: Path) -> Vault | None:
     return None
 
 
+def read_wrapped(path: Path, size_max: int) -> bytes:
+    """What a small file of the directory holds, bound to its name. Raises OSError, SealError where it cannot be read.
+
+    What is larger than size_max is cut off, and so cannot.
+    """
+    with path.open("rb") as file:
+        data = file.read(size_max + OVERHEAD)
+    return (read_vault(path.parent) or Vault(())).unwrap(data, bound=path.name.encode())
+
+
 def open_vault(directory: Path) -> Vault:
     """The keys, made where there are none; a lost or older copy is written again. Raises OSError."""
     vault = read_vault(directory)

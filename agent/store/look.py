@@ -11,6 +11,7 @@ from agent.core.records import Position
 from agent.core.vault import Vault, read_vault
 from agent.store.files import NAME, TABLES, bound_of
 
+_ROWS: Final = 256
 _RECORDS: Final = " UNION ALL ".join(f"SELECT place, payload FROM {table.name}" for table in TABLES)  # noqa: S608  # constants
 
 
@@ -37,6 +38,14 @@ def look_around(directory: Path, position: Position, each_side: int) -> list[byt
         query = f"SELECT place, payload FROM ({_RECORDS}) WHERE place BETWEEN ? AND ? ORDER BY place"  # noqa: S608  # constants
         rows = db.execute(query, bounds).fetchall()
     return _unwrapped(directory, rows)
+
+
+def look_through(directory: Path) -> Iterator[bytes]:
+    """Envelopes of all that waits, by boot and sequence. Raises InputError as look does."""
+    with _reading(directory) as db:
+        cursor = db.execute(f"SELECT place, payload FROM ({_RECORDS}) ORDER BY place")  # noqa: S608  # constants
+        while rows := cursor.fetchmany(_ROWS):
+            yield from _unwrapped(directory, rows)
 
 
 def _unwrapped(directory: Path, rows: Iterable[tuple[int, bytes]]) -> list[bytes]:

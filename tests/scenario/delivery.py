@@ -1,13 +1,14 @@
 """A car that delivers to a cloud, as the daemon wires it: what the tests of the link have in common."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 from agent.core.config import Config, Device, Link, Store
+from agent.core.erasure import ErasureReceipt
 from agent.core.events import Event, RoadImpact
 from agent.core.link_ports import ConnectEarly
 from agent.core.ports import Clock, Notice
@@ -59,6 +60,7 @@ async def open_car(
     registered: bool = True,
     connect: ConnectEarly = mqtt.connect,
     clock: Clock | None = None,
+    on_erased: Callable[[ErasureReceipt, bytes], None] = lambda *_: None,
 ) -> AsyncIterator[Car]:
     """Recorder and uplink of one car, running until the end of the block; its disk stays in directory."""
     key = directory / f"{name}.pem"
@@ -85,6 +87,7 @@ async def open_car(
         notify=notices.append,
         connect=connect,
         uniform=lambda: 0.5,
+        on_erased=on_erased,
     )
     recording = asyncio.create_task(recorder.run())
     sending = asyncio.create_task(uplink.run())

@@ -19,7 +19,9 @@ from agent.privacy_room import PrivacyRoom
 from agent.store.files import TABLES
 from agent.store.recorder import Recorder
 from drivers.state_file import FileErasureStore, FilePackStore
+from simulators.cloud import Cloud
 from tests.scenario.consent_car import NS, Car, car
+from tests.scenario.delivery import open_car, quick_link
 from tests.unit.store.kit import KEYS, make_config
 
 SECRET = b"the cells of this very car, as they were learnt"
@@ -144,3 +146,31 @@ async def test_the_insurers_receipt_is_kept_and_what_is_late_is_told(tmp_path: P
         assert (kept["receipt"], kept["overdue"], kept["records_there"]) == (True, False, 7)
     async with room(tmp_path) as (_, _, events):
         assert events == [], "what is signed for is not asked again"
+
+
+async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_path: Path) -> None:
+    signed: list[ErasureReceipt] = []
+    arrived = asyncio.Event()
+
+    def on_erased(receipt: ErasureReceipt, _: bytes) -> None:
+        signed.append(receipt)
+        arrived.set()
+
+    request = ErasureRequested(
+        t_ns=9,
+        request="r1",
+        of_purposes=["claims"],
+        from_ns=None,
+        until_ns=None,
+        asked_ns=None,
+        deadline_ns=None,
+        by="page",
+    )
+    async with open_car(cloud, tmp_path, quick_link(cloud), on_erased=on_erased) as one:
+        await one.record(5)
+        await one.deliver()
+        await one.record(1, event=request)
+        await one.deliver()
+        async with asyncio.timeout(10):
+            await arrived.wait()
+    assert (signed[0].request, signed[0].records) == ("r1", 5)

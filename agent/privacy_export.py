@@ -1,0 +1,99 @@
+"""The owner's data as he may take it with him: one JSON text, plain words and numbers, written piece by piece.
+
+`records`: all that waits to leave, opened with his key (without it they stay sealed, in base64). `learnt`: what the box
+has learnt of the car, the battery's diary and the tickets among it, as it lies in its files. `consents` and `erasures`
+with the insurer's receipts, as COSE in base64. What has left is at the insurer's: ask him for a copy.
+"""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent import __version__
+from agent.core.config import Config
+from agent.core.errors import InputError, SealError
+from agent.core.records import parse_envelope
+from agent.core.vault import read_wrapped
+from agent.store.look import look_through
+from agent.store.unseal import open_record
+
+_FORMAT: Final = "outrider-export/1"
+_SIZE_MAX: Final = 4_000_000
+_PROOFS: Final = ("consent.state", "erasures.state")
+
+
+def export_parts(
+    directory: Path,
+    config: Config,
+    device_key: Ed25519PublicKey,
+    owner_key: X25519PrivateKey | None,
+    *,
+    consents: Sequence[Mapping[str, Any]],
+) -> Iterator[str]:
+    """Pieces of the text, to be written one after another. consents: how each purpose stands.
+
+    Raises InputError where the outbox is there and cannot be read.
+    """
+    head = {
+        "format": _FORMAT,
+        "device": config.device.id,
+        "agent_version": __version__,
+        "vehicle": msgspec.to_builtins(config.vehicle),
+        "consents": list(consents),
+        "erasures": (_state(directory / _PROOFS[1]) or {}).get("erasures", []),
+        "learnt": {path.stem: _state(path) for path in sorted(directory.glob("*.state")) if path.name not in _PROOFS},
+    }
+    yield _text(head)[:-1] + ', "records": ['
+    comma = "\n"
+    for envelope in _envelopes(directory):
+        yield comma + _text(_record(envelope, device_key, owner_key))
+        comma = ",\n"
+    yield "\n]}\n"
+
+
+def _envelopes(directory: Path) -> Iterator[bytes]:
+    try:
+        yield from look_through(directory)
+    except InputError:
+        if (directory / "outbox.db").exists():
+            raise
+
+
+def _record(envelope: bytes, device_key: Ed25519PublicKey, owner_key: X25519PrivateKey | None) -> dict[str, Any]:
+    header, _ = parse_envelope(envelope)
+    found: dict[str, Any] = {"boot": header.boot, "sequence": header.sequence, "priority": header.priority.name.lower()}
+    if owner_key is None:
+        return found | {"sealed": base64.b64encode(envelope).decode()}
+    try:
+        _, told = open_record(envelope, owner_key, device_key)
+    except SealError as exc:
+        return found | {"sealed": base64.b64encode(envelope).decode(), "cannot_be_opened": str(exc)}
+    time = None if told.wall_ns is None else datetime.fromtimestamp(told.wall_ns / 1e9, UTC).isoformat()
+    return found | {"time": time, "agent_version": told.agent, "event": _plain(told.event)}
+
+
+def _state(path: Path) -> Any:
+    """A file's JSON; else its bytes in base64; None where it cannot be read."""
+    try:
+        data = read_wrapped(path, _SIZE_MAX)
+    except (OSError, SealError):
+        return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def _plain(value: msgspec.Struct) -> Any:
+    return msgspec.to_builtins(value)  # bytes become base64
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
