@@ -42,7 +42,9 @@ async def test_bad_requests_are_answered_and_hold_up_nobody(tmp_path: Path) -> N
     (folder / "passwd.request").write_bytes(b"?")
     assert ask(tmp_path, Revoke(purposes=["safety"]), wait_s=0) is None
     assert await agent.door.look() == 4
-    assert agent.asked == [Grant(purpose="claims", notice=1), Revoke(purposes=["safety"])]
+    assert len(agent.asked) == 2
+    assert Grant(purpose="claims", notice=1) in agent.asked
+    assert Revoke(purposes=["safety"]) in agent.asked
     assert {path.suffix for path in folder.iterdir() if path.stem != "passwd"} == {".answer"}
     assert b"claims: not possible" in (folder / f"{'2' * 16}.answer").read_bytes()
 
