@@ -43,7 +43,7 @@ STEPS: Final[Mapping[str, float]] = {
 }
 
 _THIN_NS: Final = NS // 100  # a signal of the car is kept at 100 Hz at most
-_COLUMNS_SIZE_MAX: Final = 48_000  # bytes; an event holds 65,536 with all its fields
+_COLUMNS_SIZE_MAX: Final = 8_000  # bytes; seven seconds of a line of 9.6 kbit/s, and a notice may have to wait for one
 
 
 def between(window: SignalWindow, path: str, from_ns: int, until_ns: int) -> Series:

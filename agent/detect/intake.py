@@ -14,7 +14,6 @@ _X, _Y, _Z = ACCELERATIONS
 _PATHS: Final = (*ACCELERATIONS, vss.ROLL_RATE, vss.SPEED, vss.IMU_HEADING_ERROR, vss.IMU_CLIPPED)
 _KEPT_NS: Final = 5000 * MS
 _LONGEST_NS: Final = NS  # a longer window is no window of a car's
-_SAMPLES_MAX: Final = 8192
 _NOTHING_CALM: Final = (inf, -inf) * 3
 _STIRRED_NS: Final = 60 * MS  # so long all is judged at once after something was felt: a blow may ring through zero
 
@@ -42,11 +41,10 @@ class Intake:
     """
 
     def __init__(self) -> None:
-        self._samples = 0
         self._since_ns = LONG_AGO_NS  # end of the first window that was let pass
         self._until_ns = LONG_AGO_NS  # end of the window before
         self._stirred_ns = LONG_AGO_NS
-        self._calm = _NOTHING_CALM
+        self._calm = _NOTHING_CALM  # lowest and highest of each axis
         self._given_ns: dict[str, int] = {}  # newest sample that was handed over, by path
         self._last: SignalWindow | None = None
 
@@ -60,24 +58,24 @@ class Intake:
     def take(self, window: SignalWindow) -> News | None:
         """Give what is to be judged now; None while all is calm."""
         new, t_ns = window.new, window.t_ns
-        x, y, z = new(_X).value, new(_Y).value, new(_Z).value
         x_low, x_high, y_low, y_high, z_low, z_high = self._calm
-        calm = (
-            t_ns - self._until_ns <= _LONGEST_NS
-            and (not x.size or x_low < x.item(-1) < x_high)  # as a NaN is not
-            and (not y.size or y_low < y.item(-1) < y_high)
-            and (not z.size or z_low < z.item(-1) < z_high)
-        )
-        self._until_ns = t_ns
-        self._samples += x.size
-        if not calm:
+        try:
+            calm = (  # which a NaN is not
+                x_low < new(_X).value.item(-1) < x_high
+                and y_low < new(_Y).value.item(-1) < y_high
+                and z_low < new(_Z).value.item(-1) < z_high
+            )
+        except IndexError:
+            calm = self._is_calm(window)
+        if t_ns - self._until_ns > _LONGEST_NS or not calm:
             self._stirred_ns = t_ns
-        elif t_ns - self._stirred_ns > _STIRRED_NS and self._samples < _SAMPLES_MAX:
+        elif t_ns - self._stirred_ns > _STIRRED_NS:
             if self._since_ns == LONG_AGO_NS:
                 self._since_ns = t_ns
             if t_ns - self._since_ns < _KEPT_NS:
-                self._last = window
+                self._until_ns, self._last = t_ns, window
                 return None
+        self._until_ns = t_ns
         return self.release(window)
 
     def release(self, window: SignalWindow) -> News:
@@ -88,7 +86,7 @@ class Intake:
             seconds = (window.t_ns - self._since_ns + _KEPT_NS) / NS
             series = {path: self._after(window.recent(path, seconds), path) for path in _PATHS}
         self._given_ns |= {path: int(one.t_ns[-1]) for path, one in series.items() if len(one)}
-        self._since_ns, self._samples = LONG_AGO_NS, 0
+        self._since_ns = LONG_AGO_NS
         return _Joined(series, window.t_ns)
 
     def rest(self) -> News | None:
@@ -96,6 +94,11 @@ class Intake:
         if self._since_ns == LONG_AGO_NS or self._last is None:
             return None
         return self.release(self._last)
+
+    def _is_calm(self, window: SignalWindow) -> bool:
+        """The same where an axis says nothing, which is as calm as can be."""
+        told = zip(ACCELERATIONS, self._calm[::2], self._calm[1::2], strict=True)
+        return all(not len(s := window.new(path)) or low < s.value.item(-1) < high for path, low, high in told)
 
     def _after(self, series: Series, path: str) -> Series:
         """What has not been handed over before."""
