@@ -150,6 +150,8 @@ class _App:
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
+        for words in hardware.words:
+            words.tell_words(self._conversation.on_words)
         self._uplink: Uplink | None = None
         self._platform: NationalPlatform | None = None
 

@@ -13,6 +13,7 @@ from agent import __version__
 from agent.cli.battery_command import add_battery
 from agent.cli.evidence_commands import add_evidence
 from agent.cli.privacy_options import add_privacy
+from agent.cli.scene import add_scene
 from agent.core.errors import AgentError, InputError
 
 CONFIG_DEFAULT: Final = Path("/etc/outrider/outrider.toml")
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_diagnose(commands.add_parser("diagnose", help="say what may be behind trouble codes"))
     add_battery(commands.add_parser("battery", help="what is known of the traction battery"), CONFIG_DEFAULT)
     add_privacy(commands, CONFIG_DEFAULT)
+    add_scene(commands.add_parser("scene", help="check or try what the driver is asked"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))

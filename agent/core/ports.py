@@ -184,6 +184,14 @@ class Microphone(Protocol):
         ...
 
 
+class WordSource(Protocol):
+    """Hears what the driver says of his own accord: behind a button, a wake word, a line on a screen."""
+
+    def tell_words(self, listener: Callable[[Heard], None]) -> None:
+        """Call the listener with every sentence that answers no question, from now on; it must not wait."""
+        ...
+
+
 class Keystore(Protocol):
     """The device's identity; the private key may never leave it."""
 
@@ -281,6 +289,7 @@ class Hardware:
         None  # None: made when it is said
     )
     microphone: Microphone | None = None
+    words: Sequence[WordSource] = ()
     inference: Inference | None = None
     notify: Notify = lambda _: None
     pack_store: StateStore | None = None  # None: the cells are learnt anew at each start

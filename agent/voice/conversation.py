@@ -6,8 +6,9 @@ from typing import Final, get_args
 
 from agent.core.config import Voice
 from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority, Purpose, Rollover
-from agent.core.ports import Clock, Microphone, Notify, Speaker
+from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
 from agent.core.signals import SignalWindow
+from agent.voice.dialog import remark
 from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
 from agent.voice.moments import Moments
@@ -49,6 +50,8 @@ class Conversation:
     ) -> None:
         self._config = config
         self._clock = clock
+        self._notify = notify
+        self._emit = emit
         self._occasions = occasions
         self._gate = Gate(config)
         self._presence = Presence()
@@ -105,6 +108,14 @@ class Conversation:
             return
         for prompt in self._director.take(event, self._cabin(event.t_ns, event), self._clock.monotonic_ns()):
             self._queue(prompt, event)
+
+    def on_words(self, heard: Heard) -> None:
+        """Take what the driver says of his own accord; what is said to it is called for by the event it becomes."""
+        if not self._config.enabled or self._closed or not heard.text.strip():
+            return
+        now_ns = self._clock.monotonic_ns()
+        self._notify(Notice("heard", now_ns, heard.text))
+        self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
 
     def configure(self, config: Voice) -> None:
         """Go on with a new config; switching off stops speech at once."""

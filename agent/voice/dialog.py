@@ -11,6 +11,9 @@ from agent.voice.understanding import TEXT_MAX, understand
 
 _SPACE: Final[dict[Language, str]] = {"zh": "", "en": " "}
 
+FREE_WORDS: Final = "free_words"  # the question of words that answer none
+DRIVER: Final = "driver"  # what such words are about: no event
+SAID: Final = "said"  # their intent
 ASKED_MAX: Final = 2  # a question not understood is put once more
 
 
@@ -90,6 +93,20 @@ class Dialog:
         kept = self._question.stop.reply if self._may_silence else self._question.stop.once
         replies = [kept] if intent == STOP_ASKING else [self._question.reply(intent, sent=self._sent), kept]
         return Turn(_SPACE[self._language].join(replies), feedback, stop=True)
+
+
+def remark(heard: Heard, *, language: Language, t_ns: int) -> Feedback:
+    """What the driver said though nobody had asked. What it is about is read where it is completed."""
+    return Feedback(
+        t_ns=t_ns,
+        question=FREE_WORDS,
+        about=DRIVER,
+        intent=SAID,
+        transcript=_printable(heard.text),
+        confidence=round(_share(heard.confidence), 3),
+        language=language,
+        asked_ns=t_ns,
+    )
 
 
 def _printable(text: str) -> str:

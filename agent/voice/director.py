@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.config import Voice
-from agent.core.events import Event, Priority, Purpose
+from agent.core.events import Event, Feedback, Priority, Purpose
+from agent.voice.dialog import FREE_WORDS
 from agent.voice.facts import keys_of
 from agent.voice.prompts import Phrases, Prompt, choose_prompt, scene_prompts
-from agent.voice.questions import SILENCE, UNCLEAR, Question
+from agent.voice.questions import SILENCE, STOP_ASKING, UNCLEAR, Question
 from agent.voice.scene_file import Scene
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.scene_watch import Cue, SceneWatch
 
+_JUST_NOW_NS: Final = 60 * 10**9
 _HOURLY_FROM: Final = Priority.SERVICE  # what is graver is asked whatever was asked before
 
 
@@ -33,12 +35,15 @@ class Director:
         self.config = config
         self.memory = memory or SceneMemory()
         self.refused = 0
+        self._last: tuple[Scene, int] | None = None
         self._phrases = phrases
         self._watch = SceneWatch(phrases.scenes, self.memory)
         self._sent = sent
 
     def take(self, event: Event, cabin: Cabin, now_ns: int) -> list[Prompt]:
         """Everything to say and ask about an event."""
+        if isinstance(event, Feedback):
+            self._heed(event, now_ns)
         language = self.config.language
         sent = event.purpose in self._sent
         base = choose_prompt(event, self._phrases, language, sent=sent, empty=cabin.empty)
@@ -63,6 +68,7 @@ class Director:
     def note_put(self, prompt: Prompt, now_ns: int) -> None:
         """A scene's turn has come."""
         if prompt.scene is not None:
+            self._last = (prompt.scene, now_ns)
             self.memory.note_put(prompt.scene.name, now_ns, counts=prompt.urgency >= _HOURLY_FROM)
 
     def note_answer(self, scene: Scene | None, question: Question, intent: str, now_ns: int, *, stop: bool) -> None:
@@ -72,6 +78,14 @@ class Director:
         if intent not in (SILENCE, UNCLEAR):
             self.memory.note_answer(scene.name, question.name, now_ns)
         if stop and scene.guard.may_silence:
+            self.memory.silence(scene.name)
+
+    def _heed(self, remark: Feedback, now_ns: int) -> None:
+        """Words outside a question that want no more of it are about the scene that was just put."""
+        if remark.question != FREE_WORDS or remark.wish != STOP_ASKING or self._last is None:
+            return
+        scene, put_ns = self._last
+        if now_ns - put_ns <= _JUST_NOW_NS and scene.guard.may_silence:
             self.memory.silence(scene.name)
 
     def _first(self, cues: list[Cue], cabin: Cabin, now_ns: int) -> Cue | None:

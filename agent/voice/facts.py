@@ -16,6 +16,7 @@ from agent.core.events import (
     Diagnosis,
     EngineAdvice,
     Event,
+    Feedback,
     HarshDriving,
     ModelChanged,
     SourceChanged,
@@ -80,6 +81,7 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[key] = frozenset({"energy"})
     for what in get_args(DeskKind):
         keys[f"desk_message.{what}"] = frozenset({"text"})
+    keys["feedback.remark"] = keys["feedback.remark.now"] = frozenset()
     keys["config_applied"] = frozenset({"config_version"})
     return keys | _OCCASION_FACTS
 
@@ -109,6 +111,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.calm", kind)
         case SourceChanged() | ModelChanged():
             return (f"{kind}.{event.state}", kind)
+        case Feedback(question="free_words"):
+            return (f"{kind}.remark.{event.urgency}", f"{kind}.remark")
         case LowTyre() if event.place:
             return (f"{kind}.place", kind)
         case _:

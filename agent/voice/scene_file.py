@@ -173,16 +173,19 @@ def _read_trigger(entry: dict[str, Any], path: Path, place: int) -> Trigger:
 
 
 def _check_trigger(trigger: Trigger, path: Path, place: int) -> None:
-    steps = [Step(event=trigger.event, where=trigger.where), *trigger.after, *trigger.unless]
-    steps += [trigger.missing] if trigger.missing else []
-    for step in steps:
+    steps: list[tuple[str, Step]] = [("", Step(event=trigger.event, where=trigger.where))]
+    steps += [("after", step) for step in trigger.after]
+    steps += [("unless", step) for step in trigger.unless]
+    steps += [("missing", trigger.missing)] if trigger.missing else []
+    for key, step in steps:
         kind = KNOWN_KINDS.get(step.event.partition(".")[0])
         if kind is None or (step.event not in KNOWN_KINDS and step.event not in KNOWN_KEYS):
-            near = ", ".join(sorted(key for key in {*KNOWN_KINDS, *KNOWN_KEYS} if key[:4] == step.event[:4]))
-            raise _in_trigger(f"event: there is no {step.event!r}; near it: {near or 'nothing'}", path, place, "event")
+            near = ", ".join(sorted(known for known in {*KNOWN_KINDS, *KNOWN_KEYS} if known[:4] == step.event[:4]))
+            reason = f"there is no {step.event!r}; near it: {near or 'nothing'}"
+            raise _in_trigger(f"{key or 'event'}: {reason}", path, place, key or "event")
         for field, condition in step.where.items():
             if reason := _misfit(kind, field, condition):
-                raise _in_trigger(f"where: {reason}", path, place, "where")
+                raise _in_trigger(f"{key or 'where'}: {reason}", path, place, key or "where")
     if trigger.per and trigger.per not in _fields(KNOWN_KINDS[trigger.event.partition(".")[0]]):
         raise _in_trigger(f"per: {trigger.event} has no field {trigger.per!r}", path, place, "per")
     pattern = trigger.count > 1 or trigger.after or trigger.unless or trigger.missing

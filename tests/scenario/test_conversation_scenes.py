@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from agent.core.config import Voice
 from agent.core.events import Anomaly, Collision, Event, LowVoltageAlarm, TripEnded
 from agent.core.occasions import LowTyre, PartnerVisit, RenewalNear, WarningLamp
 from agent.core.paths import PROMPTS, SCENES
+from agent.core.ports import Heard
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.core.vss import LOW_VOLTAGE_STATE, SPEED
 from agent.voice.prompts import Phrases, load_phrases
@@ -279,3 +281,29 @@ async def test_a_trip_with_hasty_moves_ends_with_an_offer() -> None:
             await r.clock.advance(90)
         assert r.texts("asked") == ["想听听怎样过弯更稳吗？"]
         assert r.texts("said")[-1].startswith("进弯之前")
+
+
+async def test_words_outside_a_question_become_an_event_and_are_acknowledged() -> None:
+    async with room() as r:
+        r.talk.on_words(Heard("今天刹车声音有点怪", 0.8))
+        r.talk.on_words(Heard("  ", 0.9))
+        (remark,) = r.feedback()
+        assert (remark.question, remark.about, remark.intent) == ("free_words", "driver", "said")
+        assert (remark.transcript, remark.confidence) == ("今天刹车声音有点怪", 0.8)
+        r.talk.on_event(replace(remark, urgency="soon"))  # as the app hands it on, completed
+        await r.clock.advance(10)
+        r.talk.on_event(replace(remark, urgency="now"))
+        await r.clock.advance(20)
+        said = r.texts("said")
+        assert said[0] == "好的，您说的已经记下，会转告保险公司。"
+        assert "靠边停车" in said[1]
+
+
+async def test_who_wants_no_more_of_it_after_the_talk_is_believed_too() -> None:
+    async with room(answers=(Answer("不用"),)) as r:
+        r.talk.on_event(hot(r.clock))
+        await r.clock.advance(30)
+        r.talk.on_words(Heard("以后别再问了", 0.9))
+        remark = r.feedback()[-1]
+        r.talk.on_event(replace(remark, wish="stop_asking"))
+        assert r.talk.memory.silenced == {"battery_hot"}

@@ -9,6 +9,7 @@ from agent.voice.prompts import Phrases, load_phrases
 from agent.voice.scene_file import find_scenes
 
 COLLISION = "after_collision"
+PARKED = "parked_hit"
 SEVERE = "after_severe_collision"
 CHARGE = "after_charge"
 
@@ -61,7 +62,7 @@ def test_every_shipped_scene_asks_in_both_languages(phrases: Phrases) -> None:
             "[questions.resc",
         ),
         (
-            COLLISION,
+            PARKED,
             "[questions.parked_hit.answers.later]",
             "[questions.parked_hit.answers.none]",
             "questions.parked_hit: needs answers",
