@@ -27,6 +27,8 @@ TICKETS_MAX: Final = 8
 
 _EARLIER_NS: Final = 3_600 * 10**9
 _SOURCES_MAX: Final = 8
+_LOOK_BACK_S: Final = 28  # nearly as far back as samples are kept
+_LATE_S: Final = 1  # sources deliver apart
 _NS: Final = 10**9
 _DIGITS: Final = 3
 
@@ -56,12 +58,18 @@ class Fusion:
         self._open_tickets = open_tickets
         self._codes: dict[str, TroubleCodes] = {}
         self._diagnosis: Diagnosis | None = None
+        self._second = 0  # the first that is not summed up yet
         self._earlier: deque[Event] = deque(maxlen=EARLIER_MAX)
 
     def on_window(self, window: SignalWindow) -> None:
-        """Sum up new samples."""
-        for path in self._minutes.keys() & set(window.paths()):
-            self._minutes[path].add(window.new(path))
+        """Sum up, once a second, the seconds that are over: looking at each window would cost more than it tells."""
+        now = window.t_ns // _NS - _LATE_S
+        if now <= self._second:
+            return
+        span_s = min(now - self._second, _LOOK_BACK_S) + 1.0 + _LATE_S
+        for path, minute in self._minutes.items():
+            minute.add(window.recent(path, span_s), first=self._second, end=now)
+        self._second = now
 
     def on_event(self, event: Event) -> None:
         """Keep in mind what an answer may be about."""
@@ -116,7 +124,7 @@ class Fusion:
         ]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Second:
     """Samples of one whole second of the monotonic clock."""
 
@@ -133,38 +141,30 @@ class _Minute:
 
     def __init__(self, step: float) -> None:
         self._step = step
-        self._seconds: deque[_Second] = deque(maxlen=SPAN_S + 1)
+        self._seconds: deque[_Second] = deque(maxlen=2 * SPAN_S)
 
-    def add(self, series: Series) -> None:
-        """Take new samples."""
-        if len(series) == 0:
-            return
+    def add(self, series: Series, *, first: int, end: int) -> None:
+        """Take the samples of the seconds from first, until before end."""
         numbers = series.t_ns // _NS
-        first = 0
-        while first < len(series):
-            number = int(numbers[first])
-            end = int(numbers.searchsorted(number, side="right"))
-            part = series.value[first:end]
-            self._put(_Second(number, float(part.min()), float(part.max()), float(part.sum()), end - first, part[-1]))
-            first = end
+        at, stop = numbers.searchsorted((first, end))
+        while at < stop:
+            number = int(numbers[at])
+            behind = int(numbers.searchsorted(number, side="right"))
+            part = series.value[at:behind]
+            self._seconds.append(
+                _Second(number, float(part.min()), float(part.max()), float(part.sum()), len(part), float(part[-1]))
+            )
+            at = behind
 
     def summary(self, t_ns: int) -> list[float]:
-        """Least, mean, most and last value of the minute before, in whole steps; empty where there was none."""
-        newest = t_ns // _NS
-        inside = [one for one in self._seconds if newest - SPAN_S <= one.number <= newest]
+        """Least, mean, most and last value of sixty whole seconds before, in whole steps; empty where none came."""
+        end = t_ns // _NS - _LATE_S
+        inside = [one for one in self._seconds if end - SPAN_S <= one.number < end]
         if not inside:
             return []
         mean = sum(one.total for one in inside) / sum(one.count for one in inside)
         figures = (min(one.least for one in inside), mean, max(one.most for one in inside), inside[-1].last)
         return [round(round(float(figure) / self._step) * self._step, 6) for figure in figures]
-
-    def _put(self, fresh: _Second) -> None:
-        if not self._seconds or self._seconds[-1].number < fresh.number:
-            self._seconds.append(fresh)
-            return
-        known = self._seconds[-1]
-        known.least, known.most = min(known.least, fresh.least), max(known.most, fresh.most)
-        known.total, known.count, known.last = known.total + fresh.total, known.count + fresh.count, fresh.last
 
 
 def _codes(readings: Iterable[TroubleCodes]) -> list[str]:

@@ -5,7 +5,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from agent.core.backoff import backoff_waits
 from agent.core.config import Link
@@ -25,6 +25,14 @@ _FIRST_WAIT_S: Final = 0.5
 _FORGET_S: Final = 3600.0
 
 
+class Publishes(Protocol):
+    """What it needs of a connection."""
+
+    async def publish(self, topic: str, payload: bytes, *, expiry_s: int | None = None, retain: bool = False) -> None:
+        """Return at the broker's success. Raises PublishRefused, LinkDown."""
+        ...
+
+
 class DeskSender:
     """Seals and publishes what is due."""
 
@@ -33,7 +41,7 @@ class DeskSender:
         self._keys = keys
         self._now_ns = now_ns
 
-    async def send_due(self, session: Session) -> int:
+    async def send_due(self, session: Publishes) -> int:
         """Send what is due now; returns how many went. Raises LinkDown, StoreError."""
         went = 0
         for sent in await asyncio.to_thread(self._store.due, self._now_ns()):
