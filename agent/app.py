@@ -33,6 +33,7 @@ from agent.emergency import Emergency
 from agent.link.uplink import Uplink
 from agent.mechanic import Mechanic
 from agent.models import ModelRoom
+from agent.page import LocalPage
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.platform import NationalPlatform
 from agent.privacy_room import PrivacyRoom
@@ -86,6 +87,7 @@ class _App:
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
+        self._page: LocalPage | None = None
         self._privacy = PrivacyRoom(self._config, hardware, clock, time=self._best_time, emit=self._emit)
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
@@ -140,7 +142,7 @@ class _App:
             speaker=hardware.speaker,
             microphone=hardware.microphone,
             clock=clock,
-            notify=self._desk.tickets.watching(hardware.notify),
+            notify=self._desk.tickets.watching(self._notify),
             emit=self._desk.on_answer,
             memory=memory,
             occasions=Occasions(self._config.partners, self._config.policy, memory, utc_ns),
@@ -148,12 +150,28 @@ class _App:
         )
         claims = partial(self._privacy.allows, "claims")
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
+        if self._config.web.enabled:
+            self._page = self._make_page()
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
         for words in hardware.words:
             words.tell_words(self._conversation.on_words)
         self._uplink: Uplink | None = None
         self._platform: NationalPlatform | None = None
+
+    def _make_page(self) -> LocalPage:
+        return LocalPage(
+            self._config,
+            self._hardware,
+            self._clock,
+            time=self._best_time,
+            privacy=self._privacy,
+            tickets=self._desk.tickets,
+            values=self._pipeline.latest,
+            units=self._pipeline.units,
+            status=lambda: self._status.newest,
+            uniform=self._uniform,
+        )
 
     async def open(self) -> None:
         """Open the store, and tell that we are here."""
@@ -223,6 +241,8 @@ class _App:
                 helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
                 helpers.append(listeners.create_task(self._privacy.run(), name="privacy"))
                 helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
+                if self._page:
+                    helpers.append(listeners.create_task(self._page.run(), name="page"))
                 if self._platform:
                     helpers.append(listeners.create_task(self._platform.run(), name="platform"))
                 await self._read_sources(stop)
@@ -299,7 +319,12 @@ class _App:
         self._desk.on_event(event)
         if self._platform:
             self._platform.on_event(event)
-        self._hardware.notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
+        self._notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
+
+    def _notify(self, notice: Notice) -> None:
+        self._hardware.notify(notice)
+        if self._page:
+            self._page.take(notice)
 
     def _on_window(self, window: SignalWindow) -> None:
         self._conversation.on_window(window)

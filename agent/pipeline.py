@@ -158,6 +158,10 @@ class Pipeline:
         values = ((spec.path, self._window.latest(spec.path)) for spec in self._catalog.specs)
         return {path: value for path, value in values if value is not None}
 
+    def units(self) -> dict[str, str]:
+        """VSS unit of every signal."""
+        return {spec.path: spec.unit for spec in self._catalog.specs}
+
     def quality(self, t_ns: int) -> dict[str, dict[str, int | float | str]]:
         """Every path's account: values of each quality, and the newest one's quality, age and source."""
         return self._ledger.report(t_ns, self._sources)

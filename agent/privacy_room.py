@@ -65,7 +65,9 @@ class PrivacyRoom:
         self._notify = hardware.notify
         self._kept = hardware.kept
         self._proofs = [
-            store for store in (hardware.consent_store, hardware.erasure_store) if isinstance(store, ErasableStore)
+            store
+            for store in (hardware.consent_store, hardware.erasure_store, hardware.page_store)
+            if isinstance(store, ErasableStore)
         ]
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()

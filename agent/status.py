@@ -49,6 +49,7 @@ class Status:
         self._clock = clock
         self._parts = parts
         self._path = status_path(config.store.directory)
+        self.newest: Mapping[str, Any] = {}  # as last collected
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -59,7 +60,8 @@ class Status:
             self._hardware.notify(Notice(topic="signals", t_ns=t_ns, text="", values=values))
             try:
                 waiting = await self._parts.recorder.outbox.pending()
-                write_status(self._path, self._collect(t_ns, waiting))
+                self.newest = self._collect(t_ns, waiting)
+                write_status(self._path, self.newest)
             except StoreError as exc:  # a full or failing disk: the recorder says so, and tries again
                 _LOG.debug("no status: %s", exc)
             # Alive means that the loop turns and the outbox's thread answers, not that a timer fired.

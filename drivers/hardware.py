@@ -25,6 +25,7 @@ from drivers.state_file import (
     FileDiaryStore,
     FileErasureStore,
     FilePackStore,
+    FilePageStore,
     FileSceneStore,
     FileTrendStore,
     FileVehicles,
@@ -100,6 +101,7 @@ def _open_stores(directory: Path) -> dict[str, Any]:
         "desk_store": desk,
         "consent_store": FileConsentStore(directory),
         "erasure_store": FileErasureStore(directory),
+        "page_store": FilePageStore(directory),
         "kept": [
             Kept(bus, frozenset({"diagnostics"})),
             Kept(pack, frozenset({"safety", "service"})),

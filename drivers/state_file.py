@@ -16,6 +16,7 @@ _SCENES_SIZE_MAX: Final = 200_000
 _DESK_SIZE_MAX: Final = 400_000
 _BUS_SIZE_MAX: Final = 4_000_000
 _CONSENT_SIZE_MAX: Final = 65_536
+_PAGE_SIZE_MAX: Final = 4096
 _ERASURES_SIZE_MAX: Final = 400_000
 _VEHICLES_SIZE_MAX: Final = 65_536
 
@@ -155,6 +156,13 @@ class FileConsentStore(DurableStateFile):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "consent.state", _CONSENT_SIZE_MAX)
+
+
+class FilePageStore(DurableStateFile):
+    """The browsers that were paired with the local page, in the store directory."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory / "page.state", _PAGE_SIZE_MAX)
 
 
 class FileErasureStore(DurableStateFile):

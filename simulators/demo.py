@@ -12,6 +12,7 @@ import time
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent import app
-from agent.core.config import Config, Consent, Detect, Device, Store, Vehicle, Voice
+from agent.core.config import Config, Consent, Detect, Device, Store, Vehicle, Voice, Web
 from agent.core.errors import AgentError, InputError
 from agent.core.events import ConfigApplied, ConfigRejected, Purpose
 from agent.core.keys import parse_ed25519
@@ -36,6 +37,7 @@ from simulators.clock import ManualClock
 from simulators.cloud import Cloud
 from simulators.demo_desk import DemoDesk
 from simulators.demo_options import Options, parse_options
+from simulators.demo_page import tell_page
 from simulators.drive import CarDrive
 from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker
 from simulators.hardware import PROFILE, open_car, open_hardware
@@ -172,6 +174,8 @@ class _Demo:
         with self._timeline:
             async with asyncio.TaskGroup() as tasks:
                 agent = tasks.create_task(app.run(config, hardware, self._clock), name="agent")
+                if chosen.page:
+                    tasks.create_task(tell_page(config.store.directory, partial(self._say, "summary")), name="page")
                 await car.run()
                 summary = await agent  # the clock stands: what is left to do lives in real time
         counts = self._cloud.counts()
@@ -218,6 +222,7 @@ class _Demo:
             link=self._cloud.link_config(_DEVICE, drain_timeout_s=_DRAIN_S),
             trust=self._cloud.trust(),
             consent=Consent(purposes=list(typing.get_args(Purpose)), crash_position="area"),
+            web=Web(enabled=bool(self._options.page), port=self._options.page or Web().port),
             vehicle=Vehicle(propulsion=list(_PROPULSION[self._scenario.car.kind])),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.ports import Language
-from simulators.arguments import pace
+from simulators.arguments import pace, port
 from simulators.can import INTERFACES
 from simulators.claims_pages import PAGES
 from simulators.cloud import BrokerKind
@@ -14,7 +14,10 @@ from simulators.cloud import BrokerKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the command line chose. claims: where the claims desk's pages go, None for nowhere."""
+    """What the command line chose.
+
+    claims: where the claims desk's pages go, None for nowhere; page: port of the box's own page, 0 for none.
+    """
 
     scenario: str = "commute"
     seed: int = 7
@@ -24,6 +27,7 @@ class Options:
     broker: BrokerKind | None = None
     can: str = ""
     claims: Path | None = None
+    page: int = 0
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -39,4 +43,5 @@ def parse_options(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--claims", type=Path, default=PAGES, metavar="DIRECTORY", help="the claims desk's pages (default build/claims)"
     )
+    parser.add_argument("--page", type=port, default=0, metavar="PORT", help="serve the box's own page on this port")
     return Options(**vars(parser.parse_args(argv)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.cli.battery_facts import BatteryFacts, day_text
 from agent.cli.battery_words import word
-from agent.cli.evidence_words import Language
+from agent.core.ports import Language
 from agent.detect.battery_diary import Charge
 from agent.detect.cell_figures import Values
 from simulators.svg import line, rect, round_up, svg, text

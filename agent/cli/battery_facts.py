@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from agent.cli.battery_words import word
-from agent.cli.evidence_words import Language
 from agent.core.events import BatteryReport
+from agent.core.ports import Language
 from agent.detect.battery_diary import Diary, Estimate, load_diary
 from agent.detect.battery_report import look_at_cells, make_report
 from agent.detect.cell_days import DAYS_MAX, CellDays

@@ -7,7 +7,7 @@ from typing import Final
 from agent.cli.battery_charts import cells_chart, charges_chart, health_chart
 from agent.cli.battery_facts import BatteryFacts, day_text
 from agent.cli.battery_words import load_style, word
-from agent.cli.evidence_words import Language
+from agent.core.ports import Language
 
 _CELL_ADVICE: Final = frozenset({"leave_the_car", "weak_cell_garage", "weak_cell_service"})
 _NOW: Final = frozenset({"leave_the_car"})

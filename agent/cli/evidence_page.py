@@ -13,9 +13,10 @@ from typing import Any, Final, Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from agent.cli.evidence_facts import Facts, Shown
-from agent.cli.evidence_words import UNITS, Language, load_style, word
+from agent.cli.evidence_words import UNITS, load_style, word
 from agent.core.events import CrashRecord
 from agent.core.keys import raw_bytes
+from agent.core.ports import Language
 from agent.core.records import Told, digest_of
 
 PAGE_VERSION: Final = 2

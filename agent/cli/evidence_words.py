@@ -1,12 +1,11 @@
 """The words and the style of the evidence page, from firmware_config/evidence."""
 
-import tomllib
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 from agent.core.paths import EVIDENCE
-
-Language = Literal["zh", "en"]
+from agent.core.ports import Language
+from agent.core.words import load_words
 
 UNITS: Final = {
     "_kmh": " km/h",
@@ -28,16 +27,10 @@ UNITS: Final = {
 
 def word(key: str, language: Language) -> str:
     """In this language; a key without words with its underscores as spaces."""
-    return _load(language).get(key) or key.replace("_", " ")
+    return load_words(EVIDENCE, language).get(key) or key.replace("_", " ")
 
 
 @cache
 def load_style() -> str:
     """CSS of the page."""
     return (EVIDENCE / "page.css").read_text(encoding="utf-8")
-
-
-@cache
-def _load(language: Language) -> dict[str, str]:
-    words: dict[str, str] = tomllib.loads((EVIDENCE / f"{language}.toml").read_text(encoding="utf-8"))
-    return words

@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add_battery(commands.add_parser("battery", help="what is known of the traction battery"), CONFIG_DEFAULT)
     add_privacy(commands, CONFIG_DEFAULT)
     add_scene(commands.add_parser("scene", help="check or try what the driver is asked"))
+    _add_page(commands.add_parser("page", help="where the local page is, and its pairing code"))
     _add_doctor(commands.add_parser("doctor", help="say what keeps this box from working"))
     _add_config(commands.add_parser("config", help="check a config file, or list its keys"))
     _add_profile(commands.add_parser("profile", help="check a vehicle profile against recordings"))
@@ -117,6 +118,17 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         from agent.cli.replay import replay
 
         return asyncio.run(replay(args.files, profile=args.profile, dbc=args.dbc, as_json=args.json))
+
+    parser.set_defaults(run=run)
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    _config_option(parser)
+
+    def run(args: argparse.Namespace) -> int:
+        from agent.cli.page_command import show_page
+
+        return show_page(args.config)
 
     parser.set_defaults(run=run)
 

@@ -25,12 +25,13 @@ from agent.core.partners import Partners, Policy
 from agent.core.section import Name, NameOrNone, Positive, Section
 from agent.core.sound import Hearing, Sounding
 from agent.core.toml import convert_text, find_line, load_toml, merge, parse_text, parse_toml
+from agent.core.web_config import Web
 
 __all__ = [
     "Anomalies", "BatteryLimits", "Bus", "CollisionLimits", "Config", "Consent", "Detect", "Device", "Dongle",
     "Driving", "Gnss", "Imu", "Link", "Models", "Name", "NameOrNone", "Platform", "Positive", "RoadLimits",
     "RolloverLimits", "Row", "Section", "Store", "Telemetry", "TelemetrySignal", "Trip", "Trust", "Vehicle", "Voice",
-    "load_config", "overlay_config", "parse_config",
+    "Web", "load_config", "overlay_config", "parse_config",
 ]  # fmt: skip
 
 
@@ -266,6 +267,7 @@ class Config(Section, frozen=True, kw_only=True):
     consent: Consent = Consent()
     partners: Partners = msgspec.field(default_factory=list)
     policy: Policy = Policy()
+    web: Web = Web()
     stop_timeout_s: Annotated[float, Meta(ge=0.5, le=60)] = 4.0
 
 

@@ -22,6 +22,7 @@ DESK: Final = FIRMWARE_CONFIG / "desk"
 DIAGNOSIS: Final = FIRMWARE_CONFIG / "diagnosis"
 CONSENT: Final = FIRMWARE_CONFIG / "consent"
 BATTERY: Final = FIRMWARE_CONFIG / "battery"
+PAGE: Final = FIRMWARE_CONFIG / "page"
 MODELS: Final = ROOT / "models"
 
 

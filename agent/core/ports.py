@@ -301,6 +301,7 @@ class Hardware:
     consent_store: StateStore | None = None  # raises StoreError; None: the driver's choices last until the end
     erasure_store: StateStore | None = None  # the same of the erasures that he asked for
     kept: Sequence[Kept] = ()  # the others, for an erasure
+    page_store: StateStore | None = None  # raises StoreError; None: browsers are paired anew at each start
     probe: Probe | None = None  # None in the car
     on_window: Callable[[SignalWindow], None] = lambda _: None  # what the sources want to know of each other's signals
     service: Callable[[ServiceState], None] = lambda _: None  # the service manager; nobody in a demo

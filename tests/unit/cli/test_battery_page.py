@@ -9,10 +9,10 @@ import pytest
 from agent.cli.battery_facts import BatteryFacts, gather
 from agent.cli.battery_page import render_battery
 from agent.cli.battery_words import word
-from agent.cli.evidence_words import Language
 from agent.cli.main import main
 from agent.core.battery_events import REPORT_ADVICE, ChargingFaultName
 from agent.core.paths import BATTERY
+from agent.core.ports import Language
 from agent.detect.battery_diary import Advised, Charge, Diary, Estimate
 from agent.detect.cell_days import CellDays
 from agent.detect.cell_state import dump_days

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.cli.evidence_facts import Facts, Shown, _nearest_offset_ns
 from agent.cli.evidence_page import render_page
-from agent.cli.evidence_words import Language, word
+from agent.cli.evidence_words import word
 from agent.core.events import (
     AgentStarted,
     AnyEvent,
@@ -30,6 +30,7 @@ from agent.core.events import (
     Rollover,
 )
 from agent.core.paths import EVIDENCE
+from agent.core.ports import Language
 from agent.core.records import Header, Position, Told
 from agent.store.evidence import DayRoot
 from tests.property.test_wire import events_of

@@ -1,0 +1,82 @@
+"""What the page sees of the box, and may ask of it: consent and erasure, and nothing else that changes anything."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from agent.core.desk import DeskNote
+from agent.core.desk_state import DeskBook
+from agent.core.erasure import Selection
+from agent.core.events import Purpose
+from agent.core.ports import Language, Notice
+from agent.core.privacy_events import Precision
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """How a purpose is agreed to on the page. notice: the version that was shown."""
+
+    notice: int
+    days: int
+    trip_only: bool = False
+    score_only: bool = False
+    place: Precision = "none"
+
+
+class Box(Protocol):
+    """Called in the event loop's thread; everything is a plain value."""
+
+    device: str
+    language: Language
+
+    def t_ns(self) -> int:
+        """Monotonic, as in events."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """As `outrider status` has it; empty before there is one."""
+        ...
+
+    def values(self) -> Mapping[str, float]:
+        """Newest valid value by VSS path."""
+        ...
+
+    def units(self) -> Mapping[str, str]:
+        """VSS unit by VSS path."""
+        ...
+
+    def journal(self) -> Sequence[Notice]:
+        """What happened last, newest first."""
+        ...
+
+    def purposes(self) -> Sequence[Mapping[str, Any]]:
+        """How each purpose stands, in order; see agent.privacy_room."""
+        ...
+
+    def notices(self, language: Language) -> Mapping[Purpose, Any]:
+        """What the driver is told of each purpose: title, sends, to, kept, why, refusing."""
+        ...
+
+    def desk(self) -> DeskBook:
+        """Tickets of the insurer's desk, and how the driver wants its answers."""
+        ...
+
+    def desk_notes(self) -> Sequence[DeskNote]:
+        """What the desk has said, newest first."""
+        ...
+
+    def grant(self, purpose: Purpose, terms: Terms) -> None:
+        """Agree. Raises InputError where that is not possible."""
+        ...
+
+    async def revoke(self, purpose: Purpose) -> None:
+        """Agree no longer."""
+        ...
+
+    def erasures(self) -> Sequence[Mapping[str, Any]]:
+        """What was asked to be erased and what became of it, oldest first; see agent.privacy_room."""
+        ...
+
+    async def erase(self, selection: Selection) -> None:
+        """Let data be gone, here and at the insurer's. Raises StoreError where not even the request can be kept."""
+        ...
