@@ -22,7 +22,7 @@ from agent.core.best_time import BestTime
 from agent.core.config import Config
 from agent.core.errors import BundleRejected, StoreError
 from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
-from agent.core.paths import PROMPTS, find_dbc
+from agent.core.paths import PROMPTS, SCENES, find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
@@ -45,7 +45,8 @@ from agent.uplinks import make_renewal, make_uplink, read_receipt_key
 from agent.voice.conversation import Conversation
 from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
-from agent.voice.prompts import load_phrases
+from agent.voice.prompts import load_sound_phrases
+from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
 
 _LOG: Final = logging.getLogger(__name__)
@@ -134,7 +135,12 @@ class _App:
             speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
         )
         memory = SceneMemory(hardware.scene_store, utc_ns)
-        phrases = load_phrases(PROMPTS, {"zh": knowledge.names("zh"), "en": knowledge.names("en")})
+        phrases = load_sound_phrases(
+            PROMPTS,
+            {"zh": knowledge.names("zh"), "en": knowledge.names("en")},
+            scenes=find_scenes(SCENES),
+            refuse=lambda exc: _LOG.error("a scene is left out: %s", exc),
+        )
         self._fixed_speech = fixed_speech(phrases, self._config.voice.language)
         self._conversation = Conversation(
             self._config.voice,

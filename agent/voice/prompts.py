@@ -1,6 +1,6 @@
 """Phrases as data: firmware_config/prompts/{zh,en}.toml and scenes, checked at load, chosen by pure functions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -71,6 +71,28 @@ def load_phrases(
         _check_agreement(first, book)
         _check_agreement(book, first)
     return Phrases(books, played)
+
+
+def load_sound_phrases(
+    directory: Path,
+    names: Mapping[Language, Mapping[str, str]],
+    *,
+    scenes: Sequence[Path],
+    refuse: Callable[[ConfigError], None],
+) -> Phrases:
+    """The same, without the scenes that are not sound: a bad scene must not keep a crash from being spoken of.
+
+    refuse hears of each. Raises ConfigError where the phrases themselves are not sound.
+    """
+    sound = list(scenes)
+    while True:
+        try:
+            return load_phrases(directory, names, scenes=sound)
+        except ConfigError as exc:
+            if exc.path not in sound:
+                raise
+            refuse(exc)
+            sound.remove(exc.path)
 
 
 def choose_prompt(

@@ -15,7 +15,7 @@ from agent.core.event_base import Event, Purpose
 from agent.core.ports import Language
 from agent.core.toml import parse_text
 from agent.voice.facts import KNOWN_KEYS, KNOWN_KINDS
-from agent.voice.questions import Both, QuestionBook, Table
+from agent.voice.questions import QUESTIONS_MAX, Both, QuestionBook, Table
 from agent.voice.tables import placeholders, read_table, wrong
 
 SCENES_MAX: Final = 100
@@ -127,6 +127,8 @@ def load_scenes(paths: Sequence[Path]) -> tuple[Sequence[Scene], QuestionBook]:
             if name in tables:
                 raise wrong(f"stands in {tables[name].path.name} already", path, "questions", name)
             tables[name] = Table(entry, path)
+            if len(tables) > QUESTIONS_MAX:
+                raise wrong(f"more than {QUESTIONS_MAX} questions", path, "questions", name)
         scenes.append(scene)
     for scene in scenes:
         for place, trigger in enumerate(scene.triggers):

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.errors import ConfigError
 from agent.core.paths import PROMPTS, SCENES
-from agent.voice.prompts import Phrases, load_phrases
+from agent.voice.prompts import Phrases, load_phrases, load_sound_phrases
 from agent.voice.scene_file import find_scenes
 
 COLLISION = "after_collision"
@@ -142,3 +142,22 @@ def test_a_file_that_is_no_scene_is_refused(directory: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=reason):
             load_phrases(PROMPTS, scenes=find_scenes(directory))
+
+
+def test_a_scene_that_is_not_sound_is_left_out_and_what_leads_to_it(directory: Path) -> None:
+    path = directory / f"{COLLISION}.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("again.en", "agan.en", 1), encoding="utf-8")
+    refused: list[ConfigError] = []
+    phrases = load_sound_phrases(PROMPTS, {}, scenes=find_scenes(directory), refuse=refused.append)
+    assert {str(exc.path and exc.path.stem) for exc in refused} == {COLLISION, SEVERE, PARKED}, "they ask for a garage"
+    assert len(phrases.scenes) == len(find_scenes(directory)) - 3
+    (directory / "zh.toml").write_text("x", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_sound_phrases(directory / "none", {}, scenes=[], refuse=refused.append)
+
+
+def test_the_documented_scene_is_good(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "scenes.md").read_text(encoding="utf-8")
+    path = tmp_path / "battery_old.toml"
+    path.write_text(text.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    assert "battery_old" in load_phrases(PROMPTS, scenes=[*find_scenes(SCENES), path]).languages["zh"].questions
