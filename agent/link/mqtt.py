@@ -6,6 +6,7 @@ acknowledgement that ends when the connection does. Small packets travel togethe
 """
 
 import asyncio
+import logging
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -31,9 +32,11 @@ from agent.link.dial import Resolve
 from agent.link.incoming import Incoming, parse_publish
 from agent.link.packed import Quiet, publish_properties
 from agent.link.session import EARLY_MAX, MqttSession
+from agent.link.wire import may_be_refused
 
 T = TypeVar("T")
 
+_LOG: Final = logging.getLogger(__name__)
 _CLOSE_TIMEOUT_S: Final = 1.0
 _RECEIVE_MAXIMUM_DEFAULT: Final = 65_535  # MQTT 5, 3.2.2.3.3
 _BROKEN: Final = (OSError, ValueError, LookupError, struct.error)  # what paho raises on bytes that are not MQTT
@@ -158,7 +161,7 @@ class _Client(aiomqtt.Client):
             self._acks.close()
 
     async def subscribe_checked(self, topics: Sequence[str]) -> None:
-        """Subscribe at QoS 1, to all at once. Raises LinkDown where the broker says no to one."""
+        """Subscribe at QoS 1, to all at once. Raises LinkDown where the broker says no to one that is needed."""
         if not topics:
             return
         try:
@@ -166,7 +169,11 @@ class _Client(aiomqtt.Client):
         except aiomqtt.MqttError as exc:
             raise self.down(f"subscribing to {', '.join(topics)}: {exc}") from exc
         for topic, code in zip(topics, codes, strict=False):
-            if isinstance(code, ReasonCode) and code.is_failure:
+            if not (isinstance(code, ReasonCode) and code.is_failure):
+                continue
+            if may_be_refused(topic):
+                _LOG.warning("%s: broker refused the subscription to %s: %s", self._where, topic, code)
+            else:
                 raise LinkDown(f"{self._where}: broker refused the subscription to {topic}: {code}")
 
     async def publish_acknowledged(

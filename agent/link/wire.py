@@ -27,6 +27,7 @@ __all__ = [
     "encode_event",
     "encode_receipt",
     "group_config_topic",
+    "may_be_refused",
     "open_receipt",
     "parse_receipt",
     "parse_topic",
@@ -55,6 +56,11 @@ def receipt_topic(device: str) -> str:
 def desk_topic(device: str) -> str:
     """Down: messages of the insurer's desk, sealed for the device."""
     return f"{_ROOT}/{device}/desk"
+
+
+def may_be_refused(topic: str) -> bool:
+    """Whether a link serves without it: a broker set up before there were messages of a desk knows no such topic."""
+    return topic.startswith(f"{_ROOT}/") and topic.endswith("/desk")
 
 
 def config_topic(device: str) -> str:

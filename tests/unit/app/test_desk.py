@@ -108,3 +108,18 @@ def test_a_desk_cannot_make_what_no_car_would_take() -> None:
     assert parse_note(encode_note(NOTE)) == NOTE
     with pytest.raises(ProtocolError, match="not a desk message"):
         seal_note(msgspec.structs.replace(NOTE, zh=""), key_of(CAR), INSURER.sign)
+
+
+@given(st.data())
+def test_no_byte_that_was_altered_and_no_other_content_raises_anything_else(data: st.DataObject) -> None:
+    blob = bytearray(seal_note(NOTE, key_of(CAR), INSURER.sign))
+    place = data.draw(st.integers(0, len(blob) - 1))
+    blob[place] ^= data.draw(st.integers(1, 255))
+    content = data.draw(
+        st.binary(max_size=80) | st.builds(lambda value: plain(about_ns=value), st.integers(-5, 2**64 - 1))
+    )
+    for hostile in (bytes(blob), bytes(blob[:place]), data.draw(st.binary(max_size=80)), sealed(content)):
+        try:
+            assert open_note(hostile, CAR, PUBLIC).device == "car-1"
+        except SealError:
+            continue

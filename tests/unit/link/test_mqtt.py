@@ -11,9 +11,10 @@ from agent.core.errors import ConfigError, LinkDown, PublishRefused
 from agent.core.link_ports import Message, Outgoing, Session
 from agent.link.dial import check_link
 from agent.link.mqtt import connect
+from agent.link.wire import downlink_topics
 from simulators.broker import Broker
 from simulators.broker_faults import BrokerFaults
-from simulators.mqtt_codec import encode_connack
+from simulators.mqtt_codec import encode_connack, encode_suback
 from simulators.network import Network
 from simulators.network_conditions import Conditions
 from simulators.pki import Authority
@@ -236,6 +237,34 @@ async def test_an_end_before_the_subscription_is_seen_at_once() -> None:
     async with asyncio.timeout(2):
         with pytest.raises(LinkDown, match="connection lost"):
             async with connect(link, client_id="car1", subscriptions=["a"]):
+                pass
+    server.close()
+
+
+@pytest.mark.parametrize("refused", ["desk", "receipt"])
+async def test_a_broker_that_refuses_the_desk_alone_still_serves(
+    refused: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topics = downlink_topics("car1", [])
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(encode_connack(0, session_present=False, properties={}))
+        subscribe = await reader.read(1000)
+        packet_id = int.from_bytes(subscribe[2:4])
+        writer.write(encode_suback(packet_id, [0x87 if topic.endswith(refused) else 1 for topic in topics]))
+        await reader.read(1000)
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    link = Link(host="127.0.0.1", port=server.sockets[0].getsockname()[1], ack_timeout_s=2.0)
+    if refused == "desk":
+        async with connect(link, client_id="car1", subscriptions=topics):
+            pass
+        assert "refused the subscription to outrider/v1/car1/desk" in caplog.text
+    else:
+        with pytest.raises(LinkDown, match="refused the subscription to outrider/v1/car1/receipt"):
+            async with connect(link, client_id="car1", subscriptions=topics):
                 pass
     server.close()
 
