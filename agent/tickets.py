@@ -12,7 +12,7 @@ from typing import Final
 from agent.core.best_time import Now
 from agent.core.desk import DeskNote
 from agent.core.desk_events import Channel, DeskMessage, TicketReopened
-from agent.core.desk_state import DeskBook, load_book, save_book
+from agent.core.desk_state import DeskBook, Kept, load_book, save_book
 from agent.core.errors import SealError
 from agent.core.event_base import Event
 from agent.core.events import Feedback
@@ -132,8 +132,25 @@ class Tickets:
         if not isinstance(event, Feedback):
             return
         if event.question == DID_IT_HELP and event.intent in {"yes", "no", "call_me"}:
-            self._judge(event)
-            self._save()
+            call = event.intent == "call_me"
+            self.judge(event.ticket, helped=event.intent == "yes", words=event.transcript, call=call)
+
+    def messages(self) -> list[tuple[DeskNote, bool]]:
+        """What came, the oldest first, and whether it was told: for the page. What cannot be opened is left out."""
+        opened = ((self._open_kept(kept), kept.told) for kept in self._book.kept)
+        return [(note, told) for note, told in opened if note is not None]
+
+    def judge(self, number: int, *, helped: bool, words: str = "", call: bool = False) -> None:
+        """The driver says, by voice or on the page, whether a ticket's newest answer helped; call: he wants a call."""
+        ticket = self._book.tickets.get(number)
+        self._book.answered(number, helped=helped)
+        if call:
+            self._book.channel = "call"
+        if not helped:
+            message = ticket.message if ticket else ""
+            t_ns = self._clock.monotonic_ns()
+            self._emit(TicketReopened(t_ns=t_ns, ticket=number, message=message, words=words, call=call))
+        self._save()
 
     def prefer(self, channel: Channel) -> None:
         """How the driver wants answers from now on."""
@@ -150,18 +167,6 @@ class Tickets:
 
         return tell
 
-    def _judge(self, event: Feedback) -> None:
-        message = self._numbers.get(event.about_ns or 0, (0, ""))[1]
-        self._book.answered(event.ticket, helped=event.intent == "yes")
-        if event.intent == "yes":
-            return
-        call = event.intent == "call_me"
-        if call:
-            self._book.channel = "call"
-        self._emit(
-            TicketReopened(t_ns=event.t_ns, ticket=event.ticket, message=message, words=event.transcript, call=call)
-        )
-
     def _tell(self, message: str) -> None:
         if any(one.id == message for one in self._book.untold()):
             self._book.told(message)
@@ -173,19 +178,23 @@ class Tickets:
     def _offer(self) -> None:
         """Of each kind one message at a time: who speaks keeps no more of one kind."""
         for kept in list(self._book.untold()):
-            try:
-                note = open_note(kept.sealed, self._keystore, self._insurer_key)
-            except SealError as exc:
-                _LOG.warning("a desk message that was kept is let go: %s", exc)
+            note = self._open_kept(kept)
+            if note is None:
                 self._book.told(kept.id)
-                continue
-            if self._now().passed(note.expires_ns):
+            elif self._now().passed(note.expires_ns):
                 self._counts["lapsed"] += 1
                 self._book.told(kept.id)
             elif note.what not in self._offered:
                 self._offered[note.what] = note.id
                 self._speak(self._fresh.get(note.id) or self._event_of(note))
         self._save()
+
+    def _open_kept(self, kept: Kept) -> DeskNote | None:
+        try:
+            return open_note(kept.sealed, self._keystore, self._insurer_key)
+        except SealError as exc:
+            _LOG.warning("a desk message that was kept is let go: %s", exc)
+            return None
 
     def _event_of(self, note: DeskNote) -> DeskMessage:
         t_ns, language = self._clock.monotonic_ns(), self._language()

@@ -207,7 +207,7 @@ def test_a_ticket_goes_from_opened_over_not_helped_to_helped() -> None:
     answer = box.answer("no")
     assert answer.ticket == 4
     reopened = box.emitted[-1]
-    assert reopened == TicketReopened(t_ns=answer.t_ns, ticket=4, message="m2", words="words")
+    assert reopened == TicketReopened(t_ns=5, ticket=4, message="m2", words="words")
     box = Box(disk)
     assert box.tickets.book.tickets[4].state == "reopened"
     box.take(number=3, ticket=4)
@@ -260,3 +260,17 @@ def test_tickets_have_a_limit_and_closed_ones_go_first() -> None:
         book.add(msgspec.structs.replace(note, id=f"n{number}", ticket=number, what=what), b"")
     assert len(book.tickets) == TICKETS_MAX
     assert 3 not in book.tickets
+
+
+def test_the_page_shows_what_came_and_reopens_a_ticket_too() -> None:
+    disk = Disk()
+    box = Box(disk)
+    box.tickets.prefer("page")
+    box.take(number=1, ticket=4)
+    box.take(number=2, ticket=4, what="surveyor")
+    assert [(note.id, told) for note, told in box.tickets.messages()] == [("m1", True), ("m2", False)]
+    box.tickets.judge(4, helped=False, words="still odd")
+    assert box.emitted[-1] == TicketReopened(t_ns=5, ticket=4, message="m1", words="still odd")
+    assert load_book(disk.state).tickets[4].state == "reopened"
+    box.tickets.judge(4, helped=True)
+    assert Box(disk).tickets.open_tickets() == []
