@@ -210,6 +210,7 @@ class _App:
             recorder=self._recorder,
             conversation=self._conversation,
             egress=self._privacy.egress,
+            privacy=self._privacy,
             uplink=self._uplink,
             events=self._events,
             renewal=make_renewal(self._config, self._best_time),

@@ -168,6 +168,15 @@ class PrivacyRoom:
         ]
         return {"purposes": [self._tell(purpose) for purpose in PURPOSES], "erasures": erasures}
 
+    def summary(self) -> dict[str, Any]:
+        """For the status: what is agreed to, and how many erasures wait for this box, or for the insurer too long."""
+        agreed = self.consents.agreed()
+        return {
+            "agreed": [purpose for purpose in PURPOSES if agreed.allows(purpose)],
+            "erasures_undone": len(self._erasures.undone()),
+            "erasures_overdue": len(self._erasures.overdue(self._time.now())),
+        }
+
     def export(self, owner_key: X25519PrivateKey | None) -> Iterator[str]:
         """The owner's data as JSON, piece by piece; see agent.privacy_export. It reads the disk: not in the loop."""
         consents = [_plain(self.consents.standing(purpose)) for purpose in PURPOSES]

@@ -15,6 +15,7 @@ from agent.link.uplink import Uplink
 from agent.pipeline import Pipeline
 from agent.platform import NationalPlatform
 from agent.privacy.egress import EgressFilter
+from agent.privacy_room import PrivacyRoom
 from agent.store.recorder import Recorder
 from agent.voice.conversation import Conversation
 
@@ -37,6 +38,7 @@ class Parts:
     events: Mapping[str, int]
     renewal: Renewal | None = None
     platform: NationalPlatform | None = None
+    privacy: PrivacyRoom | None = None
     desk: Callable[[], Mapping[str, int]] = dict
 
 
@@ -91,6 +93,7 @@ class Status:
             "signals": pipeline.quality(t_ns),
             "events": dict(self._parts.events),
             "withheld": dict(self._parts.egress.withheld),
+            "privacy": self._parts.privacy.summary() if self._parts.privacy else {},
             "store": {"sealed": recorder.sealed, "dropped": recorder.dropped, "shed": sum(recorder.shed.values())},
             "voice": dict(self._parts.conversation.counters()),
             "desk": dict(self._parts.desk()),

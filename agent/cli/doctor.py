@@ -21,10 +21,12 @@ from agent.decode.table import build_table
 from agent.link.dial import dial
 from agent.link.renewal import Renewal
 from agent.link.signed_time import SignedTime
+from agent.privacy.erasures import Erasures
 from agent.privacy.notices import PURPOSES
 from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 from drivers.keystore import FileKeystore
+from drivers.state_file import FileErasureStore
 
 Finding = tuple[bool, str]
 
@@ -89,6 +91,8 @@ def _examine_trust(config: Config) -> Iterator[Finding]:
             yield False, f"trust.{name}: {exc}"
     if not look_at_consents(config).agreed().grounds & set(PURPOSES):
         yield False, "consent: the owner agreed to nothing, so nothing is sealed or sent"
+    for each in Erasures(FileErasureStore(Path(config.store.directory))).overdue(BestTime(SystemClock()).now()):
+        yield False, f"erasure {each.request}: the insurer has not signed for it in time"
 
 
 async def _examine_sources(config: Config) -> list[Finding]:
