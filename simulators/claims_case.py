@@ -25,6 +25,7 @@ from fleet.receiver.store import Store
 
 _ANSWERED_WITHIN_NS: Final = 600_000_000_000
 _CHARGE_NS: Final = 86_400_000_000_000
+_OF_OTHERS: Final = frozenset({"collision", "rollover", "battery_alarm", "charge_session"})
 _NEW_ENERGY: Final = frozenset({"electric", "hydrogen"})
 E = TypeVar("E", bound=Event)
 
@@ -137,6 +138,8 @@ def _belongs(event: Event, ticket: Ticket) -> bool:
     )
     if ticket.kind == "charging" or of_charge:
         return ticket.kind == "charging" and of_charge and 0 <= event.t_ns - ticket.opened_ns <= _CHARGE_NS
+    if ticket.kind in {"feedback", "idea"}:
+        return isinstance(event, Feedback) and event.about not in _OF_OTHERS and event.t_ns >= ticket.opened_ns
     if ticket.kind != "collision":
         return isinstance(event, BatteryAlarm) == (ticket.kind == "battery") and event.t_ns >= ticket.opened_ns
     if isinstance(event, BatteryAlarm):

@@ -332,3 +332,15 @@ def test_a_page_shows_what_was_said_to_the_driver_and_what_is_due(language: Lang
     closed = replace(ticket, state="closed", outcome="helped")
     assert load_words(language)["helped"] in talk_section(Talk(closed, []), language, now_ns=0)
     assert talk_section(None, language, now_ns=0) == ""
+
+
+def test_a_drivers_own_words_have_a_page_with_their_topic_and_nothing_of_a_crash() -> None:
+    said = msgspec.structs.replace(
+        answer("bad"), question="service", about="partner_visit", topic="brake_noise", transcript="they <still> squeal",
+        t_ns=9 * S,
+    )  # fmt: skip
+    (case,) = cases(said)
+    assert (case.ticket.kind, len(case.entries)) == ("feedback", 1)
+    html = page(said)
+    assert "about brake noise, in the driver&#x27;s words: “they &lt;still&gt; squeal”" in html
+    assert "A case handler answers within a day." in html
