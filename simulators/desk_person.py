@@ -53,6 +53,8 @@ class DeskPerson:
         if ticket.kind == "collision" and ticket.answered_ns is None:
             place = self._chance(ticket).choice(self._file.places)
             return self._acts.announce_surveyor(ticket, self._arrival(ticket), (place.zh, place.en))
+        if ticket.call_back:
+            return self._acts.close(ticket, "called")
         if ticket.kind == "idea":
             self._acts.thank(ticket, _POINTS)
             return self._acts.close(ticket, "taken_up")
@@ -63,7 +65,7 @@ class DeskPerson:
     def _is_ready(self, ticket: DeskTicket) -> bool:
         """Unanswered; or a crash whose surveyor was told, and that nobody has been asked about yet."""
         answered = ticket.state == "answered"
-        if answered and (ticket.kind != "collision" or ticket.asked_ns is not None):
+        if answered and not ticket.call_back and (ticket.kind != "collision" or ticket.asked_ns is not None):
             return False
         since_ns = ticket.answered_ns if answered and ticket.answered_ns else ticket.clock_ns
         return self._now_ns() - since_ns >= self._chance(ticket).uniform(*self._delay_s) * 1e9

@@ -77,7 +77,7 @@ class Desk:
     def _take(self, arrival: Arrival, event: AnyEvent) -> None:
         if isinstance(event, DeskMessage):
             if self._store.taken(event.id, arrival.place.device, arrival.received_ns):
-                self._tell_of(event.ticket, arrival, f"taken {event.what}")
+                self._note_taken(event, arrival)
         elif isinstance(event, TicketReopened):
             self._reopen(arrival, event)
         elif isinstance(event, Feedback) and event.question == DID_IT_HELP:
@@ -161,9 +161,14 @@ class Desk:
         ticket = self._store.ticket(number) if number else None
         return ticket if ticket is not None and ticket.device == arrival.place.device else None
 
-    def _tell_of(self, number: int, arrival: Arrival, what: str) -> None:
-        if (ticket := self._mine(number, arrival)) is not None:
-            self._tell(ticket, what)
+    def _note_taken(self, event: DeskMessage, arrival: Arrival) -> None:
+        """A car that reads nothing out, since its driver wants to be called, has him called."""
+        ticket = self._mine(event.ticket, arrival)
+        if ticket is None:
+            return
+        if event.channel == "call" and not ticket.call_back:
+            self._store.keep(ticket := replace(ticket, call_back=1))
+        self._tell(ticket, f"taken {event.what}")
 
     def forget(self) -> None:
         """Let go of what is older than any message lives."""

@@ -1,6 +1,7 @@
 """The desk over either database: tickets, their clock, what is said to cars and when it goes again."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,7 @@ from fleet.desk.ticket import ANSWER_NS, SOLUTION_NS
 from fleet.desk.words import both
 from fleet.receiver.database import open_store
 from fleet.receiver.store import Row, Store
+from simulators.desk_person import DeskPerson
 
 START_NS = 1_790_000_000_000_000_000
 CRASH = Collision(t_ns=10**9, delta_v_kmh=20, duration_ms=90, peak_mps2=150, stationary=False, severity="moderate")
@@ -280,3 +282,30 @@ def test_every_shipped_answer_that_promises_the_insurers_ear_opens_a_ticket(offi
         )
     assert len(office.store.tickets()) == 1, "of each kind one open ticket a car"
     assert len(office.desk.claims.tickets[0].notes) == 3
+
+
+def test_who_wants_to_be_called_is_marked_whichever_way_the_desk_learns_of_it(office: Office) -> None:
+    office.come(CRASH, FAULT)
+    office.desk.acts.answer(office.store.tickets()[0], ("答", "Answer."))
+    office.answer("call_me")
+    note = office.store.messages(2)[-1].note
+    told = DeskMessage(t_ns=5, id=note.id, what=note.what, ticket=2, created_ns=note.created_ns, channel="call")
+    office.come(told)
+    assert [ticket.call_back for ticket in office.store.tickets()] == [1, 1]
+    person = DeskPerson(office.store, now_ns=lambda: office.now_ns)
+    assert [person.act(), person.act(), person.act()] == [*office.store.tickets(), None]
+    assert [ticket.outcome for ticket in office.store.tickets()] == ["called", "called"]
+
+
+def test_the_simulated_person_tells_of_the_surveyor_answers_and_thanks(office: Office) -> None:
+    office.come(CRASH, FAULT, msgspec.structs.replace(WORDS, wish="suggestion"))
+    person = DeskPerson(office.store, now_ns=lambda: office.now_ns, seed=3)
+    done = [person.act() for _ in range(4)]
+    assert [ticket.number for ticket in done if ticket] == [1, 1, 2, 3]
+    assert person.act() is None
+    assert [office.said(number) for number in (1, 2, 3)] == [
+        ["ticket_opened", "surveyor", "answer"], ["ticket_opened", "thanks"], ["ticket_opened", "answer"]
+    ]  # fmt: skip
+    surveyor = office.store.messages(1)[1].note
+    assert re.fullmatch(r"查勘员\d+点(\d+分)?到您停车的地方(，到了给您打电话)?。", surveyor.zh)
+    assert re.match(r"The surveyor comes at \d\d:\d\d, to where your car stands", surveyor.en)
