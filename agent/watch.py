@@ -68,7 +68,7 @@ class Watch:
         if output is None:
             return
         over = self._tally.take(inputs, output)
-        for event in self._main.judge(output, t_ns):
+        for event in self._main.judge(inputs, output, t_ns):
             self._emit(event)
         if self._shadow is not None and beside is not None:
             answer = await self._models.ask(self._shadow.manifest.name, beside)

@@ -127,8 +127,7 @@ def drive_cars(cars: Cars, seconds: int, rng: np.random.Generator) -> Driven:
     road = _Road(cars, rng)
     slow = _Slow(cars, rng)
     for second in range(seconds):
-        wanted = road.step()
-        _engine(cars, driven, second, (*wanted, road.revs_rpm), rng)
+        _engine(cars, driven, second, road.step(), rng)
         slow.step(cars, driven, second, rng)
     return driven
 
@@ -144,13 +143,10 @@ class _Road:
         self._left_s = np.zeros(count)
         self._grade = np.zeros(count)
         self._jitter = np.zeros(count)
-        self._idles = rng.random(count) < 0.15  # the engine runs, the car is going nowhere
-        self._plays = rng.random(count) < np.where(self._idles, 0.6, 0.1)  # somebody has a foot on the pedal meanwhile
-        self._played_s = np.zeros(count)
-        self.revs_rpm = np.zeros(count)
+        self._idles = rng.random(count) < 0.08  # the engine runs, the car is going nowhere
 
     def step(self) -> tuple[Floats, Floats, Floats]:
-        """km/h, m/s^2, grade of the next second; revs_rpm: what a standing car's engine is given above idling."""
+        """km/h, m/s^2, grade of the next second."""
         cars, rng, count = self._cars, self._rng, len(self._speed)
         over = self._left_s <= 0
         kinds = np.array([0.0, 22.0, 50.0, 80.0, 110.0])
@@ -169,16 +165,14 @@ class _Road:
         self._speed = np.maximum(before + change, 0.0)
         self._speed[(self._wanted == 0) & (self._speed < 1.5)] = 0.0
         self._grade += -0.02 * self._grade + rng.normal(0, 0.004, count)
-        over = self._played_s <= 0
-        fresh = rng.uniform(150, 2500, count) * (rng.random(count) < 0.5)
-        self.revs_rpm = np.where(over, fresh, self.revs_rpm) * self._plays * (self._speed == 0)
-        self._played_s = np.where(over, rng.exponential(15, count) + 2, self._played_s - 1)
         return self._speed, (self._speed - before) / 3.6, self._grade
 
 
-def _engine(cars: Cars, out: Driven, second: int, road: tuple[Floats, ...], rng: np.random.Generator) -> None:
+def _engine(
+    cars: Cars, out: Driven, second: int, road: tuple[Floats, Floats, Floats], rng: np.random.Generator
+) -> None:
     """Speed and air of an engine that gives what the road asks for."""
-    speed, acceleration, grade, revs_rpm = road
+    speed, acceleration, grade = road
     count, mps = len(speed), speed / 3.6
     wheel_n = cars.mass_kg * (acceleration + 9.81 * (0.011 * (mps > 0) + grade)) + 0.42 * mps**2
     wheel_kw = wheel_n * mps / 1000
@@ -189,7 +183,7 @@ def _engine(cars: Cars, out: Driven, second: int, road: tuple[Floats, ...], rng:
     turning = np.minimum(gears[np.arange(count), gear] + cars.slip_rpm * np.clip(hard, 0, 1), _RPM_MAX)
     before_c = out.coolant[:, second - 1] if second else cars.start_c
     cold_rpm = 9.0 * np.clip(50 - before_c, 0, 60) * np.exp(-(cars.before_s + second) / 90)
-    idle = cars.idle_rpm + cold_rpm + revs_rpm + rng.normal(0, 1, count) * cars.rough_rpm
+    idle = cars.idle_rpm + cold_rpm + rng.normal(0, 1, count) * cars.rough_rpm
     helped = 40 * (np.sin(second / 40 + cars.mass_kg) > 0.6)  # fan or compressor
     rpm = np.where(turning > idle, turning + rng.normal(0, 1, count) * cars.rough_rpm * 0.6, idle + helped)
     if second:

@@ -53,11 +53,15 @@ Kind = Literal[
 
 
 class Fault(NamedTuple):
-    """An output of the model: the fault, the input it shows in, and how far off that must be to be called wrong."""
+    """An output of the model: the fault, the input it shows in, and how far off that must be to be called wrong.
+
+    moved: how much that input must be all through a window for the output to count.
+    """
 
     fault: Kind
     name: str
     least: float
+    moved: float | None = None
 
     @property
     def path(self) -> str:
@@ -75,7 +79,7 @@ FAULTS: Final = (
     Fault("sensor_implausible", "throttle", 3.0),
     Fault("sensor_implausible", "maf_gps", 2.0),
     Fault("sensor_implausible", "map_kpa", 12.0),
-    Fault("sensor_implausible", "speed", 8.0),
+    Fault("sensor_implausible", "speed", 8.0, moved=5.0),
 )
 
 

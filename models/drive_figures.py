@@ -15,12 +15,14 @@ Floats = npt.NDArray[np.float64]
 Levels = Sequence[tuple[Told, Floats]]
 
 PREVALENCE: Final = 0.01
+NEVER: Final = -99.0
+"""Log-odds of what is not even asked."""
 
 
 def lasting(log_odds: npt.NDArray[np.float32], windows: int) -> Floats:
     """The highest level that so many windows in a row reach, float64[outputs]; far below all where there are fewer."""
     if len(log_odds) < windows:
-        return np.full(log_odds.shape[1], -99.0)
+        return np.full(log_odds.shape[1], NEVER)
     rows = np.lib.stride_tricks.sliding_window_view(log_odds, windows, axis=0)
     return np.asarray(rows.min(axis=2).max(axis=0), np.float64)
 

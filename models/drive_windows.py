@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from models.convolution import Convolution
 from models.drive_data import Told
-from models.drive_faults import FAULTS, INPUTS, REQUIRED
-from models.drive_figures import lasting
+from models.drive_faults import FAULTS, INPUTS, PLACE, REQUIRED
+from models.drive_figures import NEVER, lasting
 
 Floats = npt.NDArray[np.float64]
 Float32s = npt.NDArray[np.float32]
@@ -54,10 +54,6 @@ class Windows:
             weight = (target | self._absent[picked]).astype(np.float32)
             yield x, target.astype(np.float32), weight
 
-    def some(self, rng: np.random.Generator) -> Float32s:
-        """A healthy window and two that show a fault."""
-        return self._cut(np.array([rng.choice(self._others), *rng.choice(self._faulty, 2)]))[0]
-
     def _cut(self, picked: npt.NDArray[np.intp]) -> tuple[Float32s, npt.NDArray[np.bool_]]:
         first = self._starts[picked]
         return self._values[first[:, None] + np.arange(STEPS)], self._shown[first + STEPS - 1]
@@ -71,11 +67,15 @@ def scaled(rows: Floats, scaling: Scaling) -> Float32s:
     return np.concatenate([values, told[:, REQUIRED:]], axis=1).astype(np.float32)
 
 
-def level(net: Convolution, rows: Floats, scaling: Scaling) -> Floats:
-    """The log-odds that lasted longest in a drive, float64[outputs]."""
+def level(net: Convolution, rows: Floats, scaling: Scaling, *, counted: bool = True) -> Floats:
+    """The highest log-odds that lasted in a drive, float64[outputs]; counted: only where the output counts."""
     if len(rows) < STEPS:
-        return np.full(len(FAULTS), -99.0)
+        return np.full(len(FAULTS), NEVER)
     view = np.lib.stride_tricks.sliding_window_view(scaled(rows, scaling), STEPS, axis=0)[::EVERY_S]
     pieces = [view[row : row + 256].transpose(0, 2, 1) for row in range(0, len(view), 256)]
     z = np.concatenate([net.log_odds(np.ascontiguousarray(piece)) for piece in pieces])
+    for place, fault in enumerate(FAULTS):
+        if counted and fault.moved is not None:
+            lowest = np.lib.stride_tricks.sliding_window_view(rows[:, PLACE[fault.name]], STEPS)[::EVERY_S].min(axis=1)
+            z[lowest < fault.moved, place] = NEVER
     return lasting(z, PERSISTENCE // EVERY_S)

@@ -88,6 +88,8 @@ class WindowManifest(Manifest, frozen=True, kw_only=True, tag="window"):
         required = {signal.path for signal in self.inputs if not signal.optional}
         if self.gate is not None and not {self.gate.signal, self.gate.moves} <= required:
             raise ValueError("the gate's signals must be inputs that are not optional")
+        if not {output.signal for output in self.outputs if output.least is not None} <= required:
+            raise ValueError("an output that counts from a value on must be about an input that is not optional")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -37,10 +37,15 @@ class ModelInput(Section, frozen=True, kw_only=True):
 
 
 class Output(Section, frozen=True, kw_only=True):
-    """What one score of a window is about: a fault by name, and the signal that it shows in."""
+    """What one score of a window is about: a fault by name, and the signal that it shows in.
+
+    It counts only where that input was at least `least` in every row of the window, if that is given: a car that stands
+    while somebody plays with the pedal is no car whose speed reads 0.
+    """
 
     fault: Annotated[str, Meta(min_length=1, max_length=64)]
     signal: Annotated[str, Meta(min_length=3, max_length=200)]
+    least: float | None = None
 
 
 class Gate(Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from agent.core.events import Anomaly, Event
 from agent.core.manifest import WindowManifest
+from agent.core.model_inputs import Output
 from agent.core.signals import SignalWindow
 from agent.detect.streams import NS
 
@@ -34,6 +35,7 @@ class AnomalyWatch:
         self._left_out = 0
         self._barred = False
         self._over = [0] * len(manifest.outputs)
+        self._counts_from = [self._scaled(output) for output in manifest.outputs]
         self._reported_ns: int | None = None
 
     def collect(self, window: SignalWindow) -> Float32s | None:
@@ -60,9 +62,12 @@ class AnomalyWatch:
                 due = np.array([self._rows], np.float32)
         return due
 
-    def judge(self, output: Float32s, t_ns: int) -> list[Event]:
+    def judge(self, window: Float32s, output: Float32s, t_ns: int) -> list[Event]:
         """Weigh the model's answer float32[1, outputs] about the window that was due at t_ns."""
-        scores = output[0].tolist()
+        scores = [
+            score if place is None or window[0, :, place].min() >= least else 0.0
+            for score, (place, least) in zip(output[0].tolist(), self._counts_from, strict=True)
+        ]
         limit = self.manifest.threshold
         self._over = [count + 1 if score >= limit else 0 for count, score in zip(self._over, scores, strict=True)]
         lasting = [place for place, count in enumerate(self._over) if count >= self.manifest.persistence]
@@ -81,6 +86,14 @@ class AnomalyWatch:
                 fault=self.manifest.outputs[worst].fault,
             )
         ]
+
+    def _scaled(self, output: Output) -> tuple[int | None, float]:
+        """Which input must be at least how much all along, scaled, for an output to count; None: it always does."""
+        if output.least is None:
+            return None, 0.0
+        place = self.inputs.index(output.signal)
+        signal = self.manifest.inputs[place]
+        return place, (output.least - signal.mean) / signal.scale
 
     def _add_row(self, t_ns: int, columns: list[list[tuple[int, float] | None]]) -> bool:
         """Whether the instant gave a row."""

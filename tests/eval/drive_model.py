@@ -52,7 +52,7 @@ class DriveModel:
                 continue
             output = run_session(self._session, inputs, self.manifest)
             scores.append(output[0])
-            hints += [event for event in watch.judge(output, window.t_ns) if isinstance(event, Anomaly)]
+            hints += [event for event in watch.judge(inputs, output, window.t_ns) if isinstance(event, Anomaly)]
         return Heard(hints, lasting(np.array(scores), self.manifest.persistence))
 
     def places(self, signal: str, faults: Sequence[str]) -> list[int]:

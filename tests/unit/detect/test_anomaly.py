@@ -59,6 +59,9 @@ ENGINE = msgspec.structs.replace(
 )
 
 
+NOTHING = np.zeros(MANIFEST.input_shape, np.float32)
+
+
 def _recording(end_s: float = 20.0) -> Recording:
     t_s = np.arange(0, end_s, 0.1)
     return {vss.SPEED: series(t_s, 50 + t_s), vss.ENGINE_SPEED: series(t_s + 0.03, 1000 + 100 * t_s)}
@@ -150,7 +153,7 @@ def _judged(scores: list[float], watch: AnomalyWatch | None = None) -> list[tupl
     watch = watch or AnomalyWatch(MANIFEST)
     found = []
     for second, score in enumerate(scores):
-        for event in watch.judge(np.array([[0.1, score]], np.float32), second * NS):
+        for event in watch.judge(NOTHING, np.array([[0.1, score]], np.float32), second * NS):
             assert isinstance(event, Anomaly)
             found.append((second, event))
     return found
@@ -169,11 +172,24 @@ def test_persistence_is_that_of_one_output_and_the_highest_is_told() -> None:
     watch = AnomalyWatch(MANIFEST)
     both = np.array([[3.0, 2.5]], np.float32)
     first, second = np.array([[3.0, 0.0]], np.float32), np.array([[0.0, 3.0]], np.float32)
-    assert [watch.judge(x, 0) for x in (first, second, first, second)] == [[]] * 4
+    assert [watch.judge(NOTHING, x, 0) for x in (first, second, first, second)] == [[]] * 4
     watch = AnomalyWatch(MANIFEST)
-    (event,) = [event for second in range(3) for event in watch.judge(both, second * NS)]
+    (event,) = [event for second in range(3) for event in watch.judge(NOTHING, both, second * NS)]
     assert isinstance(event, Anomaly)
     assert (event.fault, event.signal) == ("sensor_implausible", vss.SPEED)
+
+
+def test_an_output_may_count_only_where_its_signal_was_high_enough() -> None:
+    outputs = [msgspec.structs.replace(MANIFEST.outputs[0], least=70.0), MANIFEST.outputs[1]]
+    manifest = msgspec.structs.replace(MANIFEST, outputs=outputs, persistence=1)
+    score = np.array([[3.0, 0.0]], np.float32)
+    slow, fast = NOTHING.copy(), NOTHING.copy()
+    fast[0, :, 0] = 2.0  # 70 km/h
+    slow[0, 1:, 0] = 2.0
+    assert AnomalyWatch(manifest).judge(slow, score, 0) == []
+    assert len(AnomalyWatch(manifest).judge(fast, score, 0)) == 1
+    with pytest.raises(ValueError, match="counts from a value on"):
+        msgspec.structs.replace(ENGINE, outputs=[Output(fault="a", signal=vss.THROTTLE, least=1.0), outputs[1]])
 
 
 def test_after_an_event_there_is_quiet() -> None:
