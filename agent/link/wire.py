@@ -59,8 +59,8 @@ def desk_topic(device: str) -> str:
 
 
 def may_be_refused(topic: str) -> bool:
-    """Whether a link serves without it: a broker set up before there were messages of a desk knows no such topic."""
-    return topic.startswith(f"{_ROOT}/") and topic.endswith("/desk")
+    """Whether a link serves without it: a broker set up before there were a desk and erasures knows no such topic."""
+    return topic.startswith(f"{_ROOT}/") and topic.endswith(("/desk", "/erasure"))
 
 
 def config_topic(device: str) -> str:

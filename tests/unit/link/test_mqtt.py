@@ -241,8 +241,8 @@ async def test_an_end_before_the_subscription_is_seen_at_once() -> None:
     server.close()
 
 
-@pytest.mark.parametrize("refused", ["desk", "receipt"])
-async def test_a_broker_that_refuses_the_desk_alone_still_serves(
+@pytest.mark.parametrize("refused", ["desk", "erasure", "receipt"])
+async def test_a_broker_that_refuses_the_desk_or_erasures_still_serves(
     refused: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics = downlink_topics("car1", [])
@@ -258,10 +258,10 @@ async def test_a_broker_that_refuses_the_desk_alone_still_serves(
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     link = Link(host="127.0.0.1", port=server.sockets[0].getsockname()[1], ack_timeout_s=2.0)
-    if refused == "desk":
+    if refused != "receipt":
         async with connect(link, client_id="car1", subscriptions=topics):
             pass
-        assert "refused the subscription to outrider/v1/car1/desk" in caplog.text
+        assert f"refused the subscription to outrider/v1/car1/{refused}" in caplog.text
     else:
         with pytest.raises(LinkDown, match="refused the subscription to outrider/v1/car1/receipt"):
             async with connect(link, client_id="car1", subscriptions=topics):
