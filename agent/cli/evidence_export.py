@@ -12,7 +12,7 @@ from agent.cli.evidence_facts import gather_facts
 from agent.cli.evidence_page import PAGE_VERSION, render_page
 from agent.cli.stamp import read_stamp
 from agent.core.errors import InputError
-from agent.core.events import Purpose
+from agent.core.events import Purpose, RecordsDamaged, RecordsErased, RecordsShed
 from agent.core.records import Header, Position, Told, parse_envelope
 from agent.store.evidence import (
     DISCLOSED,
@@ -32,6 +32,7 @@ from agent.store.unseal import disclose_key, open_record
 DISCLOSED_PURPOSES: Final[frozenset[Purpose]] = frozenset({"claims", "safety", "diagnostics"})
 """What the driver has agreed to for claims and safety, and how well the box was. Scores and answers stay sealed."""
 
+_EXPLAINS_GAPS: Final = (RecordsShed, RecordsDamaged, RecordsErased)
 EACH_SIDE_MAX: Final = 500
 
 
@@ -92,7 +93,7 @@ def export(source: Source, position: Position, *, around_s: float, now_ns: int |
 
 
 def _may_show(told: Told) -> bool:
-    return told.event.purpose in DISCLOSED_PURPOSES
+    return told.event.purpose in DISCLOSED_PURPOSES or isinstance(told.event, _EXPLAINS_GAPS)
 
 
 def _pick(source: Source, position: Position, *, around_ns: int) -> list[_Picked]:
