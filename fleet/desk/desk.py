@@ -11,7 +11,7 @@ from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.events import AnyEvent, Feedback
 from fleet.desk.acts import Acts
 from fleet.desk.claims import ClaimsDesk, Kind, Ticket
-from fleet.desk.reading import DESK_KINDS, event_of, follow_kept, read_tickets
+from fleet.desk.reading import DESK_KINDS, event_of, read_tickets
 from fleet.desk.store import Arrival, DeskStore
 from fleet.desk.ticket import SOLUTION_NS, DeskTicket
 
@@ -46,21 +46,24 @@ class Desk:
         self._tell = tell
         self._on_case = on_case
         self._shown: dict[int, Ticket] = {}
+        self._catching_up = False
         self._fresh: list[DeskTicket] = []
         self._since_ns = now_ns() - _BACK_NS
 
     def catch_up(self) -> None:
         """Look at what was dealt with before, and at what is too old to be, saying nothing."""
+        self._catching_up = True
         dealt, since_ns = self._store.dealt_with(), self._since_ns
         read_tickets(
             self._store.receiver,
             self.claims,
             wanted=lambda place, received_ns: received_ns < since_ns or place in dealt,
+            kept=self._store.tickets(),
         )
         for ticket in self._fresh:  # of a time when nobody kept them
             self.acts.close(ticket, "from_before")
         self._fresh.clear()
-        follow_kept(self._store, self.claims)
+        self._catching_up = False
 
     def step(self) -> int:
         """Deal with what has come in, and with clocks that ran out; returns how many events there were."""
@@ -113,9 +116,10 @@ class Desk:
             self._store.keep(replace(kept, severity=case.severity))
 
     def _number(self, device: str, boot: int, kind: Kind, about_ns: int) -> int:
-        """The claims desk opens a ticket: the one that is kept of it, or a new one."""
+        """The claims desk opens a ticket: the one that is kept of it, or a new one; a closed one stays closed."""
         known = self._store.find(device, boot, kind, about_ns)
-        if known is None:
+        over = known is not None and not known.is_open and known.about_ns != about_ns
+        if known is None or (over and not self._catching_up):
             now_ns = self._now_ns()
             known = self._store.open(
                 DeskTicket(

@@ -1,6 +1,7 @@
 """Events of a receiver's store as the desk reads them."""
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from agent.core.events import (
     Rollover,
 )
 from fleet.desk.claims import ClaimsDesk
-from fleet.desk.store import DeskStore
+from fleet.desk.ticket import DeskTicket
 from fleet.receiver.store import Place, Store
 
 CASE_KINDS: Final[Mapping[str, type[Event]]] = {
@@ -56,20 +57,29 @@ def read_tickets(
     *,
     device: str | None = None,
     wanted: Callable[[Place, int], bool] = lambda *_: True,
+    kept: Sequence[DeskTicket] = (),
 ) -> None:
     """Show a desk what the store holds already, in the order in which it came; all at once. Raises StoreError.
 
-    wanted: whether an event of this place, received then, shall be shown.
+    wanted: whether an event of this place, received then, shall be shown. kept: the desk's tickets, of which each is
+    closed when it was.
     """
+    closed = deque(sorted((one for one in kept if one.closed_ns is not None), key=_closed_ns))
     rows = sorted(store.events(device, kinds=tuple(CASE_KINDS)), key=lambda row: row["received_ns"])
     for row in rows:
+        while closed and _closed_ns(closed[0]) < row["received_ns"]:
+            _follow(desk, closed.popleft())
         event = event_of(row["event"])
         place = Place(row["device"], row["boot"], row["sequence"])
         if not isinstance(event, str) and wanted(place, row["received_ns"]):
             desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
+    for ticket in closed:
+        _follow(desk, ticket)
 
 
-def follow_kept(store: DeskStore, desk: ClaimsDesk) -> None:
-    """Close what the desk has closed by hand, or after the driver's word. Raises StoreError."""
-    for ticket in store.tickets():
-        desk.follow(ticket.number, ticket.outcome)
+def _closed_ns(ticket: DeskTicket) -> int:
+    return ticket.closed_ns or 0
+
+
+def _follow(desk: ClaimsDesk, ticket: DeskTicket) -> None:
+    desk.follow(ticket.number, ticket.outcome)

@@ -64,11 +64,11 @@ class DeskStore:
         return _ticket(rows[0]) if rows else None
 
     def find(self, device: str, boot: int, kind: str, about_ns: int) -> DeskTicket | None:
-        """The ticket about an event of that kind and about that time of a boot."""
+        """The ticket about an event of that kind and about that time of a boot, the nearest one."""
         rows = self._run(
             f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE device = ? AND boot = ? AND kind = ?"  # noqa: S608
-            " AND about_ns BETWEEN ? AND ? ORDER BY number DESC",
-            *(device, boot, kind, about_ns - _SAME_NS, about_ns + _SAME_NS),
+            " AND about_ns BETWEEN ? AND ? ORDER BY ABS(about_ns - ?), number DESC LIMIT 1",
+            *(device, boot, kind, about_ns - _SAME_NS, about_ns + _SAME_NS, about_ns),
         )
         return _ticket(rows[0]) if rows else None
 

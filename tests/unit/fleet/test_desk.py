@@ -309,3 +309,15 @@ def test_the_simulated_person_tells_of_the_surveyor_answers_and_thanks(office: O
     surveyor = office.store.messages(1)[1].note
     assert re.fullmatch(r"查勘员\d+点(\d+分)?到您停车的地方(，到了给您打电话)?。", surveyor.zh)
     assert re.match(r"The surveyor comes at \d\d:\d\d, to where your car stands", surveyor.en)
+
+
+def test_a_second_need_a_moment_after_the_first_was_settled_is_a_ticket_of_its_own(office: Office) -> None:
+    idea = msgspec.structs.replace(WORDS, wish="suggestion")
+    office.come(idea)
+    DeskPerson(office.store, now_ns=lambda: office.now_ns).act()
+    office.desk.claims.follow(1, "taken_up")
+    office.now_ns += 10**10
+    office.come(msgspec.structs.replace(idea, t_ns=idea.t_ns + 10**10))
+    assert [ticket.state for ticket in office.store.tickets()] == ["closed", "open"]
+    office.open()
+    assert [(case.number, case.is_open) for case in office.desk.claims.tickets] == [(1, False), (2, True)]
