@@ -50,6 +50,7 @@ _PROMPT_S: Final = 1.0
 _STANDING_MPS: Final = 1.0
 _ROLL_S: Final = 30.0
 _SURE: Final = 0.7
+_TELL_EVERY: Final = 25
 
 _CRASHES: Final = ("collision", "second_impact", "rollover")  # of the world's truth
 
@@ -80,7 +81,7 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="./run eval gate", description=__doc__)
     parser.add_argument("--drives", type=count, default=500, metavar="N")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the first drive's seed; default 0")
-    parser.add_argument("--seconds", type=count, default=120, help="of each drive; default 120")
+    parser.add_argument("--seconds", type=count, default=60, help="of each drive; default 60")
     parser.add_argument("--small", action="store_true", help="40 drives")
     parser.add_argument("--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes; %(default)s")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
@@ -217,7 +218,13 @@ def _run(jobs: Sequence[tuple[int, float]], workers: int) -> list[Verdict]:
     if workers == 1:
         return [judge_drive(job) for job in jobs]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        return list(pool.map(judge_drive, jobs, chunksize=4))
+        return [_told(verdict, place) for place, verdict in enumerate(pool.map(judge_drive, jobs, chunksize=4), 1)]
+
+
+def _told(verdict: Verdict, done: int) -> Verdict:
+    if done % _TELL_EVERY == 0:
+        sys.stderr.write(f"{done} drives\n")
+    return verdict
 
 
 def _sum_up(verdicts: Sequence[Verdict]) -> dict[str, Any]:
