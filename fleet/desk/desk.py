@@ -49,6 +49,7 @@ class Desk:
         self._catching_up = False
         self._fresh: list[DeskTicket] = []
         self._since_ns = now_ns() - _BACK_NS
+        self._looked_ns = now_ns()
 
     def catch_up(self) -> None:
         """Look at what was dealt with before, and at what is too old to be, saying nothing."""
@@ -67,6 +68,10 @@ class Desk:
 
     def step(self) -> int:
         """Deal with what has come in, and with clocks that ran out; returns how many events there were."""
+        now_ns = self._now_ns()
+        for ticket in self._store.closed_since(self._looked_ns):
+            self.claims.follow(ticket.number, ticket.outcome)
+        self._looked_ns = now_ns
         arrivals = self._store.arrivals(tuple(DESK_KINDS), self._since_ns)
         for arrival in arrivals:
             event = event_of(arrival.event)

@@ -63,6 +63,11 @@ class DeskStore:
         rows = self._run(f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE number = ?", number)  # noqa: S608
         return _ticket(rows[0]) if rows else None
 
+    def closed_since(self, since_ns: int) -> list[DeskTicket]:
+        """Those that were closed then or later, by whomever."""
+        rows = self._run(f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE closed_ns >= ?", since_ns)  # noqa: S608
+        return [_ticket(row) for row in rows]
+
     def find(self, device: str, boot: int, kind: str, about_ns: int) -> DeskTicket | None:
         """The ticket about an event of that kind and about that time of a boot, the nearest one."""
         rows = self._run(

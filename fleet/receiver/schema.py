@@ -43,6 +43,7 @@ CREATE TABLE tickets (
 );
 CREATE INDEX tickets_by_event ON tickets (device, boot, kind);
 CREATE INDEX tickets_open ON tickets (state) WHERE state <> 'closed';
+CREATE INDEX tickets_closed ON tickets (closed_ns);
 CREATE TABLE ticket_messages (
     place $serial PRIMARY KEY, id TEXT NOT NULL UNIQUE, device TEXT NOT NULL, ticket $integer NOT NULL,
     what TEXT NOT NULL, note $bytes NOT NULL, created_ns BIGINT NOT NULL, expires_ns BIGINT NOT NULL,
