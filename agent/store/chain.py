@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from agent.core.cose import item_end
 from agent.core.errors import InputError, ProtocolError, SealError
-from agent.core.events import RecordsErased, RecordsShed
+from agent.core.events import ErasureRequested, RecordsErased, RecordsShed
 from agent.core.records import GENESIS, Header, Position, Range, Told, digest_of, parse_envelope
 
 Fault = Literal["deleted", "inserted", "reordered", "altered", "back-dated", "truncated"]
@@ -84,6 +84,8 @@ def admissions_of(told: Told) -> list[Admission]:
     if isinstance(event, RecordsErased):
         rows = zip(event.records, event.boots, event.firsts, event.lasts, event.digests)  # noqa: B905  # the shortest counts
         return [Admission(n, Position(boot, a), Position(boot, z), digest) for n, boot, a, z, digest in rows]
+    if isinstance(event, ErasureRequested):  # what was erased for it elsewhere the device cannot know: a hint, no more
+        return [Admission(0, Position(1, 1), Position(told.boot, told.sequence))]
     return []
 
 
@@ -159,7 +161,7 @@ class _Gone:
                 self.records += missing
                 return None
         if any(before < each.last and each.first < here for each in self._admissions):
-            hint = "the device says that records went around here, but not that these did"
+            hint = "the device says that records went, or should go, around here, but not that these did"
             return replace(finding, detail=f"{finding.detail}; {hint}")
         return finding
 
@@ -174,7 +176,7 @@ class _Gone:
         """Whether every place between two of a boot lies in what is admitted."""
         reached = before
         for each in self._admissions:
-            if each.first <= Position(reached.boot, reached.sequence + 1):
+            if each.records and each.first <= Position(reached.boot, reached.sequence + 1):
                 reached = max(reached, each.last)
         return Position(reached.boot, reached.sequence + 1) >= here
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.events import RecordsErased, RecordsShed
+from agent.core.events import ErasureRequested, RecordsErased, RecordsShed
 from agent.core.records import GENESIS, Position, SealedRecord
 from agent.store.chain import Admission, admissions_of, verify_chain
 from agent.store.unseal import open_record
@@ -48,7 +48,7 @@ def test_where_a_boot_ended_the_finding_stays_and_hints_at_what_the_device_says(
     left = [record.payload for record in first[:4] + second[2:]]
     report = verify_chain(left, admissions=[Admission(4, Position(1, 5), Position(2, 2))])
     assert report.finding is not None
-    assert "the device says that records went around here" in report.finding.detail
+    assert "the device says that records went, or should go, around here" in report.finding.detail
     far = verify_chain(left, admissions=[Admission(4, Position(7, 5), Position(7, 9))])
     assert far.finding is not None
     assert "full disk" not in far.finding.detail
@@ -103,3 +103,17 @@ def test_an_erasure_explains_no_more_than_it_names() -> None:
     less = verify_chain(left, admissions=admissions_of(opened)[:1])
     assert less.finding is not None
     assert less.finding.fault == "deleted"
+
+
+def test_that_an_owner_asked_for_an_erasure_is_a_hint_and_explains_nothing() -> None:
+    records = make_chain(10)
+    left = [record.payload for record in records[:3] + records[7:]]
+    asked = ErasureRequested(
+        t_ns=1, request="r", of_purposes=[], from_ns=None, until_ns=None, asked_ns=None, deadline_ns=None, by="page"
+    )
+    (sealed,) = seal_chain([asked], first=11)
+    _, opened = open_record(sealed.payload, KEYS.insurer, KEYS.device_public)
+    shed_elsewhere = Admission(9, Position(1, 20), Position(1, 40))
+    report = verify_chain(left, admissions=[*admissions_of(opened), shed_elsewhere])
+    assert report.finding is not None
+    assert "or should go" in report.finding.detail

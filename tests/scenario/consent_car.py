@@ -8,14 +8,17 @@ from pathlib import Path
 import msgspec
 
 from agent import app
+from agent.core.best_time import BestTime
 from agent.core.config import Config, Consent
 from agent.core.events import Event, Purpose
 from agent.core.ports import Hardware, Kept, Notice
 from agent.core.records import SealedRecord
 from agent.core.trouble import CodeListener, CodeReading
 from agent.privacy.door import Request, ask
+from agent.privacy_room import PrivacyRoom
 from agent.store.look import look
 from agent.store.outbox import Outbox
+from agent.store.recorder import Recorder
 from agent.store.unseal import open_record
 from drivers.state_file import FileConsentStore, FileErasureStore, FilePackStore
 from simulators.clock import ManualClock
@@ -105,3 +108,21 @@ async def car(folder: Path, *purposes: Purpose) -> AsyncIterator[Car]:
         while not running.done():
             await one.clock.advance(0.1)
         await running
+
+
+@asynccontextmanager
+async def room(folder: Path) -> AsyncIterator[tuple[PrivacyRoom, Car, list[Event]]]:
+    """The room alone, with a recorder."""
+    one = Car(folder, make_config(folder))
+    events: list[Event] = []
+    privacy = PrivacyRoom(one.config, one.hardware, one.clock, time=BestTime(one.clock), emit=events.append)
+    recorder = await Recorder.open(one.config, KEYS.device, one.clock)
+    running = [asyncio.create_task(recorder.run())]
+    await privacy.open(recorder, None, None)
+    running.append(asyncio.create_task(privacy.run()))
+    try:
+        yield privacy, one, events
+    finally:
+        running[1].cancel()
+        recorder.close()
+        await running[0]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.events import Purpose
+from agent.core.events import HarshDriving, Purpose, TripEnded
 from agent.core.privacy_events import ConsentChanged
 from agent.privacy.door import Grant, Revoke
 from agent.store.chain import Admission, admissions_of, verify_chain
 from agent.store.unseal import open_record
-from tests.scenario.consent_car import NS, car
+from tests.scenario.consent_car import NS, car, room
 from tests.unit.store.kit import KEYS
 
 
@@ -90,3 +90,17 @@ async def test_the_gap_that_a_revocation_leaves_is_explained(tmp_path: Path) -> 
         "records_erased",
         "agent_stopped",
     ]
+
+
+async def test_a_consent_for_one_trip_covers_the_trips_own_end(tmp_path: Path) -> None:
+    async with room(tmp_path) as (privacy, _, events):
+        privacy.grant("ubi_score", by="voice", notice=1, trip_only=True, score_only=True)
+        braking = HarshDriving(t_ns=1, maneuver="braking", peak_mps2=5, duration_s=1)
+        trip = TripEnded(t_ns=2, started_ns=0, duration_s=600, distance_m=9000, speed_max_kmh=60)
+        assert privacy.egress.admit(braking) is None, "a score has no manoeuvres"
+        assert privacy.egress.admit(trip) == trip
+        privacy.on_event(trip)
+        assert privacy.egress.admit(trip) is None
+        changes = [(event.granted, event.why) for event in events if isinstance(event, ConsentChanged)]
+        assert changes == [(True, "chosen"), (False, "trip_ended")]
+        assert privacy.summary() == {"agreed": [], "erasures_undone": 0, "erasures_overdue": 0}

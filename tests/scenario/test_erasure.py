@@ -2,27 +2,22 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from agent.core.best_time import BestTime
 from agent.core.erasure import ErasureReceipt, Selection
-from agent.core.events import Event
 from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.vault import read_vault
 from agent.privacy.door import Erase
 from agent.privacy.erasures import Erasures
-from agent.privacy_room import PrivacyRoom
 from agent.store.files import TABLES
-from agent.store.recorder import Recorder
 from drivers.state_file import FileErasureStore, FilePackStore
 from simulators.cloud import Cloud
-from tests.scenario.consent_car import NS, Car, car
+from tests.scenario.consent_car import NS, Car, car, room
 from tests.scenario.delivery import open_car, quick_link
-from tests.unit.store.kit import KEYS, make_config
 
 SECRET = b"the cells of this very car, as they were learnt"
 
@@ -108,24 +103,6 @@ async def test_an_erasure_that_was_broken_off_is_finished_at_the_next_start(
     requests = [event for event in await one.events() if isinstance(event, ErasureRequested)]
     assert {event.request for event in requests} == {undone.request}
     assert len(requests) == 2, "asked again, as long as nobody has signed"
-
-
-@asynccontextmanager
-async def room(folder: Path) -> AsyncIterator[tuple[PrivacyRoom, Car, list[Event]]]:
-    """The room alone, with a recorder."""
-    one = Car(folder, make_config(folder))
-    events: list[Event] = []
-    privacy = PrivacyRoom(one.config, one.hardware, one.clock, time=BestTime(one.clock), emit=events.append)
-    recorder = await Recorder.open(one.config, KEYS.device, one.clock)
-    running = [asyncio.create_task(recorder.run())]
-    await privacy.open(recorder, None, None)
-    running.append(asyncio.create_task(privacy.run()))
-    try:
-        yield privacy, one, events
-    finally:
-        running[1].cancel()
-        recorder.close()
-        await running[0]
 
 
 async def test_the_insurers_receipt_is_kept_and_what_is_late_is_told(tmp_path: Path) -> None:
