@@ -17,12 +17,13 @@ from functools import partial
 from typing import Final
 
 from agent import __version__
+from agent.config_room import ConfigRoom
 from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
-from agent.core.errors import BundleRejected, StoreError
-from agent.core.events import AgentStarted, AgentStopped, ConfigApplied, ConfigRejected, Event
-from agent.core.paths import PROMPTS, SCENES, find_dbc
+from agent.core.errors import StoreError
+from agent.core.events import AgentStarted, AgentStopped, Event
+from agent.core.paths import find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
@@ -37,17 +38,11 @@ from agent.page import LocalPage
 from agent.pipeline import Pipeline, PipelineCounts
 from agent.platform import NationalPlatform
 from agent.privacy_room import PrivacyRoom
-from agent.remote.apply import ConfigStore
 from agent.status import Parts, Status
 from agent.store.recorder import Recorder
-from agent.supervise import keep_reading
+from agent.supervise import keep_reading, run_until
 from agent.uplinks import make_renewal, make_uplink, read_receipt_key
-from agent.voice.conversation import Conversation
-from agent.voice.fixed_texts import fixed_speech
-from agent.voice.occasions import Occasions
-from agent.voice.prompts import load_sound_phrases
-from agent.voice.scene_file import find_scenes
-from agent.voice.scene_memory import SceneMemory
+from agent.voice_room import VoiceRoom
 
 _LOG: Final = logging.getLogger(__name__)
 _SOURCE_WAIT_LONGEST_S: Final = 3.0  # a replugged dongle is back within 5 s, its own start-up included
@@ -78,13 +73,13 @@ class _App:
     """Wires the parts; holds no logic of theirs."""
 
     def __init__(self, config: Config, hardware: Hardware, clock: Clock) -> None:
-        self._configs = ConfigStore(config)
-        self._config = self._configs.running
         self._hardware = hardware
         self._clock = clock
         self._best_time = BestTime(clock)
-        if self._configs.issued_ns is not None:
-            self._best_time.learn(self._configs.issued_ns)
+        self._configs = ConfigRoom(
+            config, clock, time=self._best_time, emit=self._emit, notify=self._notify, apply=self._configure
+        )
+        self._config = self._configs.running
         # Jitter spreads a fleet; seeding it by the device keeps a simulated drive the same every time.
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
@@ -95,14 +90,10 @@ class _App:
         )
         profile = load_profile(self._config.profile)
         knowledge = load_knowledge(profile.diagnosis)
-
-        def utc_ns() -> int | None:
-            return self._best_time.now().wall_ns
-
         self._mechanic = Mechanic(
             self._config,
             knowledge,
-            utc_ns=utc_ns,
+            utc_ns=lambda: self._best_time.now().wall_ns,
             emit=self._emit,
             store=hardware.trend_store,
         )
@@ -134,34 +125,23 @@ class _App:
             emit=self._emit,
             speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
         )
-        memory = SceneMemory(hardware.scene_store, utc_ns)
-        phrases = load_sound_phrases(
-            PROMPTS,
-            {"zh": knowledge.names("zh"), "en": knowledge.names("en")},
-            scenes=find_scenes(SCENES),
-            refuse=lambda exc: _LOG.error("a scene is left out: %s", exc),
-        )
-        self._fixed_speech = fixed_speech(phrases, self._config.voice.language)
-        self._conversation = Conversation(
-            self._config.voice,
-            phrases,
-            speaker=hardware.speaker,
-            microphone=hardware.microphone,
-            clock=clock,
+        self._voice = VoiceRoom(
+            self._config,
+            hardware,
+            clock,
+            time=self._best_time,
+            knowledge=knowledge,
             notify=self._desk.tickets.watching(self._notify),
             emit=self._desk.on_answer,
-            memory=memory,
-            occasions=Occasions(self._config.partners, self._config.policy, memory, utc_ns),
             sent=self._privacy.sent,
         )
+        self._conversation = self._voice.conversation
         claims = partial(self._privacy.allows, "claims")
         self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
         if self._config.web.enabled:
             self._page = self._make_page()
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
-        for words in hardware.words:
-            words.tell_words(self._conversation.on_words)
         self._uplink: Uplink | None = None
         self._platform: NationalPlatform | None = None
 
@@ -200,7 +180,7 @@ class _App:
                 outbox=self._recorder.outbox,
                 best_time=self._best_time,
                 receipt_key=self._receipt_key,
-                on_bundle=self._on_bundle,
+                on_bundle=self._configs.on_bundle,
                 on_desk=self._desk.tickets.on_desk,
                 on_erased=self._privacy.on_erased,
                 uniform=self._uniform,
@@ -227,8 +207,7 @@ class _App:
                 profile=self._config.profile,
             )
         )
-        for problem in self._configs.problems:
-            self._emit(ConfigRejected(t_ns=self._clock.monotonic_ns(), bundle="stored", reason=problem))
+        self._configs.tell_problems()
         for event in self._models.problems:
             self._emit(event)
         self._desk.tickets.begin(self._recorder.outbox.boot)
@@ -240,18 +219,18 @@ class _App:
             recording = store_and_link.create_task(self._recorder.run(), name="recorder")
             sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
             async with asyncio.TaskGroup() as listeners:
-                helpers = [listeners.create_task(self._conversation.run(), name="voice")]
-                if self._hardware.prepare_speech:
-                    preparing = self._hardware.prepare_speech(self._fixed_speech)
-                    helpers.append(listeners.create_task(preparing, name="speech"))
-                helpers.append(listeners.create_task(self._status.run(), name="status"))
-                helpers.append(listeners.create_task(self._emergency.run(), name="emergency"))
-                helpers.append(listeners.create_task(self._privacy.run(), name="privacy"))
-                helpers += [listeners.create_task(job, name=name) for name, job in self._models.tasks()]
+                jobs = [
+                    *self._voice.tasks(),
+                    ("status", self._status.run()),
+                    ("emergency", self._emergency.run()),
+                    ("privacy", self._privacy.run()),
+                    *self._models.tasks(),
+                ]
                 if self._page:
-                    helpers.append(listeners.create_task(self._page.run(), name="page"))
+                    jobs.append(("page", self._page.run()))
                 if self._platform:
-                    helpers.append(listeners.create_task(self._platform.run(), name="platform"))
+                    jobs.append(("platform", self._platform.run()))
+                helpers = [listeners.create_task(job, name=name) for name, job in jobs]
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
                 self._pipeline.finish()
@@ -286,20 +265,12 @@ class _App:
 
     async def _read_sources(self, stop: asyncio.Event) -> None:
         keep = partial(keep_reading, clock=self._clock, emit=self._emit, make_waits=self._source_waits)
-        async with asyncio.TaskGroup() as sources:
-            tasks = [
-                sources.create_task(keep(source, self._pipeline.on_frames), name=source.name)
-                for source in self._hardware.frames
-            ]
-            tasks += [
-                sources.create_task(keep(source, partial(self._pipeline.on_samples, source.name)), name=source.name)
-                for source in self._hardware.samples
-            ]
-            stopping = sources.create_task(stop.wait(), name="stop")
-            ended = sources.create_task(_when_all_done(tasks), name="ended")
-            await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
-            for task in (*tasks, stopping, ended):
-                task.cancel()
+        frames = [(source.name, keep(source, self._pipeline.on_frames)) for source in self._hardware.frames]
+        samples = [
+            (source.name, keep(source, partial(self._pipeline.on_samples, source.name)))
+            for source in self._hardware.samples
+        ]
+        await run_until(stop, [*frames, *samples])
 
     async def _drain(self) -> int:
         if self._uplink is None:
@@ -349,30 +320,10 @@ class _App:
         if self._uplink:
             self._uplink.wake()
 
-    def _on_bundle(self, blob: bytes) -> None:
-        t_ns = self._clock.monotonic_ns()
-        try:
-            accepted = self._configs.offer(blob, now=self._best_time.now())
-        except (BundleRejected, StoreError) as exc:
-            self._emit(ConfigRejected(t_ns=t_ns, bundle=self._configs.name_of(blob), reason=str(exc)))
-            return
-        if accepted is None:
-            return
-        if accepted.issued_ns is not None:
-            self._best_time.learn(accepted.issued_ns)
-        if not accepted.in_time:
-            text = f"{accepted.id}: taken, though it may have expired: the clock has not been set yet"
-            self._hardware.notify(Notice("config", t_ns, text))
-        self._config = self._status.config = accepted.config
-        self._pipeline.configure(accepted.config.detect)
-        self._conversation.configure(accepted.config.voice)
-        version, sha256 = accepted.version, accepted.sha256
-        self._emit(ConfigApplied(t_ns=t_ns, bundle=accepted.id, config_version=version, sha256=sha256))
+    def _configure(self, config: Config) -> None:
+        self._config = self._status.config = config
+        self._pipeline.configure(config.detect)
+        self._conversation.configure(config.voice)
 
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)
-
-
-async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """A box without sources waits for its owner to configure some; it does not end."""
-    await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())

@@ -1,7 +1,8 @@
 """Keeps one source open: expected losses are retried with backoff and told, once each way."""
 
-from collections.abc import Callable, Iterator
-from typing import Literal, Protocol, TypeVar
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from agent.core.errors import EndOfSource, SourceLost, SourceSilenced
 from agent.core.events import Event, SourceChanged
@@ -51,3 +52,19 @@ async def keep_reading(
         finally:
             await source.close()
         await clock.sleep(next(waits))
+
+
+async def run_until(stop: asyncio.Event, jobs: Sequence[tuple[str, Coroutine[Any, Any, None]]]) -> None:
+    """Run all of them, each in a task of its name, until every one has ended or stop is set."""
+    async with asyncio.TaskGroup() as sources:
+        tasks = [sources.create_task(job, name=name) for name, job in jobs]
+        stopping = sources.create_task(stop.wait(), name="stop")
+        ended = sources.create_task(_when_all_done(tasks), name="ended")
+        await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, stopping, ended):
+            task.cancel()
+
+
+async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """A box without sources waits for its owner to configure some; it does not end."""
+    await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())

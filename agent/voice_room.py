@@ -1,0 +1,71 @@
+"""Speech, wired: phrases and scenes from their files, what scenes remember, and the conversation that uses them."""
+
+import logging
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from typing import Any, Final
+
+from agent.core.best_time import BestTime
+from agent.core.config import Config
+from agent.core.events import Event, Purpose
+from agent.core.paths import PROMPTS, SCENES
+from agent.core.ports import Clock, Hardware, Notify
+from agent.diagnosis.knowledge import Knowledge
+from agent.voice.conversation import Conversation
+from agent.voice.fixed_texts import fixed_speech
+from agent.voice.occasions import Occasions
+from agent.voice.prompts import load_sound_phrases
+from agent.voice.scene_file import find_scenes
+from agent.voice.scene_memory import SceneMemory
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class VoiceRoom:
+    """conversation: what the app feeds with windows and events. Raises ConfigError where a phrase file is not whole."""
+
+    def __init__(
+        self,
+        config: Config,
+        hardware: Hardware,
+        clock: Clock,
+        *,
+        time: BestTime,
+        knowledge: Knowledge,
+        notify: Notify,
+        emit: Callable[[Event], None],
+        sent: Collection[Purpose],
+    ) -> None:
+        """knowledge: whose names of faults are spoken; emit: takes answers; sent: purposes that leave the car."""
+        phrases = load_sound_phrases(
+            PROMPTS,
+            {"zh": knowledge.names("zh"), "en": knowledge.names("en")},
+            scenes=find_scenes(SCENES),
+            refuse=lambda exc: _LOG.error("a scene is left out: %s", exc),
+        )
+
+        def utc_ns() -> int | None:
+            return time.now().wall_ns
+
+        self._prepare = hardware.prepare_speech
+        self._fixed = fixed_speech(phrases, config.voice.language)
+        memory = SceneMemory(hardware.scene_store, utc_ns)
+        self.conversation = Conversation(
+            config.voice,
+            phrases,
+            speaker=hardware.speaker,
+            microphone=hardware.microphone,
+            clock=clock,
+            notify=notify,
+            emit=emit,
+            memory=memory,
+            occasions=Occasions(config.partners, config.policy, memory, utc_ns),
+            sent=sent,
+        )
+        for words in hardware.words:
+            words.tell_words(self.conversation.on_words)
+
+    def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+        """What to run, by name."""
+        yield "voice", self.conversation.run()
+        if self._prepare:
+            yield "speech", self._prepare(self._fixed)
