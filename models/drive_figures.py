@@ -42,15 +42,15 @@ def measure(healthy: Sequence[Floats], broken: Levels, shift: Floats, *, source:
         good = np.array([level[place] for level in healthy])
         both = np.concatenate([levels, good])
         area = auroc(both, np.arange(len(both)) < len(levels))
-        recall, false = float((levels >= shift[place]).mean()), float((good >= shift[place]).mean())
-        said = PREVALENCE * recall + (1 - PREVALENCE) * false
-        precision = f"{PREVALENCE * recall / said:.2f}" if said else "-"
-        hits = int((levels >= shift[place]).sum())
+        hits, false = int((levels >= shift[place]).sum()), int((good >= shift[place]).sum())
+        recall = hits / len(levels)
+        high = min(1.0, (false + 3) / len(good))  # of none the 95 % upper bound is 3 in n
+        precision = f"{_precision(recall, false / len(good)):.2f}, at least {_precision(recall, high):.2f}"
         found.append(
             Metric(
                 what=f"{name(fault)}, {source}",
                 value=f"found in {hits} of {len(levels)} drives in which it shows; AUROC {area:.3f}; precision at 1 % "
-                f"prevalence {precision} ({int((good >= shift[place]).sum())} of {len(good)} healthy drives)",
+                f"prevalence {precision} ({false} of {len(good)} healthy drives)",
             )
         )
     return found
@@ -60,3 +60,8 @@ def name(fault: Fault) -> str:
     """What a person calls an output."""
     signal = fault.path.rsplit(".", 1)[-1] if fault.name != "coolant" else "coolant"
     return f"{fault.fault} ({signal})" if fault.fault == "sensor_implausible" else fault.fault
+
+
+def _precision(found: float, false: float) -> float:
+    told = PREVALENCE * found + (1 - PREVALENCE) * false
+    return PREVALENCE * found / told if told else 0.0

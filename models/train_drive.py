@@ -70,6 +70,8 @@ LIMITS: Final = [
     "Four minutes of a running engine come before its first word.",
     "What was wrong by a little from the start (a throttle by 10 points, air flow by 20 %) may be another car's way.",
     "A speed that reads 0 is not told of: a standing car whose engine is revved looks the same.",
+    "As first trained it hinted at the speed in 3 of the 42 recorded drives that were not looked at.",
+    "Since then that output counts only while the car moves, and a hint needs more: for it they are unseen no longer.",
     "Where a signal is not told, its faults are not found: fuel trims, speed and engine speed it must have.",
     "Oxygen sensors and lambda are not among its inputs: few cars tell them alike.",
     "Drift is measured against all cars at once, so that only what no car does is told of.",
@@ -224,7 +226,7 @@ def _inputs(rows: Floats, scaling: Scaling) -> list[ModelInput]:
 
 
 def _drift_limit(inputs: list[ModelInput]) -> float:
-    """Half again what two hours of a healthy car reach in 95 of 100 cars: it is measured against all of them."""
+    """Half again what two hours of a healthy car reach in 9 of 10 cars: it is measured against all of them."""
     rng = np.random.default_rng([SEED, 2])
     found = []
     for rows in rows_of(draw_cars(DRIFT_CARS, rng), rng, seconds=DRIFT_S):
@@ -234,7 +236,7 @@ def _drift_limit(inputs: list[ModelInput]) -> float:
                 counts = np.bincount(np.searchsorted(signal.edges, column), minlength=len(signal.shares))
                 indices.append(psi(counts / len(column), np.array(signal.shares)))
         found.append(max(indices))
-    return round(1.5 * float(np.quantile(found, 0.95)), 2)
+    return round(1.5 * float(np.quantile(found, 0.9)), 2)
 
 
 def _golden(net: Convolution, scaling: Scaling, shift: Floats) -> list[Golden]:

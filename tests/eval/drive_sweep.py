@@ -76,7 +76,7 @@ class Kind:
             signal, faults = self.shows_in
             return event.signal == signal and (not faults or event.fault in faults)
         if isinstance(event, LowVoltageAlarm):
-            return event.alarm == self.found
+            return self.found == "not_charging"  # that the battery is flat in the end is no other fault
         return isinstance(event, EngineAdvice) and event.fault == self.found and event.signal.startswith(self.signal)
 
 
