@@ -12,6 +12,7 @@ from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
 from agent.core.desk import DeskNote
+from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.durable import replace_file
 from agent.core.erasure import Selection
@@ -88,7 +89,15 @@ class LocalPage:
 
     def desk_notes(self) -> Sequence[DeskNote]:
         """What its desk has said, newest first."""
-        return self._tickets.notes()
+        return [note for note, _ in reversed(self._tickets.messages())]
+
+    def judge(self, ticket: int, *, helped: bool) -> None:
+        """Whether a ticket's answer helped."""
+        self._tickets.judge(ticket, helped=helped)
+
+    def prefer(self, channel: Channel) -> None:
+        """How the desk's answers come from now on."""
+        self._tickets.prefer(channel)
 
     def purposes(self) -> Sequence[Mapping[str, Any]]:
         """How each purpose stands."""

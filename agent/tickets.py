@@ -6,7 +6,6 @@ What came is remembered over starts, so that nothing is told twice and nothing i
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Final
 
 from agent.core.best_time import Now
@@ -66,14 +65,6 @@ class Tickets:
     def book(self) -> DeskBook:
         """What is remembered: for the page, which shows it."""
         return self._book
-
-    def notes(self) -> list[DeskNote]:
-        """What the desk has said and is still kept, newest first; what cannot be opened any more is left out."""
-        notes = []
-        for kept in self._book.kept:
-            with suppress(SealError):
-                notes.append(open_note(kept.sealed, self._keystore, self._insurer_key))
-        return sorted(notes, key=lambda note: note.created_ns, reverse=True)
 
     def counters(self) -> Mapping[str, int]:
         """taken, refused, again (came once more), lapsed (never told in time)."""

@@ -1,4 +1,4 @@
-"""What the page sees of the box, and may ask of it: consent and erasure, and nothing else that changes anything."""
+"""What the page sees of the box, and may ask of it: consent, erasure, an answer to the desk, and nothing else."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from agent.core.desk import DeskNote
+from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.events import Purpose
@@ -63,6 +64,14 @@ class Box(Protocol):
 
     def desk_notes(self) -> Sequence[DeskNote]:
         """What the desk has said, newest first."""
+        ...
+
+    def judge(self, ticket: int, *, helped: bool) -> None:
+        """The driver says whether a ticket's answer helped; where not, the desk takes it up again."""
+        ...
+
+    def prefer(self, channel: Channel) -> None:
+        """How the driver wants the desk's answers."""
         ...
 
     def grant(self, purpose: Purpose, terms: Terms) -> None:

@@ -22,7 +22,7 @@ from agent.web.frame import Viewer, key_field, render_page, word
 from agent.web.guard import Guard
 from agent.web.now_page import render_now
 from agent.web.pairing import BROWSER_DAYS, Pairing, form_key
-from agent.web.tickets_page import render_tickets
+from agent.web.tickets_page import CHANNELS, render_tickets
 
 _COOKIE: Final = "outrider"
 _LANGUAGE: Final = "outrider_language"
@@ -40,6 +40,8 @@ def make_site(box: Box, pairing: Pairing, hosts: Collection[str]) -> ASGIApp:
         Route("/alive", site.paired(site.alive)),
         Route("/events", site.paired(site.events)),
         Route("/tickets", site.paired(site.tickets)),
+        Route("/tickets/{number:int}/{answer}", site.paired(site.answer_ticket), methods=["POST"]),
+        Route("/channel", site.paired(site.choose_channel), methods=["POST"]),
         Route("/consent", site.paired(site.consent)),
         Route("/consent/{purpose}/{change}", site.paired(site.change_consent), methods=["POST"]),
         Route("/data", site.paired(site.data)),
@@ -92,6 +94,24 @@ class _Site:
     async def tickets(self, request: Request) -> Response:
         viewer = self._viewer(request)
         return self._page(viewer, word("tickets", viewer.language), render_tickets(self._box, viewer))
+
+    async def answer_ticket(self, request: Request) -> Response:
+        number, answer = request.path_params["number"], request.path_params["answer"]
+        ticket = self._box.desk().tickets.get(number)
+        if ticket is None or answer not in {"helped", "not_helped"}:
+            return await self.missing(request, None)
+        if ticket.state != "answered":  # said twice, or aloud meanwhile
+            return self._refused(request, word("refused_again", self._viewer(request).language))
+        self._box.judge(number, helped=answer == "helped")
+        return RedirectResponse(f"/tickets#ticket{number}", 303)
+
+    async def choose_channel(self, request: Request) -> Response:
+        chosen = (await _fields(request)).get("channel", "")
+        channel = next((one for one in CHANNELS if one == chosen), None)
+        if channel is None:
+            return self._refused(request, word("refused_again", self._viewer(request).language))
+        self._box.prefer(channel)
+        return RedirectResponse("/tickets", 303)
 
     async def consent(self, request: Request) -> Response:
         viewer = self._viewer(request)

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message
 
 from agent.core.best_time import Now
 from agent.core.desk import DeskNote
+from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.errors import InputError
@@ -74,6 +75,12 @@ class StillBox:
 
     def desk_notes(self) -> Sequence[DeskNote]:
         return self.notes
+
+    def judge(self, ticket: int, *, helped: bool) -> None:
+        self.book.answered(ticket, helped=helped)
+
+    def prefer(self, channel: Channel) -> None:
+        self.book.channel = channel
 
     def grant(self, purpose: Purpose, terms: Terms) -> None:
         if terms.notice != 1:

@@ -220,3 +220,27 @@ async def test_a_copy_holds_what_the_box_can_read() -> None:
     assert told["signals"] == {"Vehicle.Speed": 8.5}
     assert told["since_start"][0]["event"]["delta_v_kmh"] == 23.5
     assert len(told["purposes"]) == 6
+
+
+async def test_an_answer_to_the_desk_is_given_once_and_by_form_only() -> None:
+    box = StillBox()
+    box.book.tickets = {1: BoxTicket(number=1, state="answered"), 2: BoxTicket(number=2)}
+    browser = await paired(box)
+    key = {"key": form_key_of((await browser.get("/tickets")).text)}
+    assert (await browser.post("/tickets/1/not_helped", {})).status == 403
+    for path in ("/tickets/3/helped", "/tickets/1/maybe", "/tickets/x/helped"):
+        assert (await browser.post(path, key)).status == 404
+    assert (await browser.post("/tickets/2/helped", key)).status == 403, "there is no answer yet"
+    assert box.book.tickets[1].state == "answered"
+    assert (await browser.post("/tickets/1/not_helped", key)).status == 303
+    assert (box.book.tickets[1].state, box.book.tickets[1].reopened) == ("reopened", 1)
+    assert (await browser.post("/tickets/1/not_helped", key)).status == 403
+
+
+async def test_how_answers_come_is_chosen_among_what_there_is() -> None:
+    box = StillBox()
+    browser = await paired(box)
+    key = {"key": form_key_of((await browser.get("/tickets")).text)}
+    assert (await browser.post("/channel", key | {"channel": "pigeon"})).status == 403
+    assert (await browser.post("/channel", key | {"channel": "page"})).status == 303
+    assert box.book.channel == "page"
