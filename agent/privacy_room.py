@@ -21,7 +21,7 @@ from agent.core.erasure import ErasureReceipt, Selection
 from agent.core.errors import StoreError
 from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
-from agent.core.ports import Clock, ErasableStore, Hardware, Notice
+from agent.core.ports import Clock, Hardware, Notice
 from agent.core.privacy_events import By, Precision
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
@@ -64,11 +64,6 @@ class PrivacyRoom:
         self._time = time
         self._notify = hardware.notify
         self._kept = hardware.kept
-        self._proofs = [
-            store
-            for store in (hardware.consent_store, hardware.erasure_store, hardware.page_store)
-            if isinstance(store, ErasableStore)
-        ]
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()
         self._behind = False
@@ -207,8 +202,6 @@ class PrivacyRoom:
             if purposes is None or purposes & kept.purposes:
                 await asyncio.to_thread(kept.store.forget)
         await self._recorder.outbox.write_anew()
-        for store in (*(kept.store for kept in self._kept), *self._proofs):
-            await asyncio.to_thread(store.write_anew)
         await self._recorder.outbox.shred_old_keys()
         self._erasures.finish(erasure.request, records)
         self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")

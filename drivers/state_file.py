@@ -58,22 +58,6 @@ class StateFile:
             wipe(self._path.with_suffix(".new"))
             wipe(self._path)
 
-    def write_anew(self) -> None:
-        """Write it under the newest key of the vault; overwrite what was there. Raises StoreError."""
-        try:
-            state = self._read()
-        except (FileNotFoundError, SealError):
-            state = None
-        except OSError as exc:
-            raise StoreError(f"{self._path}: {exc.strerror}") from exc
-        with _disk(self._path):
-            old = self._path.with_suffix(".old")
-            if self._path.exists():
-                self._path.rename(old)
-            if state is not None:
-                replace_file(self._path, self._wrapped(state))
-            wipe(old)
-
     def _read(self) -> bytes:
         """Raise OSError or SealError."""
         return read_wrapped(self._path, self._size_max)

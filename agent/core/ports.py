@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -122,16 +122,11 @@ class StateStore(Protocol):
         ...
 
 
-@runtime_checkable
 class ErasableStore(StateStore, Protocol):
     """A StateStore whose owner may want it to be gone."""
 
     def forget(self) -> None:
         """Overwrite and delete it, and keep nothing more until the next start. Raises StoreError."""
-        ...
-
-    def write_anew(self) -> None:
-        """Write it under the newest key of the vault. Raises StoreError."""
         ...
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from agent.core.durable import sync_directory
+from agent.core.durable import replace_file, sync_directory, wipe
 from agent.core.errors import SealError
 
 FILES: Final = ("store.keys", "store.keys.copy")
@@ -26,6 +26,7 @@ _NUMBER_SIZE: Final = 4
 _SECRET_SIZE: Final = 32
 _KEY_SIZE: Final = _NUMBER_SIZE + _SECRET_SIZE
 _MARK: Final = b"\1"  # no envelope and no JSON begins so
+_ASIDE: Final = ".aside"
 _NONCE_SIZE: Final = 12
 _HEAD_SIZE: Final = len(_MARK) + _NUMBER_SIZE + _NONCE_SIZE
 OVERHEAD: Final = _HEAD_SIZE + 16
@@ -92,6 +93,35 @@ def read_wrapped(path: Path, size_max: int) -> bytes:
     with path.open("rb") as file:
         data = file.read(size_max + OVERHEAD)
     return (read_vault(path.parent) or Vault(())).unwrap(data, bound=path.name.encode())
+
+
+def wrap_anew(directory: Path) -> None:
+    """Write every small file of the directory that lies under an older key under the newest. Raises OSError.
+
+    All of them, whoever they are: what is left out is lost with its key. What cannot be read stays as it is.
+    """
+    vault = open_vault(directory)
+    for left in directory.glob(f"*{_ASIDE}"):  # by a power cut
+        wipe(left)
+    for path in sorted(directory.iterdir()):
+        if not path.is_file() or _begins(path) != _MARK:
+            continue
+        data, bound = path.read_bytes(), path.name.encode()
+        if vault.is_current(data):
+            continue
+        try:
+            content = vault.unwrap(data, bound=bound)
+        except SealError:
+            continue
+        aside = path.with_name(path.name + _ASIDE)
+        aside.hardlink_to(path)  # so that the old blocks have a name when the new file has taken theirs
+        replace_file(path, vault.wrap(content, bound=bound))
+        wipe(aside)
+
+
+def _begins(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(_MARK))
 
 
 def open_vault(directory: Path) -> Vault:

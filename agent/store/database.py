@@ -23,7 +23,7 @@ import msgspec
 from agent.core.erasure import Selection
 from agent.core.errors import StoreError
 from agent.core.records import Position, Range, SealedRecord, digest_of
-from agent.core.vault import add_key, open_vault, shred_old_keys
+from agent.core.vault import add_key, open_vault, shred_old_keys, wrap_anew
 from agent.store.disk import disk
 from agent.store.erase import Run, delete_range, erase_rows, finish_writing_anew, write_anew
 from agent.store.files import (
@@ -178,8 +178,9 @@ class Database:
             self._doubtful = True
 
     def shred_old_keys(self) -> None:
-        """Nothing that is wanted lies under them any more. Raises StoreError."""
+        """Write the other files of the directory anew, and destroy the keys before. Raises StoreError."""
         with disk():
+            wrap_anew(self._path.parent)
             self._vault = shred_old_keys(self._path.parent)
 
     def pending(self) -> int:

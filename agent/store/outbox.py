@@ -111,7 +111,7 @@ class Outbox:
         await self._call(self._database.write_anew)
 
     async def shred_old_keys(self) -> None:
-        """Destroy the keys before: whoever keeps files under the vault has written them anew."""
+        """Write all other files under the vault anew, and destroy the keys before."""
         await self._call(self._database.shred_old_keys)
 
     async def pending(self) -> int:

@@ -4,7 +4,17 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import SealError
-from agent.core.vault import FILES, KEYS_MAX, OVERHEAD, add_key, open_vault, read_vault, shred_old_keys
+from agent.core.vault import (
+    FILES,
+    KEYS_MAX,
+    OVERHEAD,
+    add_key,
+    open_vault,
+    read_vault,
+    read_wrapped,
+    shred_old_keys,
+    wrap_anew,
+)
 
 
 def test_what_is_wrapped_is_unwrapped_where_it_belongs_only(tmp_path: Path) -> None:
@@ -68,3 +78,19 @@ def test_keys_do_not_pile_up(tmp_path: Path) -> None:
     for _ in range(10):
         vault = add_key(tmp_path)
     assert len(vault.keys) == KEYS_MAX
+
+
+def test_every_file_under_a_key_is_written_anew_and_no_other(tmp_path: Path) -> None:
+    vault = open_vault(tmp_path)
+    blob = vault.wrap(b"pairing", bound=b"page.state")
+    (tmp_path / "page.state").write_bytes(blob)
+    (tmp_path / "moved.state").write_bytes(blob)  # under another name it cannot be read
+    (tmp_path / "old.state.aside").write_bytes(blob)  # a power cut left it
+    (tmp_path / "boot").write_bytes(b"7")
+    (tmp_path / "config").mkdir()
+    add_key(tmp_path)
+    wrap_anew(tmp_path)
+    shred_old_keys(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"page.state", "moved.state", "boot", "config", *FILES}
+    assert read_wrapped(tmp_path / "page.state", 100) == b"pairing"
+    assert (tmp_path / "boot").read_bytes() == b"7"

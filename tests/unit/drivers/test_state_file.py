@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import StoreError
-from agent.core.vault import FILES, add_key, shred_old_keys
+from agent.core.vault import FILES, add_key, shred_old_keys, wrap_anew
 from drivers.state_file import FileBusStore, FileConsentStore, FilePackStore, StateFile
 
 
@@ -44,7 +44,6 @@ def test_what_is_forgotten_is_not_written_again(tmp_path: Path) -> None:
     store.save(b"cells")
     store.forget()
     store.save(b"cells")  # by who still knows it
-    store.write_anew()
     assert (names(tmp_path), store.load()) == (set(), b"")
 
 
@@ -53,7 +52,7 @@ def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:
     store.save(b"chosen")
     before = (tmp_path / "consent.state").read_bytes()
     add_key(tmp_path)
-    store.write_anew()
+    wrap_anew(tmp_path)
     shred_old_keys(tmp_path)
     assert store.load() == b"chosen"
     assert names(tmp_path) == {"consent.state"}
