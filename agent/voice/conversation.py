@@ -246,16 +246,16 @@ class Conversation:
                 task.cancel()
                 await asyncio.wait({task})
             if task.cancelled() and not current.settled:
-                self._keep_interrupted(item)
+                self._keep_interrupted(current)
         if not task.cancelled():
             task.result()
 
-    def _keep_interrupted(self, item: Item) -> None:
+    def _keep_interrupted(self, current: Performance) -> None:
         self._counts["interrupted"] += 1
         if self._closed or not self._config.enabled:
             self._waiting.dropped += 1
         else:
-            self._waiting.put_back(item)
+            self._waiting.put_back(current.item, told=current.told)
 
     async def _perform(self, current: Performance) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -41,12 +41,15 @@ class Waiting:
         self._items.append(item)
         self.trim()
 
-    def put_back(self, item: Item) -> None:
-        """Return an item that was interrupted; it goes before its equals, unless a newer one of its key waits."""
+    def put_back(self, item: Item, *, told: bool = False) -> None:
+        """Return an item that was interrupted, unless a newer one of its key waits.
+
+        It goes before its equals; behind them where what it has to tell was told, and only its talk was cut.
+        """
         if any(waiting.prompt.key == item.prompt.key for waiting in self._items):
             self.replaced += 1
             return
-        self._items.insert(0, item)
+        self._items.insert(len(self._items) if told else 0, item)
         self.trim()
 
     def trim(self) -> None:

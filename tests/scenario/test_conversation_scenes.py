@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.core.config import Voice
-from agent.core.events import Anomaly, Collision, Event, LowVoltageAlarm, TripEnded
+from agent.core.events import Anomaly, BatteryAlarm, Collision, Event, LowVoltageAlarm, TripEnded
 from agent.core.occasions import LowTyre, PartnerVisit, RenewalNear, WarningLamp
 from agent.core.paths import PROMPTS, SCENES
 from agent.core.ports import Heard
@@ -19,7 +19,7 @@ from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
 from simulators.clock import ManualClock
 from simulators.driver_person import Answer
-from tests.scenario.test_conversation import Room, hot, room
+from tests.scenario.test_conversation import Room, brake, crash, hot, room
 from tests.scenario.test_conversation_charge import charged
 from tests.scenario.test_conversation_crash import SpeedWindow
 
@@ -307,3 +307,50 @@ async def test_who_wants_no_more_of_it_after_the_talk_is_believed_too() -> None:
         remark = r.feedback()[-1]
         r.talk.on_event(replace(remark, wish="stop_asking"))
         assert r.talk.memory.silenced == {"battery_hot"}
+
+
+async def until_asked(r: Room) -> float:
+    while not r.texts("asked"):
+        await r.clock.advance(0.25)
+    await r.clock.advance(2.5)  # the question is out, the driver thinks
+    return r.clock.monotonic_ns() / 1e9
+
+
+@pytest.mark.parametrize("answer", ["嗒嗒嗒", "不用"])
+async def test_a_talk_waits_while_the_driver_brakes_and_goes_on_when_it_is_calm(answer: str) -> None:
+    async with room(answers=(Answer(answer, reaction_s=2), Answer("不用"))) as r:
+        r.talk.on_event(hot(r.clock))
+        await until_asked(r)
+        said = len(r.texts("said", "asked"))
+        await brake(r, 3, -6.0)
+        braked_s = r.clock.monotonic_ns() / 1e9
+        assert r.texts("heard") == [answer]
+        assert len(r.texts("said", "asked")) == said, "neither the reply nor the question again into the braking"
+        await brake(r, 20, 0.0)
+        next_s = [notice.t_ns / 1e9 for notice in r.notices if notice.topic in ("said", "asked")][said]
+        assert next_s - braked_s == pytest.approx(Voice().gate_quiet_s, abs=0.5)
+        assert [f.intent for f in r.feedback()] == ["no"]
+
+
+@pytest.mark.parametrize(("answer", "asked"), [("嗒嗒嗒", 3), ("不用", 1)])
+async def test_a_talk_that_waits_too_long_is_begun_anew_or_left_at_the_answer(answer: str, asked: int) -> None:
+    async with room(answers=(Answer(answer, reaction_s=2), Answer(answer), Answer("不用"))) as r:
+        r.talk.on_event(hot(r.clock))
+        await until_asked(r)
+        await brake(r, 20, -6.0)
+        assert len(r.texts("asked")) == 1
+        await brake(r, 60, 0.0)
+        assert len(r.texts("asked")) == asked
+        assert [f.intent for f in r.feedback()] == ["no"]
+        assert r.talk.counters()["interrupted" if asked > 1 else "forgone"] == 1
+
+
+async def test_a_burning_battery_does_not_wait_behind_a_question_after_a_crash() -> None:
+    runaway = BatteryAlarm(t_ns=0, alarm="thermal_runaway", level=4, value=99, limit=60, unit="C", cell=1)
+    async with room() as r:
+        r.talk.on_event(crash(r.clock))
+        told_s = await until_asked(r)
+        r.talk.on_event(replace(runaway, t_ns=r.clock.monotonic_ns()))
+        await r.clock.advance(120)
+        assert r.at_s("电池可能要起火") - told_s < 1
+        assert len([text for text in r.texts("said") if text == "检测到碰撞。"]) == 2, "and then it goes on"
