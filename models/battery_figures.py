@@ -55,7 +55,7 @@ def measure(packs: Sequence[Pack], net: Net, manifest: SequenceManifest) -> list
             bad.append(float(levels.max()))
             over = np.flatnonzero(levels >= manifest.threshold).tolist()
             named[pack.kind][0] += pack.cell in over
-            named[pack.kind][1] += bool(set(over) - {pack.cell})
+            named[pack.kind][1] += any(pack.truth(cell) == KINDS[0] for cell in over)
             named[pack.kind][2] += 1
     found = sum(level >= manifest.threshold for level in bad) / len(bad)
     accused = sum(level >= manifest.threshold for level in good)

@@ -28,14 +28,22 @@ KINDS: Final = ("healthy", "weak_cell", "contact_resistance", "micro_short", "se
 _TRUTH: Final[Mapping[Kind, str]] = {
     "weak_cell": "weak_cell",
     "contact_resistance": "contact_resistance",
+    "contact_wear": "contact_resistance",
     "micro_short": "micro_short",
     "volt_stuck": "sensor",
     "volt_drift": "sensor",
     "volt_offset": "sensor",
 }
-_DAYS: Final[Mapping[Kind, int]] = {"healthy": 30, "aged": 30, "cold": 30, "fast_charging": 30, "micro_short": 45}
-_SHOWS_DAYS: Final = {"weak_cell": 3, "contact_resistance": 1, "micro_short": 5, "sensor": 1}
-"""From its beginning to where anybody could know; the days between are nobody's lesson."""
+_DAYS: Final[Mapping[Kind, int]] = {
+    "healthy": 30,
+    "aged": 30,
+    "cold": 30,
+    "fast_charging": 30,
+    "micro_short": 45,
+    "contact_wear": 36,
+}
+_SHOWS_DAYS: Final[Mapping[Kind, float]] = {"weak_cell": 3, "contact_wear": 12, "micro_short": 5}
+"""From its beginning to where anybody could know, others a day; what lies between is nobody's lesson."""
 _PIECE_S: Final = 7200.0
 _LATE_DAYS: Final = 4.0
 _OTHERS: Final = 3
@@ -59,20 +67,22 @@ class Pack:
     def truth(self, cell: int, *, before: int = 0) -> str | None:
         """What the cell was, so many days of use ago; None where nobody could have told yet."""
         if cell != self.cell:
-            return "healthy"
+            beside = self.kind == "contact_resistance" and self.cell is not None and abs(cell - self.cell) == 1
+            return None if beside else "healthy"  # a joint belongs to both
         since = float(self.history.numbers[-1 - before]) - self.fault_day
         return "healthy" if since < 0 else None if since < self.shows_after_days else self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A life as the agent keeps it, and what was true of it: None where the pack was healthy."""
+    """A life as the agent keeps it, and what was true of it: cell None where the pack was healthy."""
 
     seed: int
     kept: Kept
     kind: str
     cell: int | None
     fault_day: float
+    shows_after_days: float
 
 
 def simulate(kinds: Mapping[Kind, int], first_seed: int, *, workers: int) -> list[Told]:
@@ -97,7 +107,8 @@ def live_through(life: Life) -> Told | None:
         return None
     kind = _TRUTH.get(life.kind, KINDS[0])
     healthy = kind == KINDS[0]
-    return Told(life.seed, kept, kind, None if healthy else lived.cell, (lived.fault_s or 0.0) / DAY_S)
+    shows = _SHOWS_DAYS.get(life.kind, 1.0)
+    return Told(life.seed, kept, kind, None if healthy else lived.cell, (lived.fault_s or 0.0) / DAY_S, shows)
 
 
 def packs_of(told: Told) -> list[Pack]:
@@ -106,9 +117,8 @@ def packs_of(told: Told) -> list[Pack]:
     late = told.kind in {"weak_cell", "contact_resistance"}
     seen = [told.kept] + ([_from(told.kept, told.fault_day + _LATE_DAYS)] if late else [])
     others = [other for kept in seen for other in (kept, *(_as_other(kept, rng) for _ in range(_OTHERS)))]
-    shows = _SHOWS_DAYS.get(told.kind, 0)
     packs = [
-        Pack(history, told.kind, told.cell, told.fault_day, shows)
+        Pack(history, told.kind, told.cell, told.fault_day, told.shows_after_days)
         for other in others
         if (history := _history(other)) is not None
     ]

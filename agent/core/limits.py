@@ -111,7 +111,7 @@ class Models(Section, frozen=True, kw_only=True):
     """
 
     collision: NameOrNone = "collision"
-    battery: NameOrNone = ""
+    battery: NameOrNone = "battery"
     collision_deadline_s: Annotated[float, Meta(ge=0.001, le=0.5)] = 0.02
     restarts_max: Annotated[int, Meta(ge=0, le=100)] = 5
     restarts_within_s: Annotated[float, Meta(ge=1, le=86_400)] = 600.0

@@ -85,18 +85,3 @@ class SequenceFeature(Section, frozen=True, kw_only=True):
         """Raise ValueError, which load tells as a ConfigError, where edges and shares do not go together."""
         if self.edges and len(self.shares) != len(self.edges) + 1:
             raise ValueError(f"{self.name}: {len(self.edges)} edges part {len(self.edges) + 1} shares")
-
-    @property
-    def path(self) -> str:
-        """What a report on drift calls it."""
-        return self.name
-
-    @property
-    def mean(self) -> float:
-        """Nothing is taken off: 0 is as usual."""
-        return 0.0
-
-    @property
-    def optional(self) -> bool:
-        """Each is told, or its step is 0."""
-        return False

@@ -97,8 +97,8 @@ def kept_of(days: CellDays) -> Kept:
     return Kept(numbers.copy(), charge, volt, ohm, gap, own_ohm)
 
 
-def look_back(kept: Kept) -> CellHistory | None:
-    """Features of all days; None where the pack has too few cells."""
+def look_back(kept: Kept, *, newest: int | None = None) -> CellHistory | None:
+    """Features of all days, or of the newest ones; None where the pack has too few cells."""
     numbers, charge, volt, ohm, gaps = kept.numbers, kept.charge, kept.volt, kept.ohm, kept.gap
     own_ohm = max(float(nanmedian(kept.own_ohm[:, None])[0]), _OWN_OHM_MIN) if len(numbers) else _OWN_OHM_MIN
     cells = charge.shape[1]
@@ -106,11 +106,16 @@ def look_back(kept: Kept) -> CellHistory | None:
         return None
     base_charge, base_v, base_gap = _first(charge), _first(volt), _first(gaps[:, None])
     features = np.zeros((len(numbers), cells, len(FEATURES)))
+    first = 0 if newest is None else max(0, len(numbers) - newest)
     last: tuple[int, Values] | None = None
     for row, number in enumerate(numbers.tolist()):
+        rested = not np.isnan(charge[row]).all()
+        if row < first:
+            last = (number, charge[row]) if rested else last
+            continue
         told = dict.fromkeys(FEATURES, np.zeros(cells))
         told["days_apart"] = told["days_apart"] + np.log1p(max(0, number - int(numbers[row - 1]) - 1) if row else 0.0)
-        if not np.isnan(charge[row]).all():
+        if rested:
             told |= _at_rest(charge[row], charge[row] - base_charge)
             told["pack_denies"] = _denied(volt[row] - base_v, gaps[row] - base_gap)
             if last is not None:
@@ -121,7 +126,8 @@ def look_back(kept: Kept) -> CellHistory | None:
             told["ohm_sigmas"] = ohm[row] / max(spread_of(ohm[row]), _OHM_SPREAD_MIN * own_ohm)
             told["under_load"] = np.ones(cells)
         features[row] = np.column_stack([told[name] for name in FEATURES])
-    return CellHistory(numbers, np.nan_to_num(features, nan=0.0, posinf=0.0, neginf=0.0), volt, ohm)
+    told_days = np.nan_to_num(features[first:], nan=0.0, posinf=0.0, neginf=0.0)
+    return CellHistory(numbers[first:], told_days, volt[first:], ohm[first:])
 
 
 def without(steps: Values, group: Feature) -> Values:

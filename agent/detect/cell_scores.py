@@ -21,7 +21,7 @@ from agent.detect.cell_days import CellDays
 from agent.detect.cell_features import DAYS_MIN, FEATURES, GROUPS, STEPS, CellHistory, kept_of, look_back, without
 from agent.detect.cell_figures import Values, spread_of
 from agent.detect.cell_verdicts import note
-from agent.detect.drift import Drift
+from agent.detect.drift import psi
 
 Float32s = npt.NDArray[np.float32]
 Asking = Generator[Float32s, Float32s, list[Event]]
@@ -29,7 +29,7 @@ Asking = Generator[Float32s, Float32s, list[Event]]
 
 _HELD_MAX: Final = 16
 _NAMED_MAX: Final = 3  # more are no outliers but a pack that the model does not know
-_BACK_MAX: Final = 60  # days of use over which it is asked since when
+_BACK_MAX: Final = 30  # days of use over which it is asked since when
 _NO_WORD: Final = 0.5
 _MONTH_DAYS: Final = 30
 _DRIFT_DAYS_MIN: Final = 7
@@ -93,7 +93,7 @@ class CellScores:
     def look(self, days: CellDays | None, t_ns: int) -> Asking:
         """Ask about every cell. Closing it early loses nothing: `release` has what waited."""
         state = _state(days)
-        history = None if days is None else look_back(kept_of(days))
+        history = None if days is None else look_back(kept_of(days), newest=STEPS + _BACK_MAX)
         if days is None or history is None or len(history.numbers) < DAYS_MIN:
             self._looked_at = state
             return self.release()
@@ -156,11 +156,11 @@ class CellScores:
         numbers = history.numbers
         if len(numbers) < _DRIFT_DAYS_MIN or numbers[-1] // _MONTH_DAYS == numbers[-2] // _MONTH_DAYS:
             return []
-        psi = drift_of(self.manifest, history)
-        drifted = [name for name, index in psi.items() if index >= self.manifest.drift_psi]
+        found = drift_of(self.manifest, history)
+        drifted = [name for name, index in found.items() if index >= self.manifest.drift_psi]
         if not drifted:
             return []
-        largest = round(max(psi.values()), 3)
+        largest = round(max(found.values()), 3)
         return [
             ModelReport(
                 t_ns=t_ns,
@@ -175,12 +175,14 @@ class CellScores:
 
 def drift_of(manifest: SequenceManifest, history: CellHistory) -> dict[str, float]:
     """Population stability index by feature, over the cells of the last month of the calendar."""
-    drift = Drift(manifest.features)
-    scale = np.array([feature.scale for feature in manifest.features])
     recent = history.features[history.numbers > history.numbers[-1] - _MONTH_DAYS]
-    for row in recent.reshape(-1, recent.shape[2]):
-        drift.add((row / scale).astype(np.float32))
-    return drift.psi()
+    found = {}
+    for place, feature in enumerate(manifest.features):
+        if feature.shares:
+            bins = np.searchsorted(feature.edges, recent[:, :, place].ravel() - 1e-6)  # an edge itself stays below
+            seen = np.bincount(bins, minlength=len(feature.shares)) / len(bins)
+            found[feature.name] = psi(seen, np.array(feature.shares))
+    return found
 
 
 def _state(days: CellDays | None) -> tuple[int, int] | None:

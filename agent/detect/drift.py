@@ -1,52 +1,20 @@
 """Whether what a model is fed is still like what it was trained on: the population stability index, by input."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.core.model_inputs import ModelInput
+
 _SHARE_MIN: Final = 1e-3  # an empty bin would be worth infinitely much; customary
-
-
-class Binned(Protocol):
-    """An input of a manifest, of whatever kind, that tells how its training values fell into bins."""
-
-    @property
-    def path(self) -> str:
-        """What reports call it."""
-        ...
-
-    @property
-    def mean(self) -> float:
-        """What is taken off, z = (value - mean) / scale."""
-        ...
-
-    @property
-    def scale(self) -> float:
-        """What it is divided by."""
-        ...
-
-    @property
-    def edges(self) -> list[float]:
-        """Between the bins, rising."""
-        ...
-
-    @property
-    def shares(self) -> list[float]:
-        """Of the training values, by bin."""
-        ...
-
-    @property
-    def optional(self) -> bool:
-        """Whether a column behind the inputs says if it is told."""
-        ...
 
 
 class Drift:
     """Counts newest rows of model windows per input and bin; the bins are the manifest's, so its size is fixed."""
 
-    def __init__(self, inputs: Sequence[Binned]) -> None:
+    def __init__(self, inputs: Sequence[ModelInput]) -> None:
         self._paths = [signal.path for signal in inputs]
         self._edges = [(np.array(signal.edges) - signal.mean) / signal.scale for signal in inputs]  # of scaled rows
         self._shares = [np.array(signal.shares) for signal in inputs]

@@ -1,6 +1,7 @@
 """The battery's bars: real cloud logs through the agent's own path, and simulated packs.
 
     python -m tests.eval battery [--json]          ev_battery_cloud_logs of ../shared/data, every sentinel in place
+    python -m tests.eval battery --rules [--json]  the same without the model
     python -m tests.eval battery --sweep [--json]  simulated packs: faults, sensors, ageing
 
 The last line with --json is one object. Rules and limits were set on simulated packs, on the first half of car1 and on
@@ -21,7 +22,9 @@ from agent.core.events import BatteryAdvice, BatteryAlarm, Event
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.replay.cell_log import NS, CellLog
+from tests.eval.battery_model import Listener
 from tests.eval.battery_sweep import figures, sweep
+from tests.eval.battery_worth import model_figures
 
 _LOGS: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "ev_battery_cloud_logs"
 _STOP_LEVEL: Final = 3  # of a BatteryAlarm, GB/T 32960.3
@@ -49,12 +52,15 @@ class Told:
         return int((at.timestamp() - self.first_s) // 86_400)
 
 
-def watch_log(path: Path) -> Told:
-    """Feed a log to the pipeline as a sample source. Raises InputError where it cannot be read."""
+def watch_log(path: Path, listener: Listener | None = None) -> Told:
+    """Feed a log to the pipeline as a sample source, with the model or without. Raises InputError."""
     log, told = CellLog(path), Told()
     pipeline: Pipeline | None = None
 
     def note(events: Sequence[Event]) -> None:
+        tell(listener.hold(events) if listener is not None else events)
+
+    def tell(events: Sequence[Event]) -> None:
         dated = ((datetime.fromtimestamp(told.first_s + event.t_ns / NS, UTC), event) for event in events)
         told.events.extend(dated)
 
@@ -70,7 +76,11 @@ def watch_log(path: Path) -> Told:
                 on_window=lambda _: None,
                 epoch_ns=round(told.first_s * NS),
             )
+            if listener is not None:
+                listener.begin(pipeline)
         pipeline.on_samples(log.name, piece.samples)
+        if listener is not None:
+            tell(listener.after(pipeline, int(piece.t_ns[-1])))
         told.rows += len(piece.t_ns)
         for wall_s in piece.wall_s[piece.bms_level >= _STOP_LEVEL].tolist():
             told.bms_days.add(datetime.fromtimestamp(wall_s, UTC).date().isoformat())
@@ -102,16 +112,25 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="the figures alone, as one object")
     parser.add_argument("--sweep", action="store_true", help="simulated packs instead of the logs, some minutes")
     parser.add_argument("--scale", type=float, default=1.0, metavar="X", help="of the sweep: more or fewer packs")
+    parser.add_argument("--rules", action="store_true", help="the rules alone, without the model")
     parser.add_argument("--logs", type=Path, default=_LOGS, metavar="DIR", help="where the two logs are")
     options = parser.parse_args(argv)
     if options.sweep:
-        found = figures(sweep(scale=options.scale, progress=lambda kind: print(f"done: {kind}", file=sys.stderr)))
+        stories = sweep(
+            scale=options.scale,
+            model=not options.rules,
+            progress=lambda kind: print(f"done: {kind}", file=sys.stderr),
+        )
+        found = figures(stories) | ({} if options.rules else model_figures(stories, Listener().threshold))
         print(json.dumps(found, indent=None if options.json else 2))
         return 0
     if not options.logs.is_dir():
         print(f"no logs at {options.logs}", file=sys.stderr)
         return 2
-    cars = [watch_log(options.logs / f"{name}_processed.zip") for name in ("car1", "car2")]
+    cars = [
+        watch_log(options.logs / f"{name}_processed.zip", None if options.rules else Listener())
+        for name in ("car1", "car2")
+    ]
     if not options.json:
         for name, car in zip(("car1", "car2"), cars, strict=True):
             print(f"{name}: {car.rows} rows, level 3 of the BMS on {', '.join(sorted(car.bms_days)) or 'no day'}")

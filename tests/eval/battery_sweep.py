@@ -14,6 +14,7 @@ from agent.core.signals import Samples, SignalSpec
 from agent.decode.profile import load_profile
 from agent.pipeline import Pipeline
 from simulators.packs import CELLS, DAY_S, HEALTHY, PROBES, RUNAWAYS, SENSORS, Kind, Life, Lived, live
+from tests.eval.battery_model import Listener
 from tests.eval.statistics import poisson_upper
 
 NS: Final = 1_000_000_000
@@ -45,7 +46,7 @@ _FAULTS: Final[Mapping[Kind, CellFault]] = {
     "micro_short": "micro_short",
     "micro_short_fast": "micro_short",
 }
-_LEVELS: Final = {"advice": 1, "service_soon": 2, "stop_now": 3}
+LEVELS: Final = {"advice": 1, "service_soon": 2, "stop_now": 3}
 
 
 @dataclass(slots=True)
@@ -55,14 +56,16 @@ class Story:
     life: Life
     lived: Lived = field(default_factory=Lived)
     events: list[Event] = field(default_factory=list)
+    joined: list[Event] = field(default_factory=list)  # the same with the model's word, and what it said alone
+    sure: float = 0.0  # how sure the model was of the cell that it was surest of
     days: float = 0.0
 
-    def score(self) -> float:
-        """Highest level told, and how sure: what a fleet's desk would sort by."""
+    def score(self, events: Sequence[Event] | None = None) -> float:
+        """Highest level told by the rules, or in the events given, and how sure: what a fleet's desk would sort by."""
         found = [0.0]
-        for event in self.events:
+        for event in self.events if events is None else events:
             if isinstance(event, BatteryAdvice) and event.cell is not None:
-                found.append(_LEVELS[event.level] + 0.99 * event.confidence)
+                found.append(LEVELS[event.level] + 0.99 * event.confidence)
             elif _is_of_cells(event):
                 found.append(min(event.level, 3) + 0.5)  # type: ignore[attr-defined]
         return max(found)
@@ -120,33 +123,41 @@ class _Source:
         raise NotImplementedError
 
 
-def tell(life: Life) -> Story:
-    """Let a pack live and listen to the agent."""
+def tell(life: Life, listener: Listener | None = None) -> Story:
+    """Let a pack live and listen to the agent, and beside it to the model."""
     story = Story(life)
     source: SampleSource = _Source(life.specs)
+
+    def note(events: Sequence[Event]) -> None:
+        story.events.extend(events)
+        story.joined.extend(events if listener is None else listener.hold(events))
+
     pipeline = Pipeline(
         load_profile("generic"),
         [],
         limits=Detect(battery=BatteryLimits(capacity_ah=100.0)),
         sample_sources=[source],
-        on_events=story.events.extend,
+        on_events=note,
         on_window=lambda _: None,
         epoch_ns=0,
     )
     for samples in live(life, story.lived):
         pipeline.on_samples(source.name, samples)
         story.days = float(samples.t_ns[-1]) / NS / DAY_S
+        if listener is not None:
+            story.joined.extend(listener.after(pipeline, int(samples.t_ns[-1])))
     pipeline.finish()
+    story.sure = 0.0 if listener is None else listener.level()
     return story
 
 
-def sweep(*, scale: float = 1.0, progress: Callable[[str], None] = lambda _: None) -> list[Story]:
+def sweep(*, scale: float = 1.0, model: bool = True, progress: Callable[[str], None] = lambda _: None) -> list[Story]:
     """All kinds, each with its own seeds; scale: more or fewer packs of each."""
     stories = []
     for number, (kind, (packs, days, step_s)) in enumerate(_SIZES.items()):
         for seed in range(max(1, round(packs * scale))):
-            story = tell(Life(kind, 1000 * number + seed, days, step_s))
-            stories.append(story)
+            listener = Listener(apart=True) if model else None
+            stories.append(tell(Life(kind, 1000 * number + seed, days, step_s), listener))
         progress(kind)
     return stories
 
@@ -187,7 +198,7 @@ def figures(stories: Sequence[Story]) -> dict[str, object]:
         },
         "auroc": auroc(*scores),
         "at_prevalence": PREVALENCE,
-        "levels": [level_figures(name, level, *scores) for name, level in _LEVELS.items()],
+        "levels": [level_figures(name, level, *scores) for name, level in LEVELS.items()],
     }
 
 
@@ -222,7 +233,7 @@ def auroc(bad: Sequence[float], good: Sequence[float]) -> float | None:
     return round(won / len(bad) / len(good), 4)
 
 
-def level_figures(name: str, level: int, bad: Sequence[float], good: Sequence[float]) -> dict[str, object]:
+def level_figures(name: str, level: float, bad: Sequence[float], good: Sequence[float]) -> dict[str, object]:
     """Acting from this level on: shares found and falsely accused, precision at the prevalence, and the cost curve.
 
     precision_low takes the 95 % upper bound of the false share. cost: per 10,000 vehicles in units of one visit to the

@@ -71,7 +71,7 @@ async def test_a_model_that_never_lives_costs_two_events_and_nothing_else(
     broken = OnnxWorker(command=(sys.executable, "-S", "-c", code), load_deadline_s=0.2 if "sleep" in code else 20.0)
     events = await drive(_new(tmp_path / "broken"), broken)
     told = [event for event in events if isinstance(event, ModelChanged)]
-    assert {event.model for event in told} == {"drive", "collision"}
+    assert {event.model for event in told} == {"drive", "collision", "battery"}
     assert [event.state for event in told if event.model == "drive"] == ["down", "given_up"]
     assert reason in told[0].reason
     assert _crash(events) == _crash(alone)

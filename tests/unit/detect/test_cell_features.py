@@ -63,6 +63,16 @@ def test_it_can_be_told_as_it_stood_days_ago() -> None:
     assert len(history.numbers) - 1 == DAYS_MIN
 
 
+def test_the_newest_days_alone_are_the_same_days() -> None:
+    kept = kept_of(make_days([0, 1, 2, 5, 6, 7], charge={5: [0.0, 0.0, -1.0, -2.0, -4.0, -6.0]}))
+    whole, newest = look_back(kept), look_back(kept, newest=2)
+    assert whole is not None
+    assert newest is not None
+    assert newest.numbers.tolist() == [6, 7]
+    assert (newest.features == whole.features[-2:]).all()
+    assert (newest.volt == whole.volt[-2:]).all()
+
+
 def test_a_resistance_is_told_in_shares_of_the_packs_own() -> None:
     steps = look(make_days([0, 1, 2], charge={}, ohm={4: 0.0004})).steps(4)
     assert steps is not None
