@@ -12,13 +12,12 @@ import msgspec
 from agent.core.battery_events import (
     BatteryAdvice,
     BatteryAlarm,
-    BatteryHealth,
-    BatteryReport,
     ChargeSession,
     ChargingFault,
     LowVoltageAlarm,
     PackSensorFault,
 )
+from agent.core.battery_report_events import BatteryHealth, BatteryReport
 from agent.core.bus_events import BusAnomaly, BusHabits
 from agent.core.crash_events import Collision, CrashRecord, DeviceShock, EmergencyData, RoadImpact, Rollover
 from agent.core.desk_events import DeskMessage, TicketReopened

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from agent.core import vss
-from agent.core.battery_events import REPORT_ADVICE, AdviceLevel, BatteryReport
+from agent.core.battery_events import AdviceLevel
+from agent.core.battery_report_events import REPORT_ADVICE, BatteryReport
 from agent.core.config import Detect
 from agent.core.events import Event
 from agent.core.ports import StateStore

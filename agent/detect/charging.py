@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from agent.core import vss
+from agent.core.battery_actions import charging_action
 from agent.core.battery_events import ChargingFaultName as Fault
 from agent.core.config import Detect
 from agent.core.events import ChargeSession, ChargingFault, Event
 from agent.core.signals import SignalWindow
 from agent.detect.streams import NS, in_order
 
+_VALUE_MAX: Final = 10_000.0  # no volts, amperes, percent or km/h of any car
 _CURRENT_A: Final = 1.0
 _STANDING_KMH: Final = 0.5
 _DRIVING_KMH: Final = 3.0
@@ -86,6 +88,7 @@ class ChargingDetector:
         return [
             event
             for t_ns, order, value in in_order(window, _INPUTS)
+            if abs(value) <= _VALUE_MAX  # and NaN is not
             for event in self._take(t_ns, _INPUTS[order], value)
         ]
 
@@ -244,7 +247,11 @@ class ChargingDetector:
     def _fault(self, t_ns: int, fault: Fault, kw: float) -> Event:
         grid = self._latest.get(vss.GRID_VOLTAGE)
         return ChargingFault(
-            t_ns=t_ns, fault=fault, power_kw=round(kw, 2), grid_v=None if grid is None else round(grid[1], 1)
+            t_ns=t_ns,
+            fault=fault,
+            power_kw=round(kw, 2),
+            grid_v=None if grid is None else round(grid[1], 1),
+            action=charging_action(fault),
         )
 
     def _fresh(self, path: str, t_ns: int) -> float | None:

@@ -6,6 +6,7 @@ Limits of rest and load tests are published, those of charging second-hand (docs
 from typing import Final, Literal
 
 from agent.core import vss
+from agent.core.battery_actions import low_voltage_action
 from agent.core.config import Detect
 from agent.core.events import Event, LowVoltageAlarm
 from agent.core.signals import SignalWindow
@@ -150,5 +151,10 @@ class LowVoltageDetector:
     def _event(self, alarm: Alarm, t_ns: int, volt: float, limit: float, *, cleared: bool = False) -> Event:
         twice = self._twice
         return LowVoltageAlarm(
-            t_ns=t_ns, alarm=alarm, value=round(volt * twice, 2), limit=round(limit * twice, 2), cleared=cleared
+            t_ns=t_ns,
+            alarm=alarm,
+            value=round(volt * twice, 2),
+            limit=round(limit * twice, 2),
+            cleared=cleared,
+            action="none" if cleared else low_voltage_action(alarm),
         )

@@ -10,11 +10,12 @@ from math import inf, isfinite
 from typing import Final
 
 from agent.core import vss
+from agent.core.battery_actions import alarm_action
 from agent.core.battery_events import ALARM_BITS, AlarmName, BatteryAlarm
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import Event
 from agent.core.signals import SignalWindow
-from agent.detect.battery import cell_voltages
+from agent.detect.pack_limits import cell_voltages
 from agent.detect.streams import NS
 
 _PERSIST_NS: Final = NS
@@ -246,5 +247,12 @@ def _bands(limits: BatteryLimits) -> dict[AlarmName, Band]:
 
 def _event(alarm: AlarmName, band: Band, t_ns: int, value: float, *, level: int, cleared: bool = False) -> Event:
     return BatteryAlarm(
-        t_ns=t_ns, alarm=alarm, level=level, value=round(value, 3), limit=band.at, unit=band.unit, cleared=cleared
+        t_ns=t_ns,
+        alarm=alarm,
+        level=level,
+        value=round(value, 3),
+        limit=band.at,
+        unit=band.unit,
+        cleared=cleared,
+        action="none" if cleared else alarm_action(alarm, level),
     )

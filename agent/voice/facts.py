@@ -18,6 +18,7 @@ from agent.core.events import (
     Event,
     Feedback,
     HarshDriving,
+    LowVoltageAlarm,
     ModelChanged,
     SourceChanged,
     TripEnded,
@@ -40,7 +41,15 @@ _ALARM_FACTS: Final[Mapping[str, set[str]]] = {
     "hvil": set(),
     "overcharge": {"voltage"},
     "brake_system": set(),
+    "contactor": set(),
+    "pack_over_voltage": {"voltage", "limit"},
+    "pack_under_voltage": {"voltage", "limit"},
+    "dcdc_status": set(),
+    "dcdc_temperature": {"temperature", "limit"},
+    "motor_temperature": {"temperature", "limit"},
+    "motor_controller_temperature": {"temperature", "limit"},
 }
+_LOW_VOLTAGE: Final = ("weak_crank", "not_charging", "low", "flat", "over_voltage")
 _TRIP_FACTS: Final = frozenset({"distance", "duration", "speed_max", "harsh"})
 _OCCASION_FACTS: Final = {
     "partner_visit": frozenset({"place", "duration"}),
@@ -71,6 +80,8 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[f"battery_alarm.{alarm}.stop"] = frozenset(facts)
     for level in ("advice", "service_soon", "stop_now"):
         keys[f"battery_advice.{level}"] = frozenset({"cell"})
+    for alarm in _LOW_VOLTAGE:
+        keys[f"low_voltage_alarm.{alarm}"] = frozenset({"voltage"})
     for fault in get_args(EngineFault):
         keys[f"engine_advice.{fault}"] = frozenset()
     for drive in get_args(Drive):
@@ -99,6 +110,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
     match event:
         case BatteryAlarm() | BatteryAdvice() | ChargeSession():
             return _battery_keys(event)
+        case LowVoltageAlarm():
+            return () if event.cleared else (f"{kind}.{event.alarm}",)
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
         case Collision():
@@ -177,6 +190,8 @@ def facts_of(event: Event) -> dict[str, Fact]:
             }
         case ChargeSession():
             return {"energy": Fact("energy", event.energy_kwh)}
+        case LowVoltageAlarm():
+            return {"voltage": Fact("voltage", event.value)}
         case BatteryAdvice():
             return {"cell": Fact("cell", event.cell)}
         case TripEnded():

@@ -29,7 +29,6 @@ _SIZES: Final[Mapping[Kind, tuple[int, int, float]]] = {  # packs, days, seconds
     "towed": (3, 10, 30.0),
     "weak_cell": (8, 24, 30.0),
     "contact_resistance": (8, 14, 30.0),
-    "contact_wear": (8, 36, 30.0),
     "micro_short": (8, 70, 30.0),
     "micro_short_fast": (12, 1, 10.0),
     "coolant_loss": (12, 1, 10.0),
@@ -38,6 +37,7 @@ _SIZES: Final[Mapping[Kind, tuple[int, int, float]]] = {  # packs, days, seconds
     "volt_offset": (8, 14, 30.0),
     "probe_stuck": (8, 8, 30.0),
     "probe_offset": (8, 8, 30.0),
+    "contact_wear": (8, 36, 30.0),
 }
 _FAULTS: Final[Mapping[Kind, CellFault]] = {
     "weak_cell": "weak_cell",

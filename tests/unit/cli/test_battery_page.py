@@ -10,7 +10,8 @@ from agent.cli.battery_facts import BatteryFacts, gather
 from agent.cli.battery_page import render_battery
 from agent.cli.battery_words import word
 from agent.cli.main import main
-from agent.core.battery_events import REPORT_ADVICE, ChargingFaultName
+from agent.core.battery_events import ChargingFaultName
+from agent.core.battery_report_events import REPORT_ADVICE
 from agent.core.paths import BATTERY
 from agent.core.ports import Language
 from agent.detect.battery_diary import Advised, Charge, Diary, Estimate

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.core import vss
-from agent.core.battery_events import REPORT_ADVICE
+from agent.core.battery_report_events import REPORT_ADVICE
 from agent.core.config import BatteryLimits, Detect
 from agent.core.events import (
     BatteryAdvice,
