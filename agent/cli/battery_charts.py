@@ -73,7 +73,8 @@ def cells_chart(facts: BatteryFacts, language: Language) -> str:
         out += _cell(frame, facts.numbers, beside[:, cell], f"c{number}")
         known = beside[~np.isnan(beside[:, cell]), cell]
         if len(known):
-            labels.append((frame.y(float(known[-1])), word("cell", language, number=cell + 1), "name"))
+            label = f"{word('cell', language, number=cell + 1)} {known[-1]:+.0f}".replace("-", "\u2212")
+            labels.append((frame.y(float(known[-1])), label, "name"))
     lowest = 0.0
     for at, label, css in sorted(labels):
         lowest = max(at + 4, lowest + _LABEL)  # none upon another

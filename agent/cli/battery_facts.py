@@ -14,6 +14,7 @@ from agent.core.ports import Language
 from agent.detect.battery_diary import Diary, Estimate, load_diary
 from agent.detect.battery_report import look_at_cells, make_report
 from agent.detect.cell_days import DAYS_MAX, CellDays
+from agent.detect.cell_evidence import Evidence, look_at_cell
 from agent.detect.cell_figures import Values
 from agent.detect.cell_state import load_days
 from agent.detect.health import Capacity, ChargeSegments
@@ -26,7 +27,10 @@ _DATED_DAY: Final = 3650  # a smaller number was counted by a box that never kne
 
 @dataclass(frozen=True, slots=True)
 class BatteryFacts:
-    """report: of the last thirty days. numbers int[n] and volt float64[n, cells]: days of use and the cells at rest."""
+    """report: of the last thirty days. numbers int[n] and volt float64[n, cells]: days of use and the cells at rest.
+
+    evidence: of each cell with open advice.
+    """
 
     device: str
     diary: Diary
@@ -36,6 +40,7 @@ class BatteryFacts:
     numbers: Sequence[int]
     volt: Values
     capacity: Capacity | None
+    evidence: Sequence[Evidence]
 
     @property
     def estimates(self) -> list[Estimate]:
@@ -73,7 +78,9 @@ def gather(device: str, diary: Diary, days: CellDays | None) -> BatteryFacts:
     cells = None if days is None else look_at_cells(days, since=until - REPORT_DAYS, until=until)
     report = make_report(0, diary, cells, since=since, until=until)
     capacity = None if days is None else ChargeSegments(list(days.capacities)).capacity()
-    return BatteryFacts(device, diary, report, since, until, numbers.tolist(), volt, capacity)
+    cells_told = [] if days is None else [cell for cell in report.cells if cell < days.cells]
+    evidence = [look_at_cell(days, cell, until=until) for cell in cells_told] if days is not None else []
+    return BatteryFacts(device, diary, report, since, until, numbers.tolist(), volt, capacity, evidence)
 
 
 def day_text(day: int, language: Language) -> str:

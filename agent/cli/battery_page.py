@@ -5,6 +5,7 @@ from html import escape
 from typing import Final
 
 from agent.cli.battery_charts import cells_chart, charges_chart, health_chart
+from agent.cli.battery_evidence import evidence_part
 from agent.cli.battery_facts import BatteryFacts, day_text
 from agent.cli.battery_words import load_style, word
 from agent.core.ports import Language
@@ -39,6 +40,7 @@ def _parts(facts: BatteryFacts, language: Language) -> Iterator[str]:
         text = say(f"advice_{key}", cells=cells) if key in _CELL_ADVICE else say(f"advice_{key}")
         yield f'<li class="{css}">{text}</li>'
     yield "</ul>"
+    yield from evidence_part(facts, language)
     yield from _charts(facts, language)
     yield from _tables(facts, language)
     yield f"<h2>{say('limits_title')}</h2><p>{say('limits_text')}</p></main></body></html>"
@@ -85,10 +87,15 @@ def _charts(facts: BatteryFacts, language: Language) -> Iterator[str]:
     def none(name: str) -> str:
         return f"<h2>{escape(word(f'{name}_title', language))}</h2><p>{escape(word(f'{name}_none', language))}</p>"
 
-    yield head("cells") + cells_chart(facts, language) if len(facts.numbers) else none("cells")
+    yield head("cells") + _wide(cells_chart(facts, language)) if len(facts.numbers) else none("cells")
     if facts.estimates:
-        yield head("health") + health_chart(facts, language)
-    yield head("charges") + charges_chart(facts, language) if facts.diary.charges else none("charges")
+        yield head("health") + _wide(health_chart(facts, language))
+    yield head("charges") + _wide(charges_chart(facts, language)) if facts.diary.charges else none("charges")
+
+
+def _wide(chart: str) -> str:
+    """Legible on a telephone: it scrolls there, and begins at its newest end."""
+    return f'<div class="wide"><div>{chart}</div></div>'
 
 
 def _tables(facts: BatteryFacts, language: Language) -> Iterator[str]:

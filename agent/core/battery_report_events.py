@@ -55,8 +55,10 @@ class BatteryReport(Event, frozen=True, kw_only=True, tag="battery_report"):
     Sessions and energy by the mode that ChargeSession tells. interrupted: sessions with a pause; charging_faults:
     sessions with a fault. spread_v: one standard deviation of the cells at rest; weakest: the cell that lacks most
     charge, weakest_v what it has beside the median cell at rest, weakest_trend how that went, in percent of charge a
-    month (negative: worse). cells: those with open advice, level its highest. sensors: paths whose values lie. alarms:
-    how many of level 1, 2, 3, 4. advice: of REPORT_ADVICE.
+    month (negative: worse). leaking: the cell that loses charge beyond all others, leak_percent of its charge a day
+    with the 90 % interval, which balancing makes rather too small. resistive: the cell whose resistance has grown, and
+    by how much it is beyond the median cell's, in percent of that. cells: those with open advice, level its highest.
+    sensors: paths whose values lie. alarms: how many of level 1, 2, 3, 4. advice: of REPORT_ADVICE.
     """
 
     priority: ClassVar[Priority] = Priority.SERVICE
@@ -65,7 +67,8 @@ class BatteryReport(Event, frozen=True, kw_only=True, tag="battery_report"):
         "service": """
         days capacity_ah capacity_low_ah capacity_high_ah soh_percent soh_low_percent soh_high_percent sessions_ac
         sessions_dc sessions_unknown energy_ac_kwh energy_dc_kwh energy_unknown_kwh interrupted charging_faults spread_v
-        weakest weakest_v weakest_trend cells level sensors alarms advice
+        weakest weakest_v weakest_trend leaking leak_percent leak_low_percent leak_high_percent resistive
+        resistive_percent cells level sensors alarms advice
         """,
     }
 
@@ -88,6 +91,12 @@ class BatteryReport(Event, frozen=True, kw_only=True, tag="battery_report"):
     weakest: int | None
     weakest_v: float | None
     weakest_trend: float | None
+    leaking: int | None
+    leak_percent: float | None
+    leak_low_percent: float | None
+    leak_high_percent: float | None
+    resistive: int | None
+    resistive_percent: float | None
     cells: list[int]
     level: AdviceLevel | None
     sensors: list[str]

@@ -16,11 +16,13 @@ from agent.core.signals import SignalWindow
 from agent.detect.battery_diary import DAY_NS, Charge, Diary, Estimate, load_diary
 from agent.detect.cell_days import DAYS_MAX, CellDays
 from agent.detect.cell_figures import Values, nanmedian, spread_of, stand
+from agent.detect.cell_slow import Grown, Leak, find_grown, find_leak
 from agent.detect.streams import NS
 
 _GRACE_NS: Final = 1800 * NS  # what a day had is told by then: a charge ends a quarter of an hour after its last data
 _SAVE_NS: Final = 600 * NS
 _CELLS_DAYS: Final = 30
+_GROWN_DAYS: Final = 60
 _TREND_DAYS_MIN: Final = 5
 _TREND_DAYS: Final = 30  # slopes are told by the month
 _SPREAD_MIN: Final = 0.3  # percent of charge, as the trend has it
@@ -37,13 +39,18 @@ _INPUTS: Final = (vss.STATE_OF_CHARGE, vss.PACK_CURRENT, vss.PACK_VOLTAGE)
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Who lacks most charge over some days. trend: percent a month. sigmas float64[cells]: beside the median."""
+    """Who lacks most charge over some days, who leaks, whose resistance has grown.
+
+    trend: percent a month. sigmas float64[cells]: beside the median.
+    """
 
     spread_v: float
     weakest: int
     weakest_v: float
     trend: float | None
     sigmas: Values
+    leak: Leak | None = None
+    grown: Grown | None = None
 
 
 class BatteryReports:
@@ -140,6 +147,7 @@ def make_report(t_ns: int, diary: Diary, cells: Cells | None, *, since: int, unt
     sensors = sorted({signal for day, signal in diary.sensors if since <= day < until})
     alarms = [sum(counts[k] for day, counts in diary.alarms if since <= day < until) for k in range(4)]
     modes = {mode: [charge for charge in charges if charge.mode == mode] for mode in ("ac", "dc", "unknown")}
+    leak, grown = (None, None) if cells is None else (cells.leak, cells.grown)
     return BatteryReport(
         t_ns=t_ns,
         days=until - since,
@@ -161,6 +169,12 @@ def make_report(t_ns: int, diary: Diary, cells: Cells | None, *, since: int, unt
         weakest=None if cells is None else cells.weakest,
         weakest_v=None if cells is None else round(cells.weakest_v, 4),
         weakest_trend=None if cells is None or cells.trend is None else round(cells.trend, 2),
+        leaking=None if leak is None else leak.cell,
+        leak_percent=None if leak is None else round(leak.rate, 3),
+        leak_low_percent=None if leak is None else round(leak.low, 3),
+        leak_high_percent=None if leak is None else round(leak.high, 3),
+        resistive=None if grown is None else grown.cell,
+        resistive_percent=None if grown is None else round(100 * grown.beyond, 1),
         cells=sorted(advised)[:_CELLS_MAX],
         level=level,
         sensors=sensors[:_SENSORS_MAX],
@@ -210,6 +224,8 @@ def look_at_cells(days: CellDays, *, since: int, until: int) -> Cells | None:
         weakest_v=float(middle_v[weakest]),
         trend=None if trend is None else trend * _TREND_DAYS,
         sigmas=standing.sigmas,
+        leak=find_leak(days, until),
+        grown=find_grown(days, until, since=until - _GROWN_DAYS),
     )
 
 

@@ -233,6 +233,10 @@ class CellFaults:
         """Whether the cell's sensor has been told to lie."""
         return self._sensors.is_lying(cell)
 
+    def ask_again(self, cell: int) -> None:
+        """What was found of the cell's voltage at rest has not been told: find it again."""
+        self._told.pop(("rest", cell), None)
+
     def lie_later(self, t_ns: int, cell: int, beside_v: float) -> list[Event]:
         """A reading that days, not minutes, have shown to lie; told once."""
         return self._sensors.lie_later(t_ns, self._blocks[-1], cell, beside_v) if self._blocks else []

@@ -1,5 +1,6 @@
 """Learns of each cell day by day, tells another pack, and has each new day judged what the last ones say. Pure."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ _DAYS_MIN: Final = 3
 _CHANGED: Final = 0.2  # correlation with the pattern known so far, below which these are other cells
 _NORMAL_DAYS: Final = 2
 _GAP_ERROR_V: Final = 0.006
+_GAP_ROWS_ERROR_V: Final = 0.012  # of thirty rows in tenths of a volt, of cells that are not read all at once
+_GAP_ERRORS: Final = 3.0
 _GAP_KEPT: Final = 0.97  # a row: some thirty count
 _MORE_ROWS: Final = 20  # one after another, with cells that a known pack does not have
 _FEWER: Final = 4  # a module; of less, it is a wire that came off
@@ -110,7 +113,7 @@ class CellTrend:
         """Whether the pack's own voltage knows nothing of what the cell, now beside_v, lost since it was normal.
 
         None where it will tell once there is more to see; False where nobody can, for a cell is the safer guess.
-        at_once: by the newest rows, not by the last three days.
+        at_once: by the newest rows, not by the last three days, which decide where these do not.
         """
         days = self._days
         if days is None or days.open is None:
@@ -125,9 +128,10 @@ class CellTrend:
         error = max(1.4826 * float(np.median(np.abs(gaps[normal] - before_gap))), _GAP_ERROR_V)
         now_gap = at_no_current(self._gap_sums, varied=True) if at_once else float(np.nanmedian(gaps[-_DAYS_MIN:]))
         if not np.isfinite(now_gap):
-            return None
+            return None if at_once else False
         lost_v, gained_v = before_v - beside_v, now_gap - before_gap
-        if lost_v < 3 * error:
+        error = math.hypot(error, _GAP_ROWS_ERROR_V) if at_once else error
+        if lost_v < _GAP_ERRORS * error:
             return None
         return 0.5 <= gained_v / lost_v <= 1.5
 

@@ -83,8 +83,9 @@ class CellDetector:
             lies = False if shown_v is None else self._trend.is_sensor(event.cell, shown_v, at_once=at_once)
             if lies and shown_v is not None:
                 news += self._faults.lie_later(event.t_ns, event.cell, shown_v)
-            if lies or (lies is None and event.level == "advice"):
-                continue  # nothing hurries: tomorrow it will be clearer who lies
+            if lies or (lies is None and event.level != "stop_now"):
+                self._faults.ask_again(event.cell)
+                continue  # nothing hurries: soon it will be clearer who lies
             if note(days, event.fault, event.cell, event.level):
                 news.append(_with_evidence(event, days, event.cell))
         return news

@@ -66,6 +66,30 @@ def test_the_page_shows_what_is_known(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_what_speaks_against_a_cell(language: Language) -> None:
+    days, rng = CellDays(CELLS), np.random.default_rng(4)
+    for day in range(20):
+        days.begin(FIRST + day)
+        assert days.open is not None
+        charge = 0.1 * rng.standard_normal(CELLS) - 0.3 * day * (np.arange(CELLS) == 5)
+        for _ in range(8):
+            days.open.add(charge * 0.008, 0.008, 60.0)
+        days.open.add_resistance(4e-4 * (np.arange(CELLS) == 5), 1e-3)
+        assert days.close(6)
+    book = diary()
+    book.last_day = FIRST + 20
+    book.advice = [Advised(FIRST + 12, 5, "advice", "micro_short"), Advised(FIRST + 15, 7, "advice", "weak_cell")]
+    page = render_battery(facts(book, days), language)
+    told = word("cell_micro_short", language), word("level_advice", language)
+    assert word("evidence_told", language, date="2019-04-26", fault=told[0], level=told[1]) in page
+    assert word("evidence_resistance", language, percent="40") in page.replace("&#x27;", "'")
+    rate = re.search(r"(\d+) mA", page)
+    assert rate is not None
+    assert 10 <= float(rate[1]) <= 13  # 0.3 % a day of 91 Ah
+    assert page.count("<h3>") == 1  # cell 8 is among the others again
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_hostile_text_stays_text(language: Language) -> None:
     book = diary(mode=HOSTILE)
     book.sensors = [(FIRST + 39, HOSTILE)]

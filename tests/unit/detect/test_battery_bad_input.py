@@ -102,7 +102,7 @@ def test_a_replaced_pack_is_told_and_learnt_anew_after_weeks_in_the_workshop() -
 
 
 def test_cells_that_come_and_go_name_nobody_and_a_weak_one_is_named_among_them() -> None:
-    healthy = _pack(CELLS, days=7, first=0)
+    healthy = dict(_pack(CELLS, days=7, first=0))
     rng = np.random.default_rng(5)
     for cell in range(0, CELLS, 5):
         path = vss.cell_voltage(cell)

@@ -18,7 +18,7 @@ from agent.core.events import (
 from agent.core.signals import SignalSpec, interleave
 from agent.decode.profile import load_profile
 from agent.detect.battery_diary import CHARGES_MAX, Diary, load_diary
-from agent.detect.battery_report import BatteryReports, look_at_cells
+from agent.detect.battery_report import BatteryReports, look_at_cells, make_report
 from agent.detect.cell_days import CellDays
 from agent.pipeline import Pipeline
 from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, series, windows
@@ -266,3 +266,25 @@ def test_the_pipeline_lets_reports_hear_what_others_found() -> None:
     (row,) = load_diary(store.state).charges
     assert (row.day, row.mode) == (3, "ac")
     assert row.energy_kwh == pytest.approx(7.0, rel=0.03)
+
+
+def test_a_leak_and_a_worn_contact_are_in_the_report() -> None:
+    cells, rng = CellDays(24), np.random.default_rng(4)
+    for day in range(20):
+        cells.begin(day)
+        assert cells.open is not None
+        charge = 0.1 * rng.standard_normal(24) - 0.3 * day * (np.arange(24) == 5)
+        for _ in range(8):
+            cells.open.add(charge * 0.008, 0.008, 60.0)
+        cells.open.add_resistance(1e-5 * rng.standard_normal(24) + 5e-5 * day * (np.arange(24) == 9), 1e-3)
+        assert cells.close(6)
+    report = make_report(0, Diary(), look_at_cells(cells, since=0, until=20), since=0, until=20)
+    assert (report.leaking, report.resistive) == (5, 9)
+    assert report.leak_percent == pytest.approx(0.3, abs=0.05)
+    assert report.leak_low_percent is not None
+    assert report.leak_high_percent is not None
+    assert report.leak_low_percent < 0.3 < report.leak_high_percent
+    assert report.resistive_percent == pytest.approx(85, abs=8)
+    pack = _pack(np.zeros(20), 20)
+    healthy = make_report(0, Diary(), look_at_cells(pack, since=0, until=20), since=0, until=20)
+    assert (healthy.leaking, healthy.leak_percent, healthy.resistive) == (None, None, None)

@@ -10,7 +10,13 @@ from agent.core.events import BatteryAdvice, BatteryAlarm, Event, LowVoltageAlar
 from agent.core.paths import PROMPTS
 from agent.voice.prompts import Phrases, choose_prompt, load_phrases
 
-LOW_VOLTAGE = ("weak_crank", "not_charging", "low", "flat", "over_voltage")
+LOW_VOLTAGE: tuple[Literal["weak_crank", "not_charging", "low", "flat", "over_voltage"], ...] = (
+    "weak_crank",
+    "not_charging",
+    "low",
+    "flat",
+    "over_voltage",
+)
 WHERE = {
     "en": ("garage", "tow", "get out", "well away", "safe place", "charge soon", "stop charging", "please stop"),
     "zh": ("维修点", "拖车", "下车", "走远", "安全的地方", "尽快充电", "停止充电", "先停下来"),
