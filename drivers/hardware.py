@@ -30,6 +30,7 @@ from drivers.state_file import (
     FileTrendStore,
     FileVehicles,
 )
+from drivers.supply import SupplySource
 from drivers.systemd import tell_systemd
 from drivers.vehicle_cache import FileVehicleCache
 from drivers.voice import open_microphone, open_speaker
@@ -72,6 +73,8 @@ def open_hardware(
         samples.append(imu)
         listeners.append(imu.observe)
     speaker = open_speaker(config)
+    if config.supply:
+        samples.append(SupplySource(config.supply, clock))
     return Hardware(
         keystore=FileKeystore.open(Path(config.device.key), config.device.id),
         frames=frames,

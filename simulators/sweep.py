@@ -30,6 +30,7 @@ from simulators.hardware import PROFILE
 from simulators.imu import SimulatedImu
 from simulators.report_table import table_json, table_text, tabulate
 from simulators.score import NS, Outcome, Report, Run, judge, name_of
+from simulators.supply import SimulatedSupply
 from simulators.sweep_plan import COMMUTE, Job, plan
 from simulators.world import Drive, simulate
 from simulators.world.frames import encode_drive
@@ -52,7 +53,7 @@ Lead is the median time from the first warning to the hazard (thermal runaway, a
 
 def watch(drive: Drive, *, window_ns: int = WINDOW_NS) -> list[Report]:
     """Every report of the agent's rules about this drive, in the order told; no cloud, no voice, no model."""
-    imu, gnss = SimulatedImu(drive, ManualClock()), SimulatedGnss(drive, ManualClock())
+    sources = [make(drive, ManualClock()) for make in (SimulatedImu, SimulatedGnss, SimulatedSupply)]
     reports: list[Report] = []
     now_ns = 0
 
@@ -63,19 +64,19 @@ def watch(drive: Drive, *, window_ns: int = WINDOW_NS) -> list[Report]:
         load_profile(PROFILE),
         [DBC / "outrider_sim.dbc"],
         limits=Detect(bus=BusLimits(enabled=True)),
-        sample_sources=[imu, gnss],
+        sample_sources=sources,
         on_events=note,
         on_window=lambda _: None,
     )
     frames = encode_drive(drive)
     ends_ns = np.arange(window_ns, drive.duration_ns + 2 * window_ns, window_ns)
-    cuts = [np.searchsorted(t_ns, ends_ns).tolist() for t_ns in (frames.t_ns, imu.t_ns, gnss.t_ns)]
+    cuts = [np.searchsorted(t_ns, ends_ns).tolist() for t_ns in (frames.t_ns, *(source.t_ns for source in sources))]
     last = [0] * len(cuts)
     for turn, end_ns in enumerate(ends_ns.tolist()):
         now_ns = min(end_ns, drive.duration_ns)
         if cuts[0][turn] > last[0]:
             pipeline.on_frames(frames[last[0] : cuts[0][turn]])
-        for source, cut, first in zip((imu, gnss), cuts[1:], last[1:], strict=True):
+        for source, cut, first in zip(sources, cuts[1:], last[1:], strict=True):
             if cut[turn] > first:
                 pipeline.on_samples(source.name, source.samples(slice(first, cut[turn])))
         last = [cut[turn] for cut in cuts]

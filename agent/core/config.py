@@ -24,6 +24,7 @@ from agent.core.limits import (
 from agent.core.partners import Partners, Policy
 from agent.core.section import Name, NameOrNone, Positive, Section
 from agent.core.sound import Hearing, Sounding
+from agent.core.supply import Supply
 from agent.core.toml import convert_text, find_line, load_toml, merge, parse_text, parse_toml
 from agent.core.web_config import Web
 
@@ -253,6 +254,7 @@ class Config(Section, frozen=True, kw_only=True):
     dongle: Dongle | None = None
     gnss: Gnss | None = None
     imu: Imu | None = None
+    supply: Supply | None = None
     listen_only: bool = False  # opens nothing that could transmit
     detect: Detect = Detect()
     models: Models = Models()

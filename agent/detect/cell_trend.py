@@ -133,7 +133,9 @@ class CellTrend:
         error = math.hypot(error, _GAP_ROWS_ERROR_V) if at_once else error
         if lost_v < _GAP_ERRORS * error:
             return None
-        return 0.5 <= gained_v / lost_v <= 1.5
+        if at_once and 0.5 * lost_v - error < gained_v < 0.5 * lost_v:
+            return None
+        return 0.5 * lost_v <= gained_v <= 1.5 * lost_v + 2 * error
 
     @property
     def days(self) -> CellDays | None:
