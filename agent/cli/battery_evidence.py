@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.cli.battery_facts import BatteryFacts, day_text
 from agent.cli.battery_words import word
-from agent.cli.evidence_words import Language
+from agent.core.ports import Language
 from agent.detect.battery_diary import Advised
 from agent.detect.cell_evidence import Evidence
 from agent.detect.cell_slow import Leak

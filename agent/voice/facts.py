@@ -108,10 +108,8 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
     """
     kind = event.kind
     match event:
-        case BatteryAlarm() | BatteryAdvice() | ChargeSession():
+        case BatteryAlarm() | BatteryAdvice() | ChargeSession() | LowVoltageAlarm():
             return _battery_keys(event)
-        case LowVoltageAlarm():
-            return () if event.cleared else (f"{kind}.{event.alarm}",)
         case HarshDriving():
             return (f"{kind}.{event.maneuver}", kind)
         case Collision():
@@ -141,7 +139,9 @@ def _collision_keys(event: Collision, *, empty: bool) -> tuple[str, ...]:
     return (f"{kind}.minor", kind) if is_slight(event) else (kind,)
 
 
-def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession) -> tuple[str, ...]:
+def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession | LowVoltageAlarm) -> tuple[str, ...]:
+    if isinstance(event, LowVoltageAlarm):
+        return () if event.cleared else (f"{event.kind}.{event.alarm}",)
     if isinstance(event, ChargeSession):
         return _charge_keys(event)
     if isinstance(event, BatteryAdvice):
