@@ -35,6 +35,8 @@ from agent.store.recorder import Recorder
 
 _LOG: Final = logging.getLogger(__name__)
 _PERIOD_S: Final = 0.5
+_AGAIN_NS: Final = 30 * 10**9
+_COMMAND_S: Final = 5.0  # that a command is kept waiting for an erasure, and others behind it
 
 
 class PrivacyRoom:
@@ -67,6 +69,9 @@ class PrivacyRoom:
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()
         self._behind = False
+        self._again_ns = 0
+        self._sweeping = asyncio.Lock()
+        self._begun: set[asyncio.Task[str]] = set()  # erasures that no command waits for any more
 
     async def open(self, recorder: Recorder, uplink: Uplink | None, platform: NationalPlatform | None) -> None:
         """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
@@ -88,7 +93,7 @@ class PrivacyRoom:
                 self._emit(event)
             with self._clock.hold():
                 await self._door.look()
-                await self._catch_up()
+                await self._try_again()
             self._tell_overdue()
 
     def on_event(self, event: Event) -> None:
@@ -140,7 +145,7 @@ class PrivacyRoom:
         return request
 
     def on_erased(self, receipt: ErasureReceipt, blob: bytes) -> None:
-        """The insurer has signed that it is gone with him. A disk that refuses: he is asked again by nobody."""
+        """The insurer has signed that it is gone with him. If the disk refuses he is asked again at the next start."""
         try:
             erasure = self._erasures.take(receipt, blob)
         except StoreError as exc:
@@ -178,20 +183,30 @@ class PrivacyRoom:
         device_key = Ed25519PublicKey.from_public_bytes(self._device_key)
         return export_parts(Path(self._config.store.directory), self._config, device_key, owner_key, consents=consents)
 
+    async def _try_again(self) -> None:
+        """What the disk refused; not while somebody is at it, and not at once: a large store is written as a whole."""
+        for begun in [each for each in self._begun if each.done()]:
+            self._begun.remove(begun)
+            begun.result()  # a bug ends the process
+        if self._behind and not self._sweeping.locked() and self._clock.monotonic_ns() >= self._again_ns:
+            await self._catch_up()
+
     async def _catch_up(self) -> None:
         """Everything that is still to be deleted; what the disk refuses stays to be done."""
-        try:
-            if unwanted := self.consents.unswept():
-                await self._delete(Selection(unwanted))
-                self.consents.mark_swept(unwanted)
-            for erasure in self._erasures.undone():
-                await self._carry_out_erasure(erasure)
-        except StoreError as exc:
-            if not self._behind:
-                _LOG.warning("not everything is deleted yet that should be: %s", exc)
-            self._behind = True
-        else:
-            self._behind = False
+        async with self._sweeping:
+            try:
+                if unwanted := self.consents.unswept():
+                    await self._delete(Selection(unwanted))
+                    self.consents.mark_swept(unwanted)
+                for erasure in self._erasures.undone():
+                    await self._carry_out_erasure(erasure)
+            except StoreError as exc:
+                if not self._behind:
+                    _LOG.warning("not everything is deleted yet that should be: %s", exc)
+                self._behind = True
+                self._again_ns = self._clock.monotonic_ns() + _AGAIN_NS
+            else:
+                self._behind = False
 
     async def _carry_out_erasure(self, erasure: Erasure) -> None:
         """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""
@@ -253,8 +268,12 @@ class PrivacyRoom:
             await self.revoke(request.purposes, by="command")
             return f"{', '.join(request.purposes)}: no longer agreed to"
         selection = Selection(frozenset(request.purposes) or None, request.from_ns, request.until_ns)
-        name = await self.erase(selection, by="command")
-        return f"erasure {name}: {'not done yet, tried again' if self._behind else 'gone from this box'}"
+        erasing = asyncio.create_task(self.erase(selection, by="command"), name="erasure")
+        done, begun = await asyncio.wait({erasing}, timeout=_COMMAND_S)  # or a revocation behind it would wait
+        self._begun |= begun
+        if done and (name := erasing.result()) and not self._behind:
+            return f"erasure {name}: gone from this box"
+        return "the erasure is begun; `outrider status` has erasures_undone until it is gone from this box"
 
 
 def _plain(value: object) -> dict[str, Any]:

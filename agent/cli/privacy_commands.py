@@ -25,7 +25,7 @@ from drivers.keystore import FileKeystore, open_x25519
 from drivers.state_file import FileConsentStore
 
 _WAIT_S: Final = 5.0
-_ERASE_WAIT_S: Final = 120.0  # a large store is written anew
+_ERASE_WAIT_S: Final = 15.0
 _ROWS: Final[Mapping[Language, Mapping[str, str]]] = {
     "zh": {"sends": "送出", "to": "给谁", "kept": "保存", "why": "为什么", "refusing": "不同意"},
     "en": {"sends": "sent", "to": "to", "kept": "kept", "why": "why", "refusing": "without it"},

@@ -111,9 +111,9 @@ async def car(folder: Path, *purposes: Purpose) -> AsyncIterator[Car]:
 
 
 @asynccontextmanager
-async def room(folder: Path) -> AsyncIterator[tuple[PrivacyRoom, Car, list[Event]]]:
+async def room(folder: Path, *purposes: Purpose) -> AsyncIterator[tuple[PrivacyRoom, Car, list[Event]]]:
     """The room alone, with a recorder."""
-    one = Car(folder, make_config(folder))
+    one = Car(folder, msgspec.structs.replace(make_config(folder), consent=Consent(purposes=list(purposes))))
     events: list[Event] = []
     privacy = PrivacyRoom(one.config, one.hardware, one.clock, time=BestTime(one.clock), emit=events.append)
     recorder = await Recorder.open(one.config, KEYS.device, one.clock)

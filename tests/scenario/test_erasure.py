@@ -11,9 +11,10 @@ import pytest
 from agent.core.erasure import ErasureReceipt, Selection
 from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.vault import read_vault
-from agent.privacy.door import Erase
+from agent.privacy.door import Erase, Revoke
 from agent.privacy.erasures import Erasures
 from agent.store.files import TABLES
+from agent.store.outbox import Outbox
 from drivers.state_file import FileErasureStore, FilePackStore
 from simulators.cloud import Cloud
 from tests.scenario.consent_car import NS, Car, car, room
@@ -151,3 +152,27 @@ async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_p
         async with asyncio.timeout(10):
             await arrived.wait()
     assert (signed[0].request, signed[0].records) == ("r1", 5)
+
+
+async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.privacy_room._COMMAND_S", 0.0)
+    async with room(tmp_path, "service") as (privacy, one, _):
+        held = asyncio.Event()
+        write_anew = Outbox.write_anew
+
+        async def write_slowly(outbox: Outbox) -> None:
+            await held.wait()
+            await write_anew(outbox)
+
+        monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+        one.leave(Erase())
+        await one.clock.advance(0.5)
+        assert privacy.summary()["erasures_undone"] == 1
+        one.leave(Revoke(purposes=["service"]))
+        revoking = asyncio.create_task(one.clock.advance(0.5))
+        while privacy.allows("service"):  # noqa: ASYNC110  # plain data
+            await asyncio.sleep(0)
+        held.set()
+        await revoking
+        await one.clock.advance(1.0)
+        assert privacy.summary() == {"agreed": [], "erasures_undone": 0, "erasures_overdue": 0}
