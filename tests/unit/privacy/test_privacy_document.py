@@ -1,12 +1,17 @@
-"""docs/privacy.md tells the truth: what each purpose sends is what the events declare."""
+"""docs/privacy.md tells the truth: what each purpose sends is what the events declare.
 
+`python -m tests.unit.privacy.test_privacy_document` writes those parts of it anew.
+"""
+
+import re
 from pathlib import Path
 from typing import get_args
 
 from agent.core.declared import grounds_of
 from agent.core.events import AnyEvent, Event, Ground
 
-DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "privacy.md").read_text(encoding="utf-8")
+PATH = Path(__file__).resolve().parents[3] / "docs" / "privacy.md"
+DOCUMENT = PATH.read_text(encoding="utf-8")
 GROUNDS: tuple[Ground, ...] = get_args(Ground)
 
 
@@ -25,3 +30,15 @@ def section(ground: Ground) -> str:
 def test_what_each_purpose_sends_is_what_is_declared() -> None:
     for ground in GROUNDS:
         assert section(ground) in DOCUMENT, f"docs/privacy.md must say:\n{section(ground)}"
+
+
+def write() -> None:
+    document = DOCUMENT
+    for ground in GROUNDS:
+        lines = re.compile(rf"### `{ground}`\n\n(- .*\n)*")
+        document = lines.sub(lambda _, ground=ground: section(ground), document, count=1)  # type: ignore[misc]  # mypy does not infer it
+    PATH.write_text(document, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
