@@ -20,10 +20,14 @@ OTHER: Final = "other"  # the model's last answer: none of the replies
 
 
 class Reply(Section, frozen=True, kw_only=True):
-    """text is what the dialogue takes as said, wordings are what was trained."""
+    """text is what the dialogue takes as said, wordings are what was trained.
+
+    sure: the least probability at which it is believed, whatever the model's own threshold.
+    """
 
     text: Phrase
     wordings: Annotated[list[Phrase], Meta(min_length=1, max_length=16)]
+    sure: Annotated[float, Meta(ge=0, le=1)] = 0.5
 
 
 class _File(Section, frozen=True, kw_only=True):
@@ -38,11 +42,16 @@ class Keywords:
     language: Language
     replies: Mapping[str, Reply]
 
+    def thresholds(self, manifest: KeywordManifest) -> list[float]:
+        """What each label is held to, in the manifest's order."""
+        sure = [self.replies[label].sure if label in self.replies else 0.0 for label in manifest.labels]
+        return [max(pair) for pair in zip(manifest.thresholds, sure, strict=True)]
+
     def read(self, probabilities: Sequence[float], manifest: KeywordManifest) -> Heard | None:
         """What was said, None where the model is not sure enough that it was any reply."""
         best = max(range(len(manifest.labels)), key=lambda place: probabilities[place])
         label, probability = manifest.labels[best], probabilities[best]
-        if label == OTHER or probability < manifest.thresholds[best]:
+        if label == OTHER or probability < self.thresholds(manifest)[best]:
             return None
         return Heard(self.replies[label].text, confidence=min(1.0, round(float(probability), 3)))
 

@@ -57,7 +57,10 @@ def open_hearing(capture: Capture, model: str, *, recogniser: Recogniser | None 
     models: dict[Language, tuple[KeywordManifest, Keywords]] = {}
     try:
         for language, keywords in load_keywords().items() if model else ():
-            manifest = load_keyword_manifest(MODELS / f"{model}_{language}.toml")
+            path = MODELS / f"{model}_{language}.toml"
+            if not path.exists():
+                continue  # a box speaks one language; who asks in the other hears that there is no model
+            manifest = load_keyword_manifest(path)
             if reason := check_model(manifest, keywords):
                 return _Deaf(reason)
             models[language] = manifest, keywords

@@ -73,6 +73,9 @@ def _examine_files(config: Config) -> Iterator[Finding]:
     store = Path(config.store.directory)
     writable = store.is_dir() and os.access(store, os.W_OK)
     yield writable, f"store {store}" if writable else f"store {store}: not a writable folder"
+    if config.hearing.source == "alsa":
+        ears = shutil.which("arecord") is not None
+        yield ears, "hearing" if ears else "hearing: arecord (alsa-utils) is not installed; questions stay unanswered"
     voice = shutil.which("espeak-ng") is not None or not config.voice.enabled
     yield voice, "voice" if voice else "voice: espeak-ng is not installed; phrases stay text"
 

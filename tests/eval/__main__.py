@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Final
 
-KNOWN: Final = ("battery", "bus", "collision", "drive", "fnol", "gate")
+KNOWN: Final = ("battery", "bus", "collision", "drive", "fnol", "gate", "voice")
 
 
 def main() -> int:

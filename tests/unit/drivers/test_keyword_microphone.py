@@ -75,7 +75,7 @@ class FakeInference:
             raise ModelDown("inference process died (exit status -4)")
         label, _, probability = self._answers.pop(0).partition("=")
         answer = np.zeros((1, len(LABELS)), np.float32)
-        answer[0, LABELS.index(label)] = float(probability or 0.9)
+        answer[0, LABELS.index(label)] = float(probability or 0.95)
         return answer
 
     async def ended(self) -> str:
@@ -100,7 +100,7 @@ class FakeRecogniser:
 
 
 WORD = placed((1.0, voiced(0.6)), seconds=2.4)
-TWO_WORDS = placed((1.0, voiced(0.6)), (2.6, voiced(0.5)), seconds=4.2)
+TWO_WORDS = placed((1.0, voiced(0.6)), (3.1, voiced(0.5)), seconds=4.6)
 SENTENCE = placed((1.0, voiced(2.2)), seconds=4.4)
 
 
@@ -117,13 +117,13 @@ def microphone(
 async def test_a_reply_is_handed_on_in_the_words_of_its_language(language: Language, text: str) -> None:
     capture = FakeCapture(WORD)
     heard = await microphone(capture, FakeInference("help")).listen(timeout_s=5, language=language)
-    assert heard == Heard(text, 0.9)
+    assert heard == Heard(text, 0.95)
     assert not capture.open_now
 
 
 async def test_what_is_no_reply_is_not_heard_and_listening_goes_on() -> None:
     ears = microphone(FakeCapture(TWO_WORDS), FakeInference("other", "yes"))
-    assert await ears.listen(timeout_s=8, language="zh") == Heard("是的", 0.9)
+    assert await ears.listen(timeout_s=8, language="zh") == Heard("是的", 0.95)
     assert ears.refused == 1
 
 
@@ -185,3 +185,10 @@ def test_a_model_of_other_replies_is_refused() -> None:
     assert check_model(manifest("keywords_zh"), KEYWORDS["zh"]) == ""
     reason = check_model(manifest("keywords_zh", [*LABELS[1:-1], "maybe", OTHER]), KEYWORDS["zh"])
     assert reason == "keywords_zh was trained on other replies than firmware_config/keywords has: maybe, yes"
+
+
+@pytest.mark.parametrize(("probability", "text"), [("0.89", None), ("0.91", "没事")])
+async def test_what_may_call_off_help_must_be_surer(probability: str, text: str | None) -> None:
+    ears = microphone(FakeCapture(WORD), FakeInference(f"fine={probability}"))
+    heard = await ears.listen(timeout_s=3, language="zh")
+    assert (None if heard is None else heard.text) == text

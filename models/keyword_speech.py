@@ -1,0 +1,236 @@
+"""What the keyword model learns from and is tried on: synthetic speech in simulated cabins, as the box would hear it.
+
+Every example passes the box's own voice activity detection and features, so that the model sees in the car what it saw
+here.
+"""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.ports import Language
+from drivers.keyword_features import HOP, log_mel, model_input
+from drivers.keyword_replies import Keywords
+from drivers.keyword_segments import Segmenter, Stretch
+from models.speech_net import STEPS
+from simulators import sounds
+from simulators.voices import Part, draw_person, speak_all, variants
+
+Float32s = npt.NDArray[np.float32]
+
+_CHATTER: Final = Path(sounds.__file__).with_name("chatter.toml")
+_LEAD_S: Final = 0.5
+_TAIL_S: Final = 0.8
+_NOISE_S: Final = 20
+_GROUP: Final = 15  # texts that one person says before the next one speaks
+_ONSETS: Final = (
+    "b",
+    "br",
+    "ch",
+    "d",
+    "f",
+    "fl",
+    "g",
+    "h",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "sh",
+    "st",
+    "t",
+    "w",
+    "",
+)
+_VOWELS: Final = ("a", "e", "i", "o", "u", "ay", "ee", "oo", "ow", "igh")
+_CODAS: Final = ("b", "d", "ft", "k", "l", "lt", "m", "n", "nk", "p", "r", "s", "st", "t", "x", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One utterance: samples at 16 kHz, which wording of the language it is, None for none; who said it."""
+
+    samples: Float32s
+    wording: int | None
+    voice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cabins:
+    """Noise and music of one part, to be cut from anywhere."""
+
+    noise: tuple[Float32s, ...]
+    music: tuple[Float32s, ...]
+
+    def cut(self, rng: np.random.Generator, size: int, *, music: float = 0.0) -> Float32s:
+        """Noise of that many samples, rms about 1; music: the chance that the radio is on, below the noise."""
+        noise = _piece(rng, self.noise, size)
+        if rng.random() < music:
+            noise = noise + np.float32(rng.uniform(0.2, 0.7)) * _piece(rng, self.music, size)
+        return noise
+
+
+def make_cabins(rng: np.random.Generator, count: int) -> Cabins:
+    """So many cars, and as many songs."""
+    return Cabins(
+        tuple(sounds.cabin(rng, _NOISE_S) for _ in range(count)),
+        tuple(sounds.music(rng, _NOISE_S) for _ in range(count)),
+    )
+
+
+def wordings_of(keywords: Keywords) -> list[tuple[str, str]]:
+    """Every wording and its reply, in the order of the model's classes."""
+    return [(wording, name) for name, reply in keywords.replies.items() for wording in reply.wordings]
+
+
+def reply_clips(rng: np.random.Generator, keywords: Keywords, part: Part) -> Iterator[Clip]:
+    """Each wording by each variant of the part."""
+    wordings = [wording for wording, _ in wordings_of(keywords)]
+    for variant in variants_of(part):
+        order = rng.permutation(len(wordings))
+        yield from _said(rng, keywords.language, part, [(wordings[n], int(n)) for n in order], [variant])
+
+
+def other_clips(rng: np.random.Generator, language: Language, part: Part, *, times: int) -> Iterator[Clip]:
+    """Words that are no reply, each said so often."""
+    words = [(word, None) for word in chatter(language, part, "words")] * times
+    yield from _said(rng, language, part, [words[n] for n in rng.permutation(len(words))], variants_of(part))
+
+
+def sentence_clips(rng: np.random.Generator, language: Language, part: Part, *, times: int) -> Iterator[Clip]:
+    """Whole sentences, each said so often."""
+    sentences = [(sentence, None) for sentence in chatter(language, part, "sentences")] * times
+    yield from _said(rng, language, part, sentences, variants_of(part))
+
+
+def nonsense_clips(rng: np.random.Generator, keywords: Keywords, count: int) -> Iterator[Clip]:
+    """So many utterances of nonsense, by voices of the training."""
+    texts = [(nonsense(rng, keywords), None) for _ in range(count)]
+    yield from _said(rng, keywords.language, "training", texts, variants_of("training"))
+
+
+def _said(
+    rng: np.random.Generator,
+    language: Language,
+    part: Part,
+    texts: Sequence[tuple[str, int | None]],
+    people: Sequence[str],
+) -> Iterator[Clip]:
+    """Texts in groups, each by another person, as one run of espeak-ng makes them."""
+    for number, at in enumerate(range(0, len(texts), _GROUP)):
+        group = texts[at : at + _GROUP]
+        person = draw_person(rng, language, part, people[(number * 7) % len(people)])
+        spoken = speak_all([text for text, _ in group], language, person)
+        for samples, (_, wording) in zip(spoken, group, strict=True):
+            yield Clip(samples, wording, person.voice)
+
+
+def fragment(rng: np.random.Generator, samples: Float32s) -> Float32s:
+    """A piece of a sentence, 0.25 to 1.5 s, as a noisy detector may cut it."""
+    size = min(len(samples), round(rng.uniform(0.25, 1.5) * sounds.RATE_HZ))
+    at = int(rng.integers(0, len(samples) - size + 1))
+    return samples[at : at + size]
+
+
+def chatter(language: Language, part: Part, what: str) -> Sequence[str]:
+    """What people say that is no reply; every fourth of what is not for the test is for validation."""
+    with _CHATTER.open("rb") as file:
+        lists = tomllib.load(file)[language]
+    if part == "test":
+        return tuple(lists[f"test_{what}"])
+    kept = [text for n, text in enumerate(lists[f"training_{what}"]) if (n % 4 == 3) == (part == "validation")]
+    return tuple(kept)
+
+
+def nonsense(rng: np.random.Generator, keywords: Keywords) -> str:
+    """Syllables of replies and of chatter in an order that nobody means: what is near to a reply and none."""
+    wordings = {wording for wording, _ in wordings_of(keywords)}
+    chinese = keywords.language == "zh"
+    glue = "" if chinese else " "
+    split = tuple if chinese else str.split
+    of_replies = [part for wording in sorted(wordings) for part in split(wording)]
+    of_chatter = [part for word in chatter(keywords.language, "training", "words") for part in split(word)]
+    while True:
+        size = int(rng.integers(1, 6 if chinese else 4))
+        pools = [of_replies if rng.random() < 0.5 else of_chatter for _ in range(size)]
+        parts = [str(pool[rng.integers(0, len(pool))]) for pool in pools]
+        if not chinese and rng.random() < 0.35:
+            parts = [_pseudo_word(rng) for _ in parts]
+        said = glue.join(parts)
+        longer = (wording for wording in wordings if len(split(wording)) > 1)
+        if said not in wordings and not any(f"{glue}{wording}{glue}" in f"{glue}{said}{glue}" for wording in longer):
+            return said
+
+
+def _pseudo_word(rng: np.random.Generator) -> str:
+    """One or two syllables that English might have."""
+    word = ""
+    for _ in range(int(rng.integers(1, 3))):
+        word += "".join(str(pool[rng.integers(0, len(pool))]) for pool in (_ONSETS, _VOWELS, _CODAS))
+    return word
+
+
+def variants_of(part: Part) -> list[str]:
+    """The part's variants, asked for once."""
+    if part not in _VARIANTS:
+        _VARIANTS[part] = variants(part)
+    return _VARIANTS[part]
+
+
+def in_cabin(rng: np.random.Generator, samples: Float32s, cabins: Cabins, *, snr_db: float, music: float) -> Float32s:
+    """The utterance with its echo in a cabin's noise, half a second of it before and after."""
+    wet = sounds.echo(rng, np.pad(samples, (0, 800))) if rng.random() < 0.7 else samples
+    lead, tail = round(_LEAD_S * sounds.RATE_HZ), round(_TAIL_S * sounds.RATE_HZ)
+    padded = np.pad(wet, (lead, tail))
+    noisy = sounds.mix(padded, cabins.cut(rng, len(padded), music=music), snr_db=snr_db)
+    return np.asarray(noisy * (10 ** rng.uniform(-1.2, 0) / max(1.0, float(np.abs(noisy).max()))), np.float32)
+
+
+def stretches(samples: Float32s) -> list[Stretch]:
+    """What the box makes of a recording."""
+    return Segmenter().update(log_mel(samples))
+
+
+def example(rng: np.random.Generator, samples: Float32s, cabins: Cabins, *, snr_db: float, music: float) -> Float32s:
+    """One input of the model, float32[192, 40]; where nothing was detected, what lies where the speech is."""
+    noisy = in_cabin(rng, samples, cabins, snr_db=snr_db, music=music)
+    frames = log_mel(noisy)
+    found = [stretch for stretch in Segmenter().update(frames) if stretch.short]
+    if found and rng.random() < 0.9:
+        heard = max(found, key=lambda stretch: stretch.loud).frames
+    else:
+        first = round(_LEAD_S * sounds.RATE_HZ) // HOP - int(rng.integers(0, 16))
+        heard = frames[first : first + len(samples) // HOP + 16 + int(rng.integers(0, 16))]
+    (row,) = model_input(heard, STEPS)
+    return np.asarray(row, np.float32)
+
+
+def noise_examples(rng: np.random.Generator, cabins: Cabins, count: int) -> Iterator[Float32s]:
+    """What is no speech at all: pieces of music, knocks and horns, noise."""
+    for number in range(count):
+        size = round(rng.uniform(0.2, 1.5) * sounds.RATE_HZ)
+        noise = cabins.cut(rng, size)
+        if number % 3 == 0:
+            noise = noise * np.float32(0.3) + _piece(rng, cabins.music, size)
+        elif number % 3 == 1:
+            noise = noise + np.float32(rng.uniform(1, 5)) * sounds.burst(rng, size / sounds.RATE_HZ)[:size]
+        yield model_input(log_mel(noise * np.float32(0.05)), STEPS)[0]
+
+
+def _piece(rng: np.random.Generator, pool: Sequence[Float32s], size: int) -> Float32s:
+    whole = pool[int(rng.integers(0, len(pool)))]
+    if size >= len(whole):
+        whole = np.tile(whole, size // len(whole) + 1)
+    at = int(rng.integers(0, len(whole) - size))
+    return whole[at : at + size]
+
+
+_VARIANTS: Final[dict[Part, list[str]]] = {}

@@ -1,0 +1,195 @@
+"""A small net over time in NumPy: convolutions, averages over pieces of the time, two dense layers; `onnx` exports it.
+
+float32 throughout: at these sizes the product of matrices is all of the time, and half as wide is twice as fast.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+Float32s = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+_POOL: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One convolution over time: frames in, kernel, stride, zeros before and after, channels out."""
+
+    kernel: int
+    stride: int
+    before: int
+    after: int
+    channels: int
+
+
+# 192 frames of 10 ms -> 64 -> 32 -> 32 -> 32, then 8 pieces: what was said first and last stays apart.
+STEPS: Final = 192
+CONVOLUTIONS: Final = (Shape(5, 3, 1, 1, 48), Shape(5, 2, 1, 2, 64), Shape(3, 1, 1, 1, 96), Shape(3, 1, 1, 1, 96))
+_PIECES: Final = 8
+# What is heard is looked at five times: as it is, by a longer and a shorter throat, said faster and slower. Pairs of
+# bands moved and of the pace.
+_VIEWS: Final = ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.93), (0.0, 1.08))
+_HIDDEN: Final = 160
+
+
+class SpeechNet:
+    """Stretches float32[n, 192, bands] to class probabilities float32[n, classes]."""
+
+    def __init__(self, bands: int, classes: int, rng: np.random.Generator) -> None:
+        self.parameters: list[Float32s] = []
+        inputs = bands
+        for shape in CONVOLUTIONS:
+            self._dense(shape.kernel * inputs, shape.channels, rng)
+            inputs = shape.channels
+        self._dense(_PIECES * inputs, _HIDDEN, rng)
+        self._dense(_HIDDEN, classes, rng)
+
+    def probabilities(self, x: Float32s, *, batch: int = 256) -> Float32s:
+        """Without dropout, in batches, by the mean of all views' logits."""
+        parts = [x[at : at + batch] for at in range(0, len(x), batch)]
+        return np.concatenate([self._softmax(self._looked_at(part)) for part in parts])
+
+    def _looked_at(self, x: Float32s) -> Float32s:
+        bands = x.shape[2]
+        logits = [self._forward(np.asarray(pace(by) @ x @ moved(bands, at), np.float32))[-1] for at, by in _VIEWS]
+        return np.asarray(sum(logits) / np.float32(len(_VIEWS)), np.float32)
+
+    def gradients(
+        self,
+        x: Float32s,
+        classes: Ints,
+        weights: Float32s,
+        *,
+        dropout: float,
+        smoothing: float,
+        rng: np.random.Generator,
+    ) -> tuple[float, list[Float32s]]:
+        """Mean cross entropy of a batch, weighted, with smoothed labels; and its gradient by each parameter."""
+        masks = [
+            ((rng.random((len(x), size), np.float32) >= dropout) / np.float32(1 - dropout)).astype(np.float32)
+            for size in (_PIECES * CONVOLUTIONS[-1].channels, _HIDDEN)
+        ]
+        outputs = self._forward(x, masks)
+        p = self._softmax(outputs[-1])
+        count = p.shape[1]
+        rows = np.arange(len(x))
+        loss = -float((weights * np.log(p[rows, classes] + 1e-9)).mean())
+        delta = p - np.float32(smoothing / count)
+        delta[rows, classes] -= np.float32(1 - smoothing)
+        return loss, self._backward(outputs, masks, delta * (weights / np.float32(len(x)))[:, None])
+
+    def export(self, bands: int, replies: Float32s, opset: int) -> bytes:
+        """The ONNX model: float32[1, 192, bands] to float32[1, k]; replies, float32[classes, k], adds classes up."""
+        tensors: dict[str, npt.NDArray[np.generic]] = {}
+        nodes = []
+        for n, (at, by) in enumerate(_VIEWS):
+            tensors[f"pace{n}"], tensors[f"moved{n}"] = pace(by), moved(bands, at)
+            nodes.append(helper.make_node("MatMul", [f"pace{n}", "speech"], [f"paced{n}"]))
+            nodes.append(helper.make_node("MatMul", [f"paced{n}", f"moved{n}"], [f"view{n}"]))
+        nodes.append(helper.make_node("Concat", [f"view{n}" for n in range(len(_VIEWS))], ["views"], axis=0))
+        nodes.append(helper.make_node("Transpose", ["views"], ["x0"], perm=[0, 2, 1]))
+        inputs = bands
+        for n, shape in enumerate(CONVOLUTIONS):
+            weight = self.parameters[2 * n].reshape(shape.kernel, inputs, shape.channels)
+            tensors[f"w{n}"], tensors[f"b{n}"] = weight.transpose(2, 1, 0).copy(), self.parameters[2 * n + 1]
+            given = {"strides": [shape.stride], "pads": [shape.before, shape.after], "kernel_shape": [shape.kernel]}
+            nodes.append(helper.make_node("Conv", [f"x{n}", f"w{n}", f"b{n}"], [f"c{n}"], **given))
+            nodes.append(helper.make_node("Relu", [f"c{n}"], [f"x{n + 1}"]))
+            inputs = shape.channels
+        last = len(CONVOLUTIONS)
+        pool = {"kernel_shape": [_POOL], "strides": [_POOL]}
+        nodes.append(helper.make_node("AveragePool", [f"x{last}"], ["pooled"], **pool))
+        nodes.append(helper.make_node("Transpose", ["pooled"], ["pieces"], perm=[0, 2, 1]))
+        nodes.append(helper.make_node("Flatten", ["pieces"], ["flat"], axis=1))
+        tensors |= {"w4": self.parameters[8], "b4": self.parameters[9]}
+        tensors |= {"w5": self.parameters[10], "b5": self.parameters[11], "replies": replies}
+        nodes.append(helper.make_node("Gemm", ["flat", "w4", "b4"], ["hidden"]))
+        nodes.append(helper.make_node("Relu", ["hidden"], ["kept"]))
+        nodes.append(helper.make_node("Gemm", ["kept", "w5", "b5"], ["each"]))
+        nodes.append(helper.make_node("ReduceMean", ["each"], ["logits"], axes=[0], keepdims=1))
+        nodes.append(helper.make_node("Softmax", ["logits"], ["classes"], axis=1))
+        nodes.append(helper.make_node("MatMul", ["classes", "replies"], ["probabilities"]))
+        graph = helper.make_graph(
+            nodes,
+            "keywords",
+            [helper.make_tensor_value_info("speech", TensorProto.FLOAT, [1, STEPS, bands])],
+            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, replies.shape[1]])],
+            [numpy_helper.from_array(array, name) for name, array in tensors.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString())
+
+    def _dense(self, inputs: int, outputs: int, rng: np.random.Generator) -> None:
+        self.parameters.append(rng.normal(0, (2 / inputs) ** 0.5, (inputs, outputs)).astype(np.float32))
+        self.parameters.append(np.zeros(outputs, np.float32))
+
+    def _forward(self, x: Float32s, masks: list[Float32s] | None = None) -> list[Float32s]:
+        """Columns and outputs of each layer, in the order in which _backward wants them."""
+        kept: list[Float32s] = []
+        for n, shape in enumerate(CONVOLUTIONS):
+            columns = _columns(x, shape)
+            x = np.maximum(columns @ self.parameters[2 * n] + self.parameters[2 * n + 1], 0)
+            kept += [columns, x]
+        pieces = x.reshape(len(x), _PIECES, _POOL, -1).mean(axis=2).reshape(len(x), -1)
+        pieces = pieces if masks is None else pieces * masks[0]
+        hidden = np.maximum(pieces @ self.parameters[8] + self.parameters[9], 0)
+        hidden = hidden if masks is None else hidden * masks[1]
+        return [*kept, pieces, hidden, hidden @ self.parameters[10] + self.parameters[11]]
+
+    def _backward(self, outputs: list[Float32s], masks: list[Float32s], delta: Float32s) -> list[Float32s]:
+        *kept, pieces, hidden, _ = outputs
+        gradients = [hidden.T @ delta, delta.sum(axis=0)]
+        delta = (delta @ self.parameters[10].T) * masks[1] * (hidden > 0)
+        gradients = [pieces.T @ delta, delta.sum(axis=0), *gradients]
+        delta = (delta @ self.parameters[8].T) * masks[0]
+        channels = CONVOLUTIONS[-1].channels
+        spread = np.repeat(delta.reshape(len(delta), _PIECES, 1, channels) / np.float32(_POOL), _POOL, axis=2)
+        delta = spread.reshape(len(delta), _PIECES * _POOL, channels)
+        for n in reversed(range(len(CONVOLUTIONS))):
+            columns, x = kept[2 * n], kept[2 * n + 1]
+            delta = delta * (x > 0)
+            flat = delta.reshape(-1, delta.shape[-1])
+            gradients = [columns.reshape(len(flat), -1).T @ flat, flat.sum(axis=0), *gradients]
+            if n:
+                delta = _uncolumns(delta @ self.parameters[2 * n].T, CONVOLUTIONS[n], kept[2 * n - 1].shape)
+        return gradients
+
+    def _softmax(self, logits: Float32s) -> Float32s:
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def moved(bands: int, by: float) -> Float32s:
+    """Moves a spectrum by so many bands, between them by interpolation; float32[bands, bands], from the right."""
+    at = np.clip(np.arange(bands) + by, 0, bands - 1)
+    return np.asarray(np.maximum(0, 1 - np.abs(np.arange(bands)[:, None] - at)), np.float32)
+
+
+def pace(by: float) -> Float32s:
+    """Says a stretch so many times as fast; float32[192, 192], from the left. Beyond its end there is nothing."""
+    at = np.arange(STEPS)[:, None] * by
+    return np.asarray(np.maximum(0, 1 - np.abs(np.arange(STEPS) - at)), np.float32)
+
+
+def _columns(x: Float32s, shape: Shape) -> Float32s:
+    """float32[n, steps, channels] as float32[n, steps out, kernel * channels]."""
+    padded = np.pad(x, ((0, 0), (shape.before, shape.after), (0, 0)))
+    view = np.lib.stride_tricks.sliding_window_view(padded, shape.kernel, axis=1)[:, :: shape.stride]
+    return np.ascontiguousarray(view.transpose(0, 1, 3, 2)).reshape(len(x), view.shape[1], -1)
+
+
+def _uncolumns(columns: Float32s, shape: Shape, size: tuple[int, ...]) -> Float32s:
+    """The gradient by what _columns was given."""
+    count, steps, channels = size
+    padded = np.zeros((count, steps + shape.before + shape.after, channels), np.float32)
+    taps = columns.reshape(count, columns.shape[1], shape.kernel, channels)
+    for tap in range(shape.kernel):
+        padded[:, tap : tap + shape.stride * (columns.shape[1] - 1) + 1 : shape.stride] += taps[:, :, tap]
+    return padded[:, shape.before : shape.before + steps]

@@ -1,0 +1,127 @@
+"""Synthetic speakers: espeak-ng with every variant of a voice, for training and trying the keyword model.
+
+Needs espeak-ng, which is a program of its own and no part of the daemon. Speech comes as float32 at 16 kHz, peak 0.5.
+"""
+
+import html
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.core.errors import InputError
+from agent.core.ports import Language
+from drivers.pinyin import to_pinyin
+from simulators.sounds import RATE_HZ
+
+Float32s = npt.NDArray[np.float32]
+Part = Literal["training", "validation", "test"]
+
+_ESPEAK_HZ: Final = 22_050
+_HEADER_BYTES: Final = 44
+_PAUSE_MS: Final = 500
+# Accents of which nobody is heard in training: a Scot and a New Yorker for the test, a Caribbean for validation.
+_ACCENTS: Final[dict[Part, tuple[str, ...]]] = {
+    "training": ("en-gb", "en-us", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
+    "validation": ("en-gb", "en-us", "en-029"),
+    "test": ("en-gb", "en-us", "en-gb-scotland", "en-us-nyc"),
+}
+_NO_PERSON: Final = frozenset(
+    {"whisper", "whisperf", "croak", "demonic", "unirobot", "anikarobot", "robosoft", "tweaky"}
+)
+_MANDARIN: Final = (
+    "cmn-latn-pinyin",
+)  # espeak-ng has one Mandarin voice that can be used; its variants are the people
+_SPEEDS: Final[dict[Language, tuple[int, int]]] = {"zh": (160, 270), "en": (130, 215)}
+_LISTED: Final = re.compile(r"!v/(\S+)(?= {2,}|\s*$)", re.MULTILINE)
+_NUMBERED: Final = re.compile(r"^[mf]\d$")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One way to speak: espeak-ng's voice, pitch 0-99, speed in words a minute; stretch scales the vocal tract."""
+
+    voice: str
+    pitch: int
+    speed: int
+    stretch: float
+
+
+def variants(part: Part) -> list[str]:
+    """The variants of one part; those of one name (iven, iven2) stay together, every fifth name is for the test.
+
+    Training hears all of them; the others are tried on none that is a robot, a monster or a whisper.
+    """
+    names = sorted(set(_LISTED.findall(_espeak(["--voices=variant"]).decode())))
+    families = sorted({_family(name) for name in names})
+    wanted = {"test": (2,), "validation": (4,), "training": (0, 1, 3)}[part]
+    chosen = {family for number, family in enumerate(families) if number % 5 in wanted}
+    spared = frozenset() if part == "training" else _NO_PERSON
+    return [name for name in names if _family(name) in chosen - spared]
+
+
+def draw_person(rng: np.random.Generator, language: Language, part: Part, variant: str) -> Person:
+    """Somebody with that variant's timbre."""
+    accents = _MANDARIN if language == "zh" else _ACCENTS[part]
+    low, high = _SPEEDS[language]
+    return Person(
+        voice=f"{accents[rng.integers(0, len(accents))]}+{variant}",
+        pitch=int(rng.integers(25, 76)),
+        speed=int(rng.integers(low, high)),
+        stretch=float(rng.uniform(0.92, 1.08)),
+    )
+
+
+def speak(text: str, language: Language, person: Person) -> Float32s:
+    """What that person sounds like, without the silence around it. Raises InputError without espeak-ng."""
+    spoken = to_pinyin(text) if language == "zh" else text
+    options = ["--stdout", "-v", person.voice, "-p", str(person.pitch), "-s", str(person.speed)]
+    data = _espeak([*options, "--", spoken])[_HEADER_BYTES:]
+    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * max(1.0, float(np.abs(samples).max(initial=0))))
+    if not len(loud):
+        return np.zeros(RATE_HZ // 10, np.float32)
+    samples = samples[loud[0] : loud[-1] + 1]
+    return _resampled(samples / (2 * np.abs(samples).max()), person.stretch * RATE_HZ / _ESPEAK_HZ)
+
+
+def speak_all(texts: Sequence[str], language: Language, person: Person) -> list[Float32s]:
+    """The same for many texts in one run of espeak-ng, whose start costs more than a word."""
+    spoken = [to_pinyin(text) if language == "zh" else f"{html.escape(text)}." for text in texts]
+    pause = f'<break time="{_PAUSE_MS}ms"/>'
+    marked = f"<speak>{pause.join(spoken)}</speak>"
+    options = ["--stdout", "-m", "-v", person.voice, "-p", str(person.pitch), "-s", str(person.speed)]
+    data = _espeak([*options, "--", marked])[_HEADER_BYTES:]
+    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
+    loud = np.flatnonzero(np.abs(samples) > 0.01 * max(1.0, float(np.abs(samples).max(initial=0))))
+    cuts = np.flatnonzero(np.diff(loud) > _ESPEAK_HZ * _PAUSE_MS / 1000 * 0.8)
+    if not len(loud) or len(cuts) + 1 != len(texts):  # a word without sound, or one that pauses by itself
+        return [speak(text, language, person) for text in texts]
+    firsts, lasts = loud[np.r_[0, cuts + 1]], loud[np.r_[cuts, len(loud) - 1]]
+    return [
+        _resampled(piece / (2 * np.abs(piece).max()), person.stretch * RATE_HZ / _ESPEAK_HZ)
+        for piece in (samples[first : last + 1] for first, last in zip(firsts, lasts, strict=True))
+    ]
+
+
+def _resampled(samples: Float32s, ratio: float) -> Float32s:
+    """By leaving out, or adding zeros to, the top of the spectrum."""
+    size = -(-len(samples) // 1024) * 1024
+    target = round(size * ratio)
+    spectrum = np.fft.rfft(samples, size)[: target // 2 + 1]
+    return np.asarray(np.fft.irfft(spectrum, target)[: round(len(samples) * ratio)] * ratio, np.float32)
+
+
+def _family(name: str) -> str:
+    return name if _NUMBERED.match(name) else name.rstrip("0123456789").lower()
+
+
+def _espeak(arguments: Sequence[str]) -> bytes:
+    try:
+        return subprocess.run(["espeak-ng", *arguments], capture_output=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise InputError(f"espeak-ng: {exc} (Debian: apt install espeak-ng)") from exc

@@ -1,0 +1,64 @@
+"""Severe collisions that nobody answers: silence, noise and music through microphone logic and dialogue.
+
+A trial is the whole time for an answer. It is cancelled where the dialogue takes what came for a word that all is well.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from agent.core.config import Voice
+from agent.core.events import Collision
+from agent.core.paths import PROMPTS
+from agent.core.ports import Heard
+from agent.voice.dialog import Dialog
+from agent.voice.prompts import load_phrases
+from drivers.keyword_features import Float32s, log_mel, model_input
+from drivers.keyword_segments import Segmenter
+from models.keyword_speech import make_cabins
+from simulators import sounds
+
+QUESTION: Final = "all_right_severe"
+_CRASH: Final = Collision(t_ns=0, delta_v_kmh=42.0, duration_ms=120.0, peak_mps2=240.0, stationary=False)
+_HARMLESS: Final = frozenset({"fine", "false_alarm"})
+
+
+def severe_trials(model: Any, count: int) -> dict[str, int]:
+    """model: as tests.eval.voice.Model. How many trials were cancelled, and how many heard any word at all."""
+    rng = np.random.default_rng(5)
+    cabins = make_cabins(rng, 40)
+    question = load_phrases(PROMPTS).languages["zh"].questions[QUESTION]
+    seconds = Voice().answer_timeout_s
+    cancelled = words = 0
+    for number in range(count):
+        heard = _listen(model, _sound(rng, cabins, number, round(seconds * sounds.RATE_HZ)))
+        words += heard is not None
+        dialog = Dialog(question, about=_CRASH, language="zh")
+        turn = dialog.hear(heard, asked_ns=0, t_ns=1)
+        cancelled += turn.feedback is not None and turn.feedback.intent in _HARMLESS
+    return {"severe_cancelled": cancelled, "severe_words": words, "severe_trials": count}
+
+
+def _sound(rng: np.random.Generator, cabins: Any, number: int, size: int) -> Float32s:
+    """A wreck: nothing at all, hiss, a running engine with things that fall, a horn that sticks, the radio."""
+    kind = number % 5
+    if kind == 0:
+        return np.zeros(size, np.float32)
+    if kind == 1:
+        return rng.normal(0, 10 ** rng.uniform(-4, -1.5), size).astype(np.float32)
+    noise: Float32s = cabins.cut(rng, size, music=1.0 if kind == 4 else 0.0)
+    for _ in range(int(rng.integers(0, 8))):
+        burst = sounds.burst(rng, rng.uniform(0.1, 1.2))
+        at = int(rng.integers(0, size - len(burst)))
+        noise[at : at + len(burst)] += np.float32(rng.uniform(0.5, 8)) * burst
+    return np.asarray(noise * 10 ** rng.uniform(-2.5, -1), np.float32)
+
+
+def _listen(model: Any, sound: Float32s) -> Heard | None:
+    for stretch in Segmenter().update(log_mel(sound)):
+        if stretch.short:
+            answer = model.score(model_input(stretch.frames, model.manifest.steps))[0]
+            heard: Heard | None = model.keywords.read(answer.tolist(), model.manifest)
+            if heard is not None:
+                return heard
+    return None

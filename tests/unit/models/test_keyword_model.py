@@ -1,0 +1,113 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from agent.core.manifest import load_keyword_manifest
+from agent.core.paths import MODELS, PROMPTS
+from agent.core.ports import Language
+from agent.voice.prompts import load_phrases
+from agent.voice.understanding import understand
+from drivers.keyword_replies import check_model, load_keywords
+from drivers.onnx_child import open_model, run
+from models.keyword_speech import (
+    chatter,
+    example,
+    fragment,
+    make_cabins,
+    nonsense,
+    variants_of,
+    wordings_of,
+)
+from simulators.voices import draw_person, speak_all
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+BOTH = pytest.mark.parametrize("language", ["zh", "en"])
+SHIPPED = pytest.mark.parametrize("language", [path.stem[-2:] for path in sorted(MODELS.glob("keywords_*.toml"))])
+
+# What a reply must mean where it is asked for.
+MEANT = {
+    "all_right": {"help": "help", "fine": "fine", "garage": "garage", "false_alarm": "false_alarm", "yes": "fine"},
+    "garage": {"yes": "yes", "no": "no", "tow": "tow"},
+    "rescue": {"yes": "yes", "no": "no"},
+    "charge": {
+        "slow": "slow",
+        "payment": "pay_trouble",
+        "charger_fault": "charger_fault",
+        "fine": "fine",
+        "bad": "bad",
+    },
+    "charge_where": {"home": "home", "public": "public"},
+}
+
+
+@SHIPPED
+def test_the_shipped_model_goes_with_the_shipped_replies(language: Language) -> None:
+    manifest = load_keyword_manifest(MODELS / f"keywords_{language}.toml")
+    assert check_model(manifest, load_keywords()[language]) == ""
+    session = open_model(manifest, MODELS / manifest.file)  # holds it to its golden vectors
+    silence = run(session, np.zeros(manifest.input_shape, np.float32), manifest)
+    assert silence.shape == manifest.output_shape
+    assert load_keywords()[language].read(silence[0].tolist(), manifest) is None
+
+
+@BOTH
+def test_the_words_of_a_reply_mean_it_to_the_dialogue(language: Language) -> None:
+    questions = load_phrases(PROMPTS).languages[language].questions
+    replies = load_keywords()[language].replies
+    for name, wanted in MEANT.items():
+        for reply, intent in wanted.items():
+            assert understand(replies[reply].text, questions[name].lexicon).intent == intent, (name, reply)
+    for question in questions.values():
+        assert understand(replies["stop_asking"].text, question.stop.lexicon).intent is not None
+
+
+@BOTH
+def test_nonsense_is_no_wording_and_holds_none(language: Language) -> None:
+    keywords = load_keywords()[language]
+    wordings = {wording for wording, _ in wordings_of(keywords)}
+    rng = np.random.default_rng(3)
+    drawn = {nonsense(rng, keywords) for _ in range(100)}
+    assert len(drawn) > 80
+    assert not drawn & wordings
+    if language == "zh":
+        assert not any(wording in said for said in drawn for wording in wordings if len(wording) > 1)
+
+
+@BOTH
+def test_words_of_the_test_are_none_of_training_and_no_replies(language: Language) -> None:
+    lists = [set(chatter(language, part, "words")) for part in ("training", "validation", "test")]
+    assert sum(map(len, lists)) == len(set.union(*lists))
+    assert not set.union(*lists) & {wording for wording, _ in wordings_of(load_keywords()[language])}
+
+
+@needs_espeak
+def test_voices_of_the_parts_are_others() -> None:
+    parts = [set(variants_of(part)) for part in ("training", "validation", "test")]
+    assert all(len(part) >= 12 for part in parts)
+    assert sum(map(len, parts)) == len(set.union(*parts))
+
+
+@needs_espeak
+@SHIPPED
+def test_held_out_voices_are_heard_at_20_db(language: Language) -> None:
+    keywords = load_keywords()[language]
+    manifest = load_keyword_manifest(MODELS / f"keywords_{language}.toml")
+    session = open_model(manifest, MODELS / manifest.file)
+    rng = np.random.default_rng(8)
+    cabins = make_cabins(rng, 2)
+    wordings = wordings_of(keywords)
+    right = []
+    for variant in variants_of("test"):
+        said = [wordings[n] for n in rng.permutation(len(wordings))[:5]]
+        spoken = speak_all([text for text, _ in said], language, draw_person(rng, language, "test", variant))
+        for samples, (_, name) in zip(spoken, said, strict=True):
+            answer = run(session, example(rng, samples, cabins, snr_db=20, music=0.0), manifest)[0]
+            right.append(manifest.labels[int(answer.argmax())] == name)
+    assert np.mean(right) >= 0.85
+
+
+def test_a_fragment_is_a_piece() -> None:
+    piece = fragment(np.random.default_rng(1), np.arange(64_000, dtype=np.float32))
+    assert 4000 <= len(piece) <= 24_000
+    assert (np.diff(piece) == 1).all()
