@@ -77,7 +77,7 @@ class PrivacyRoom:
         """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
         self._recorder, self._uplink, self._platform = recorder, uplink, platform
         for erasure in self._erasures.all():
-            if not erasure.receipt:  # the insurer did not hear of it, or his answer was lost
+            if erasure.is_asked_again(self._time.now()):  # the insurer did not hear of it, or his answer was lost
                 self._emit(erasure.event(self._clock.monotonic_ns()))
         await self._catch_up()
         for event in self._ended:
@@ -138,8 +138,8 @@ class PrivacyRoom:
         the car is in memory until the agent stops, and is not written again. Raises StoreError where not even the
         request can be kept.
         """
-        request = os.urandom(16).hex()
-        erasure = self._erasures.add(selection, request=request, by=by, now=self._time.now())
+        request, boot = os.urandom(16).hex(), self._recorder.outbox.boot
+        erasure = self._erasures.add(selection, request=request, boot=boot, by=by, now=self._time.now())
         self._emit(erasure.event(self._clock.monotonic_ns()))
         await self._catch_up()
         return request
@@ -211,7 +211,7 @@ class PrivacyRoom:
     async def _carry_out_erasure(self, erasure: Erasure) -> None:
         """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""
         selection = erasure.selection
-        records = await self._delete(selection, request=erasure.request)
+        records = await self._delete(selection, request=erasure.request, boot_max=erasure.boot)
         purposes = selection.purposes
         for kept in self._kept:
             if purposes is None or purposes & kept.purposes:
@@ -221,9 +221,9 @@ class PrivacyRoom:
         self._erasures.finish(erasure.request, records)
         self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")
 
-    async def _delete(self, selection: Selection, *, request: str = "") -> int:
+    async def _delete(self, selection: Selection, *, request: str = "", boot_max: int | None = None) -> int:
         """What waits to leave, by every way. Raises StoreError."""
-        records = await self._recorder.erase(selection, request=request)
+        records = await self._recorder.erase(selection, request=request, boot_max=boot_max)
         if self._uplink is not None:
             self._uplink.erased()
         if self._platform is not None and (selection.purposes is None or "safety" in selection.purposes):

@@ -37,14 +37,16 @@ class ErasureRequested(Event, frozen=True, kw_only=True, tag="erasure_requested"
 
     request names it for the receipt. of_purposes: empty for all. from_ns and until_ns, UTC, the latter excluded: of
     which time, None without a bound; what has no date goes as well. deadline_ns, UTC: ten working days after asked_ns;
-    None where the clock was not set. It is about records before this one only, and never about purpose `rights`.
+    None where the clock was not set. It is about records before it only, of boots up to `boot`, in which he asked: the
+    agent asks again at each start until it has the receipt. Never about purpose `rights`.
     """
 
     priority: ClassVar[Priority] = Priority.SAFETY
     purpose: ClassVar[Purpose | Literal["rights"]] = "rights"
-    leaves: ClassVar[Leaves] = {"rights": "request of_purposes from_ns until_ns asked_ns deadline_ns by"}
+    leaves: ClassVar[Leaves] = {"rights": "request boot of_purposes from_ns until_ns asked_ns deadline_ns by"}
 
     request: str
+    boot: int
     of_purposes: list[Purpose]
     from_ns: int | None
     until_ns: int | None

@@ -18,13 +18,15 @@ _LOG: Final = logging.getLogger(__name__)
 _DAY_NS: Final = 86_400 * 10**9
 DEADLINE_NS: Final = 14 * _DAY_NS
 """Ten working days, public holidays aside."""
+_GIVEN_UP_NS: Final = 90 * _DAY_NS
 _KEPT_MAX: Final = 100
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One request. done_here: nothing of it is left on this box. receipt: the insurer's, signed, as it came."""
+    """One request, of a boot. done_here: nothing of it is left on this box. receipt: the insurer's, as it came."""
 
     request: str
+    boot: int
     purposes: list[Purpose]
     from_ns: int | None
     until_ns: int | None
@@ -46,11 +48,16 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Whether the insurer has not signed in time."""
         return not self.receipt and self.deadline_ns is not None and bool(now.passed(self.deadline_ns))
 
+    def is_asked_again(self, now: Now) -> bool:
+        """Whether the insurer may still sign; one who has not for so long does not know how."""
+        return not self.receipt and not (self.deadline_ns and now.passed(self.deadline_ns + _GIVEN_UP_NS))
+
     def event(self, t_ns: int) -> ErasureRequested:
         """What asks for it elsewhere."""
         return ErasureRequested(
             t_ns=t_ns,
             request=self.request,
+            boot=self.boot,
             of_purposes=self.purposes,
             from_ns=self.from_ns,
             until_ns=self.until_ns,
@@ -85,10 +92,11 @@ class Erasures:
         """What the insurer should have signed for by now."""
         return [each for each in self._erasures.values() if each.is_overdue(now)]
 
-    def add(self, selection: Selection, *, request: str, by: By, now: Now) -> Erasure:
+    def add(self, selection: Selection, *, request: str, boot: int, by: By, now: Now) -> Erasure:
         """A new request, on the disk before anything is done. Raises StoreError."""
         erasure = Erasure(
             request=request,
+            boot=boot,
             purposes=sorted(selection.purposes or ()),
             from_ns=selection.from_ns,
             until_ns=selection.until_ns,

@@ -153,13 +153,13 @@ class Database:
                     refused += 1
         return deleted, refused
 
-    def erase(self, selection: Selection) -> list[Run]:
+    def erase(self, selection: Selection, *, boot_max: int | None = None) -> list[Run]:
         """Delete what its owner wants to be gone, wiped from its pages; return what went. Raises StoreError."""
         with disk():
             self._db.execute("PRAGMA secure_delete = ON")
             try:
                 with self._change() as state:
-                    runs, size_bytes = erase_rows(self._db, self._vault, selection)
+                    runs, size_bytes = erase_rows(self._db, self._vault, selection, boot_max)
                     state.records -= sum(run.records for run in runs)
                     state.used_bytes -= size_bytes
                 self._settle()

@@ -47,8 +47,12 @@ class Run:
         return Run(self.first, later.last, self.records + later.records, later.digest)
 
 
-def erase_rows(db: sqlite3.Connection, vault: Vault, selection: Selection) -> tuple[list[Run], int]:
-    """Delete what is selected, in the caller's transaction; return what went, and what it took of the queue's bytes.
+def erase_rows(
+    db: sqlite3.Connection, vault: Vault, selection: Selection, boot_max: int | None
+) -> tuple[list[Run], int]:
+    """Delete what is selected, of boots up to boot_max, in the caller's transaction.
+
+    Returns what went, and what it took of the queue's bytes.
 
     secure_delete must be on. What was set aside as damaged goes whole: nobody can say whose it is.
     """
@@ -58,6 +62,8 @@ def erase_rows(db: sqlite3.Connection, vault: Vault, selection: Selection) -> tu
         for place, size, purposes, wall_ns in db.execute(
             f"SELECT place, LENGTH(payload), purposes, wall_ns FROM {table.name}"  # noqa: S608  # a constant
         ):
+            if boot_max is not None and position_of(place).boot > boot_max:
+                continue
             if selection.covers(_purposes(table, purposes), wall_ns if isinstance(wall_ns, int) else None):
                 places.append((place, number))
                 size_bytes += size + ROW_BYTES

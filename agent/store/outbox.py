@@ -102,9 +102,9 @@ class Outbox:
         self.receipts_refused += refused
         return deleted
 
-    async def erase(self, selection: Selection) -> list[Run]:
-        """Delete what its owner wants to be gone; return what went."""
-        return await self._call(partial(self._database.erase, selection))
+    async def erase(self, selection: Selection, *, boot_max: int | None = None) -> list[Run]:
+        """Delete what its owner wants to be gone, of boots up to boot_max; return what went."""
+        return await self._call(partial(self._database.erase, selection, boot_max=boot_max))
 
     async def write_anew(self) -> None:
         """Leave nothing in the file but what it holds, under a fresh key of the vault."""

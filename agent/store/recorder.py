@@ -161,10 +161,11 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
 
-    async def erase(self, selection: Selection, *, request: str = "") -> int:
+    async def erase(self, selection: Selection, *, request: str = "", boot_max: int | None = None) -> int:
         """Forget what is selected, wherever it waits, and tell which records are gone; returns how many went.
 
-        request: the ErasureRequested it is for. Raises StoreError where the disk refuses: then try again.
+        request: the ErasureRequested it is for; boot_max: the last boot that it is about.
+        Raises StoreError where the disk refuses: then try again.
         """
         dropped = self._drop_waiting(selection)
         while self._sealing or self._held:  # their places in the chain are taken: to the disk, and from there
@@ -175,7 +176,7 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
         dropped += self._drop_waiting(selection)  # given back by a batch that was broken off
-        runs = await self.outbox.erase(selection)
+        runs = await self.outbox.erase(selection, boot_max=boot_max)
         self.reports.tell_erased(runs, selection, request)
         return dropped + sum(run.records for run in runs)
 

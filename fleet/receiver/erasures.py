@@ -24,15 +24,20 @@ _TIMES: Final = 2  # one may be lost with a connection; the car asks again at it
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An owner's request, and where it stands: it is about what stands before."""
+    """An owner's request, and where it stands: first, and wherever it was asked again.
+
+    It is about what stands before the first, and of boots up to the one in which he asked.
+    """
 
     place: Place
     request: str
     selection: Selection
+    boot: int
+    asked: frozenset[Place]
 
     def concerns(self, place: Place) -> bool:
         """Whether a record may be meant."""
-        return place.device == self.place.device and place < self.place
+        return place.device == self.place.device and place.boot <= self.boot and place < self.place
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ class Erasures:
         """
         gone: set[Place] = set()
         for order in self._orders({place.device for place in (*stored, *asked)}):
-            if order.place not in asked and not any(order.concerns(place) for place in stored):
+            asks = not order.asked.isdisjoint(asked)
+            if not asks and not any(order.concerns(place) for place in stored):
                 continue
             gone |= self._carry_out(order)
-            if order.place in asked:
+            if asks:
                 count = self._store.erased(order.place)
                 receipt = ErasureReceipt(order.request, count, now_ns)
                 self._owed.setdefault(order.place.device, {})[order.request] = _Owed(receipt)
@@ -80,19 +86,23 @@ class Erasures:
         return receipts
 
     def _orders(self, devices: Collection[str]) -> Sequence[Order]:
-        orders = []
+        orders: dict[tuple[str, str], Order] = {}
         for place, event in self._store.erasure_requests(devices):
             asked = msgspec.convert(event, ErasureRequested)
+            name = place.device, asked.request
+            if (known := orders.get(name)) is not None:
+                orders[name] = replace(known, asked=known.asked | {place})
+                continue
             selection = Selection(frozenset(asked.of_purposes) or None, asked.from_ns, asked.until_ns)
-            orders.append(Order(place, asked.request, selection))
-        return orders
+            orders[name] = Order(place, asked.request, selection, asked.boot, frozenset({place}))
+        return list(orders.values())
 
     def _carry_out(self, order: Order) -> set[Place]:
         selection = order.selection
         found = [
             Place(order.place.device, *position)
             for position, event, utc_ns in self._store.unerased(order.place, _kinds_of(selection.purposes))
-            if selection.covers(_purposes(event), utc_ns)
+            if position.boot <= order.boot and selection.covers(_purposes(event), utc_ns)
         ]
         if found:
             self._store.blank(found)

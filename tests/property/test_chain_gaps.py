@@ -109,7 +109,15 @@ def test_that_an_owner_asked_for_an_erasure_is_a_hint_and_explains_nothing() -> 
     records = make_chain(10)
     left = [record.payload for record in records[:3] + records[7:]]
     asked = ErasureRequested(
-        t_ns=1, request="r", of_purposes=[], from_ns=None, until_ns=None, asked_ns=None, deadline_ns=None, by="page"
+        t_ns=1,
+        request="r",
+        boot=1,
+        of_purposes=[],
+        from_ns=None,
+        until_ns=None,
+        asked_ns=None,
+        deadline_ns=None,
+        by="page",
     )
     (sealed,) = seal_chain([asked], first=11)
     _, opened = open_record(sealed.payload, KEYS.insurer, KEYS.device_public)

@@ -93,8 +93,9 @@ async def test_an_erasure_that_was_broken_off_is_finished_at_the_next_start(
             await one.clock.advance(2.0)
             (undone,) = Erasures(FileErasureStore(one.directory)).undone()
             one.stop.set()
-    async with car(tmp_path) as one:
-        pass
+    async with car(tmp_path, "service") as one:
+        await one.drive(2)
+    assert len([event for event in await one.events() if event.purpose == "service"]) >= 8, "it is not about the new"
     (done,) = Erasures(FileErasureStore(one.directory)).all()
     assert done.done_here
     assert done.request == undone.request
@@ -137,6 +138,7 @@ async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_p
     request = ErasureRequested(
         t_ns=9,
         request="r1",
+        boot=1,
         of_purposes=["claims"],
         from_ns=None,
         until_ns=None,

@@ -31,6 +31,7 @@ def request(*purposes: Purpose, from_s: int | None = None, until_s: int | None =
     return ErasureRequested(
         t_ns=50 * NS,
         request="r1",
+        boot=1,
         of_purposes=list(purposes),
         from_ns=None if from_s is None else from_s * NS,
         until_ns=None if until_s is None else until_s * NS,
@@ -138,3 +139,22 @@ def test_no_byte_of_it_is_left_in_the_file(tmp_path: Path) -> None:
     assert records[1].payload[200:264] not in everything
     with sqlite3.connect(tmp_path / "received.db") as db:
         assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+def test_what_was_collected_since_stays_though_the_car_asks_again(insurer: Insurer) -> None:
+    first = seal(insurer, [braking(1), request()])
+    sealer = Sealer(KEYS.device, [insurer.keys.encryption_key.public_key()])
+    later = seal_chain([braking(2), request()], boot=2, after=first[-1].digest, wall_offset_ns=0, sealer=sealer)
+    insurer.intake.take([record.payload for record in first])
+    receipts(insurer), receipts(insurer)
+    insurer.intake.take([record.payload for record in later])
+    assert receipts(insurer) == [("r1", 1)]
+    assert kinds(insurer) == ["erasure_requested", "harsh_driving", "erasure_requested"]
+
+
+def test_nor_does_it_go_where_only_the_second_asking_came(insurer: Insurer) -> None:
+    first = seal(insurer, [braking(1), request()])
+    sealer = Sealer(KEYS.device, [insurer.keys.encryption_key.public_key()])
+    later = seal_chain([braking(2), request()], boot=2, after=first[-1].digest, wall_offset_ns=0, sealer=sealer)
+    insurer.intake.take([first[0].payload, *(record.payload for record in later)])
+    assert kinds(insurer) == ["harsh_driving", "erasure_requested"]

@@ -13,7 +13,7 @@ SERVICE = Selection(frozenset({"service"}), None, 5)
 
 def test_a_request_is_kept_until_it_is_done_and_signed_for() -> None:
     memory = Memory()
-    Erasures(memory).add(SERVICE, request="r1", by="page", now=NOW)
+    Erasures(memory).add(SERVICE, request="r1", boot=4, by="page", now=NOW)
     erasures = Erasures(memory)
     (undone,) = erasures.undone()
     assert undone.selection == SERVICE
@@ -35,7 +35,7 @@ def test_a_request_is_kept_until_it_is_done_and_signed_for() -> None:
 
 def test_without_a_clock_there_is_no_deadline() -> None:
     erasures = Erasures(None)
-    erasures.add(Selection(), request="r1", by="command", now=Now(floor_ns=0))
+    erasures.add(Selection(), request="r1", boot=4, by="command", now=Now(floor_ns=0))
     assert erasures.all()[0].deadline_ns is None
     assert erasures.all()[0].selection == Selection()
     assert erasures.overdue(LATER) == []
@@ -46,7 +46,7 @@ def test_what_cannot_be_kept_is_not_begun() -> None:
     memory.refuses = True
     erasures = Erasures(memory)
     with pytest.raises(StoreError):
-        erasures.add(SERVICE, request="r1", by="page", now=NOW)
+        erasures.add(SERVICE, request="r1", boot=4, by="page", now=NOW)
     assert erasures.all() == ()
 
 
@@ -54,7 +54,7 @@ def test_of_too_many_those_that_are_signed_for_go_first() -> None:
     memory = Memory()
     erasures = Erasures(memory)
     for number in range(101):
-        erasures.add(SERVICE, request=f"r{number}", by="page", now=NOW)
+        erasures.add(SERVICE, request=f"r{number}", boot=4, by="page", now=NOW)
         if number == 50:
             erasures.take(ErasureReceipt("r50", 0, 0), b"blob")
     names = [each.request for each in Erasures(memory).all()]
