@@ -337,3 +337,25 @@ def test_the_packs_own_voltage_tells_a_lying_sensor_from_a_weak_cell() -> None:
         assert trend(gap_v=0.0).is_sensor(7, -0.05, at_once=at_once) is False
     assert trend(gap_v=0.0).is_sensor(7, -0.004) is None
     assert CellTrend("nmc").is_sensor(7, -0.05) is False
+
+
+@pytest.mark.parametrize(("gained_v", "lies"), [(0.0, False), (0.014, None), (0.045, True), (0.08, True), (0.2, False)])
+def test_thirty_rows_in_tenths_of_a_volt_decide_what_is_clear(gained_v: float, *, lies: bool | None) -> None:
+    days = CellDays(CELLS)
+    for number in range(5):
+        days.begin(number)
+        assert days.open is not None
+        for row in range(30):
+            days.open.add(np.zeros(CELLS), 0.009, 60.0)
+            days.open.add_gap(10.0 * (row % 5), 0.001 * (number % 2))
+        assert days.close(6)
+    days.begin(5)
+    trend = CellTrend("nmc", state=dump_days(days), epoch_ns=0)
+    for row in range(100):
+        volt = np.full(CELLS, 3.7)
+        volt[7] -= 0.045
+        shown = dataclasses.replace(
+            make_row(5 * DAY_S + row, volt, ampere=-40.0 * (row % 2)), pack_v=float(volt.sum()) + gained_v
+        )
+        trend.feed(shown)
+    assert trend.is_sensor(7, -0.045, at_once=True) is lies
