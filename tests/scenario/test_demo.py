@@ -71,6 +71,18 @@ async def test_a_crash_is_shown_from_the_car_to_the_claims_desk(tmp_path: Path) 
     assert "verified in its chain" in page
 
 
+async def test_a_charge_goes_from_what_went_wrong_over_a_no_to_a_closed_ticket() -> None:
+    outcome, text = await drive(scenario="charge_talk", language="en", broker="embedded")
+    assert outcome.good
+    talk = [line.split()[1] for line in outcome.lines if "charg" not in line.split()[1]]
+    assert talk == [
+        "agent_started", "feedback", "feedback", "desk_message", "desk_message", "ticket_reopened", "feedback",
+        "desk_message", "feedback", "agent_stopped",
+    ]  # fmt: skip
+    assert "ticket 1 reopened" in text
+    assert text.index("ticket 1 is closed: the driver says that it helped") > text.index("ticket 1 reopened")
+
+
 async def test_a_quiet_drive_reports_the_trip_and_nothing_else() -> None:
     outcome, _ = await drive(scenario="healthy", language="en", broker="embedded")
     assert [line.split()[1] for line in outcome.lines] == [
