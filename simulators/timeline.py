@@ -246,7 +246,9 @@ def _describe_battery(event: BatteryAlarm | BatteryAdvice | PackSensorFault | Ba
             return f"battery level {event.level}, {name}{cell}: {state}"
         case BatteryAdvice():
             cell = "the pack" if event.cell is None else f"cell {event.cell + 1}"
-            return f"{cell}: {event.fault.replace('_', ' ')}, {event.level.replace('_', ' ')}"
+            alone = event.confidence_rules is None and event.confidence_model is not None
+            by = ", by the model alone" if alone else ""
+            return f"{cell}: {event.fault.replace('_', ' ')}, {event.level.replace('_', ' ')}{by}"
         case BatteryHealth():
             low, high = event.capacity_low_ah, event.capacity_high_ah
             return f"the pack takes {event.capacity_ah:.0f} Ah, {low:.0f} to {high:.0f}"

@@ -28,7 +28,8 @@ Asking = Generator[Float32s, Float32s, list[Event]]
 """Gives what the model should be asked, is sent what it said, and ends with events."""
 
 _HELD_MAX: Final = 16
-_NAMED_MAX: Final = 3  # more are no outliers but a pack that the model does not know
+_NAMED_MAX: Final = 2  # a joint shows in two cells; more are no outliers but a pack that the model does not know
+_APART_SIGMAS: Final = 3.0  # of the pack's own spread: what lies within is nobody's news, whatever a model says
 _BACK_MAX: Final = 30  # days of use over which it is asked since when
 _NO_WORD: Final = 0.5
 _MONTH_DAYS: Final = 30
@@ -109,6 +110,8 @@ class CellScores:
         for finding in over if len(over) <= _NAMED_MAX else []:
             if days.told[:, finding.cell].any() or finding.cell in self._named:
                 continue
+            if not _is_apart(history, finding.cell, self.manifest.persistence):
+                continue
             run = yield from self._run(history, finding.cell)
             if run < self.manifest.persistence:
                 continue
@@ -183,6 +186,13 @@ def drift_of(manifest: SequenceManifest, history: CellHistory) -> dict[str, floa
             seen = np.bincount(bins, minlength=len(feature.shares)) / len(bins)
             found[feature.name] = psi(seen, np.array(feature.shares))
     return found
+
+
+def _is_apart(history: CellHistory, cell: int, days: int) -> bool:
+    """Whether the cell stood out in anything on one of the newest days."""
+    recent = history.features[-days:, cell]
+    low = recent[:, [FEATURES.index("charge_sigmas"), FEATURES.index("moved_sigmas")]].min()
+    return bool(low <= -_APART_SIGMAS or recent[:, FEATURES.index("ohm_sigmas")].max() >= _APART_SIGMAS)
 
 
 def _state(days: CellDays | None) -> tuple[int, int] | None:

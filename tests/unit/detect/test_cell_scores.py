@@ -111,6 +111,11 @@ def test_it_is_not_heard_before_three_days_in_a_row() -> None:
     assert not days.told.any()
 
 
+def test_what_lies_among_the_others_it_does_not_name() -> None:
+    days = make_days([0, 1, 2, 3, 4], charge={5: [-0.5] * 5})
+    assert put(CellScores(MANIFEST).look(days, 1), weak_below(-0.4))[0] == []
+
+
 def test_a_pack_of_outliers_is_one_that_it_does_not_know(days: CellDays) -> None:
     assert put(CellScores(MANIFEST).look(days, 1), weak_below(9.0))[0] == []
 
