@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.core.config import Voice
-from agent.core.events import Anomaly, BatteryAlarm, Collision, Event, LowVoltageAlarm, TripEnded
+from agent.core.events import Anomaly, BatteryAlarm, Collision, Event, TripEnded, TripStarted
 from agent.core.occasions import LowTyre, PartnerVisit, RenewalNear, WarningLamp
 from agent.core.paths import PROMPTS, SCENES
 from agent.core.ports import Heard
@@ -89,13 +89,13 @@ async def drive(r: Room, seconds: float, speed_kmh: float, *, ignition: float = 
 
 def scene(tmp_path: Path, guard: str) -> Phrases:
     path = tmp_path / "battery_old.toml"
-    head = f'ask = "battery_old"\n[[trigger]]\nevent = "low_voltage_alarm"\n[guard]\n{guard}\n'
+    head = f'ask = "battery_old"\n[[trigger]]\nevent = "trip_started"\n[guard]\n{guard}\n'
     path.write_text(head + QUESTION, encoding="utf-8")
     return load_phrases(PROMPTS, scenes=[*find_scenes(SCENES), path])
 
 
-def weak(clock: ManualClock) -> LowVoltageAlarm:
-    return LowVoltageAlarm(t_ns=clock.monotonic_ns(), alarm="weak_crank", value=8, limit=9)
+def started(clock: ManualClock) -> TripStarted:
+    return TripStarted(t_ns=clock.monotonic_ns())
 
 
 async def test_who_wants_no_more_questions_is_still_told_what_is_wrong() -> None:
@@ -165,21 +165,21 @@ async def test_a_scene_for_a_standing_car_waits_until_it_has_stood(tmp_path: Pat
     phrases = scene(tmp_path, 'moment = "standing"')
     async with room(phrases=phrases, answers=(Answer("正常"),)) as r:
         await drive(r, 5, 50.0)
-        r.talk.on_event(weak(r.clock))
+        r.talk.on_event(started(r.clock))
         await drive(r, 20, 50.0)
         await drive(r, 2, 0.0)
         await drive(r, 20, 40.0)
         assert r.texts("asked") == [], "a junction is no rest"
         await drive(r, 20, 0.0)
         assert r.texts("asked") == ["最近启动费劲吗？"]
-        assert [(f.question, f.about, f.intent) for f in r.feedback()] == [("battery_old", "low_voltage_alarm", "no")]
+        assert [(f.question, f.about, f.intent) for f in r.feedback()] == [("battery_old", "trip_started", "no")]
 
 
 async def test_a_scene_for_the_end_of_a_trip_waits_for_the_ignition_or_the_trip(tmp_path: Path) -> None:
     phrases = scene(tmp_path, 'moment = "trip_end"\nstale_after_s = 3600.0')
     for by_ignition in (True, False):
         async with room(phrases=phrases) as r:
-            r.talk.on_event(weak(r.clock))
+            r.talk.on_event(started(r.clock))
             await drive(r, 20, 50.0)
             await drive(r, 20, 0.0)
             assert r.texts("asked") == []
@@ -196,7 +196,7 @@ async def test_the_guard_keeps_back_what_was_asked_lately_or_answered_once(tmp_p
     phrases = scene(tmp_path, "cooldown_s = 600.0\nonce = true")
     async with room(phrases=phrases, answers=(Answer(None), Answer("费劲"))) as r:
         for _ in range(4):
-            r.talk.on_event(weak(r.clock))
+            r.talk.on_event(started(r.clock))
             await r.clock.advance(301)
         assert [f.intent for f in r.feedback()] == ["none", "yes"]
 
