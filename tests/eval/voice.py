@@ -60,12 +60,16 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     hours = args.hours if args.hours is not None else (0.5 if args.small else 8.0)
     trials = args.trials if args.trials is not None else (200 if args.small else 10_000)
-    models = {language: Model(language, keywords) for language, keywords in load_keywords().items()}
+    models = {
+        language: Model(language, keywords)
+        for language, keywords in load_keywords().items()
+        if (MODELS / f"keywords_{language}.toml").exists()
+    }
     figures: dict[str, float | int] = {}
     for language, model in models.items():
         figures |= hearing(language, model)
     figures |= mistakes(models, hours)
-    figures |= {f"topic_{language}": round(free_words.accuracy(language)["topic"], 4) for language in models}
+    figures |= {f"topic_{language}": round(free_words.accuracy(language)["topic"], 4) for language in load_keywords()}
     figures |= asyncio.run(prompt_latency_ms(40 if args.small else 120))
     figures |= asyncio.run(answer_latency_ms(6 if args.small else 40))
     figures |= severe_trials(models["zh"], trials) if trials else {}
@@ -96,11 +100,13 @@ def mistakes(models: Mapping[Language, Model], hours: float) -> dict[str, float 
     words = word_hours = 0.0
     for language, model in models.items():
         for kind in _KINDS:
-            sound = out_of_grammar(rng, kind, language, "test", cabins, hours=hours / 6)
+            sound = out_of_grammar(rng, kind, language, "test", cabins, hours=hours / 3 / len(models))
             mistaken: Mistaken = false_accepts(model.score, sound)
             accepts[kind] += mistaken.count(model.thresholds)
             heard_hours += mistaken.hours
-        alone = false_accepts(model.score, out_of_grammar(rng, "words", language, "test", cabins, hours=hours / 20))
+        alone = false_accepts(
+            model.score, out_of_grammar(rng, "words", language, "test", cabins, hours=hours / 10 / len(models))
+        )
         words, word_hours = words + alone.count(model.thresholds), word_hours + alone.hours
     total = sum(accepts.values())
     return {
