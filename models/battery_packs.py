@@ -116,7 +116,7 @@ def packs_of(told: Told) -> list[Pack]:
     rng = np.random.default_rng([told.seed, 78])
     late = told.kind in {"weak_cell", "contact_resistance"}
     seen = [told.kept] + ([_from(told.kept, told.fault_day + _LATE_DAYS)] if late else [])
-    others = [other for kept in seen for other in (kept, *(_as_other(kept, rng) for _ in range(_OTHERS)))]
+    others = [other for kept in seen for other in (kept, *(_as_other(kept, rng, loaded=late) for _ in range(_OTHERS)))]
     packs = [
         Pack(history, told.kind, told.cell, told.fault_day, told.shows_after_days)
         for other in others
@@ -171,16 +171,18 @@ def _from(kept: Kept, first: float) -> Kept:
     )
 
 
-def _as_other(kept: Kept, rng: np.random.Generator) -> Kept:
-    """The same of cells that are less alike, read by coarser sensors.
+def _as_other(kept: Kept, rng: np.random.Generator, *, loaded: bool) -> Kept:
+    """The same of cells that are less alike, read by coarser sensors, and unless loaded also of cars that hardly drive.
 
     Simulated cells are as good as new; a real healthy pack of some years had six times their spread of charge.
     """
     cells = kept.charge.shape[1]
     charge, ohm, noise = (rng.uniform(0, most) for most in (_WIDER_PERCENT, _WIDER_OHM, _NOISE_OHM))
     apart = charge * rng.standard_normal(cells)
-    ohms = ohm * rng.standard_normal(cells) + noise * rng.standard_normal(kept.ohm.shape)
-    return replace(kept, charge=kept.charge + apart, ohm=kept.ohm + ohms)
+    ohms = kept.ohm + ohm * rng.standard_normal(cells) + noise * rng.standard_normal(kept.ohm.shape)
+    if not loaded:  # else its fault is in what a load tells
+        ohms[rng.random(len(ohms)) < rng.choice([0.0, 0.5, 1.0])] = np.nan
+    return replace(kept, charge=kept.charge + apart, ohm=ohms)
 
 
 def _weakened(kept: Kept, rng: np.random.Generator) -> Pack | None:

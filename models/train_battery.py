@@ -20,7 +20,7 @@ import numpy.typing as npt
 from agent.core.manifest import Golden, SequenceManifest
 from agent.core.model_card import Card, Metric
 from agent.core.model_inputs import SequenceFeature
-from agent.detect.cell_features import DAYS_MIN, FEATURES, STEPS
+from agent.detect.cell_features import DAYS_MIN, FEATURES, STEPS, told
 from agent.detect.cell_scores import drift_of
 from agent.detect.drift import bins
 from models.battery_figures import measure, sick_by_day
@@ -108,7 +108,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     rng = np.random.default_rng(SEED)
     training, tuning, held_out = (
-        [pack for told in simulate(_fewer(share), first, workers=options.workers) for pack in packs_of(told)]
+        [pack for life in simulate(_fewer(share), first, workers=options.workers) for pack in packs_of(life)]
         for first, share in ((TRAINING, 1.0), (TUNING, 0.5), (HELD_OUT, 0.5))
     )
     real = [real_pack(car1, share=0.5, offset_s=offset_s) for offset_s in OFFSETS_S]
@@ -181,11 +181,11 @@ def find_threshold(net: Temporal, scales: Floats, packs: Sequence[Pack]) -> floa
     """The margin above the highest that any healthy cell holds for PERSISTENCE days of use in a row."""
     highest = 0.0
     for pack in packs:
-        told = sick_by_day(pack, lambda steps: net.probability(_scaled(steps, scales)))
+        sick = sick_by_day(pack, lambda steps: net.probability(_scaled(steps, scales)))
         for cell in range(pack.history.cells):
-            ages = range(len(told) - 1, -1, -1)  # the oldest day first, as told has them
+            ages = range(len(sick) - 1, -1, -1)  # the oldest day first, as sick has them
             well = np.array([pack.truth(cell, before=age) == KINDS[0] for age in ages])
-            levels = np.where(well, told[:, cell], 0.0)
+            levels = np.where(well, sick[:, cell], 0.0)
             if len(levels) >= PERSISTENCE:
                 rows = np.lib.stride_tricks.sliding_window_view(levels, PERSISTENCE)
                 highest = max(highest, float(rows.min(axis=1).max()))
@@ -235,9 +235,9 @@ def _scaled(x: Floats, scales: Floats) -> Floats:
 
 
 def _features(healthy: Sequence[Pack], scales: Floats) -> list[SequenceFeature]:
-    values = np.concatenate([pack.history.features.reshape(-1, len(FEATURES)) for pack in healthy])
     features = []
-    for name, unit, scale, column in zip(FEATURES, UNITS, scales.tolist(), values.T, strict=True):
+    for name, unit, scale in zip(FEATURES, UNITS, scales.tolist(), strict=True):
+        column = np.concatenate([told(pack.history.features, name) for pack in healthy])
         edges, shares = bins(column) if name in WATCHED else ([], [])
         features.append(SequenceFeature(name=name, unit=unit, scale=scale, edges=edges, shares=shares))
     return features

@@ -113,21 +113,30 @@ def look_back(kept: Kept, *, newest: int | None = None) -> CellHistory | None:
         if row < first:
             last = (number, charge[row]) if rested else last
             continue
-        told = dict.fromkeys(FEATURES, np.zeros(cells))
-        told["days_apart"] = told["days_apart"] + np.log1p(max(0, number - int(numbers[row - 1]) - 1) if row else 0.0)
+        row_told = dict.fromkeys(FEATURES, np.zeros(cells))
+        row_told["days_apart"] = row_told["days_apart"] + np.log1p(
+            max(0, number - int(numbers[row - 1]) - 1) if row else 0.0
+        )
         if rested:
-            told |= _at_rest(charge[row], charge[row] - base_charge)
-            told["pack_denies"] = _denied(volt[row] - base_v, gaps[row] - base_gap)
+            row_told |= _at_rest(charge[row], charge[row] - base_charge)
+            row_told["pack_denies"] = _denied(volt[row] - base_v, gaps[row] - base_gap)
             if last is not None:
-                told["charge_per_day"] = (charge[row] - last[1]) / max(1, number - last[0])
+                row_told["charge_per_day"] = (charge[row] - last[1]) / max(1, number - last[0])
             last = number, charge[row]
         if not np.isnan(ohm[row]).all():
-            told["ohm"] = ohm[row] / own_ohm
-            told["ohm_sigmas"] = ohm[row] / max(spread_of(ohm[row]), _OHM_SPREAD_MIN * own_ohm)
-            told["under_load"] = np.ones(cells)
-        features[row] = np.column_stack([told[name] for name in FEATURES])
+            row_told["ohm"] = ohm[row] / own_ohm
+            row_told["ohm_sigmas"] = ohm[row] / max(spread_of(ohm[row]), _OHM_SPREAD_MIN * own_ohm)
+            row_told["under_load"] = np.ones(cells)
+        features[row] = np.column_stack([row_told[name] for name in FEATURES])
     told_days = np.nan_to_num(features[first:], nan=0.0, posinf=0.0, neginf=0.0)
     return CellHistory(numbers[first:], told_days, volt[first:], ohm[first:])
+
+
+def told(features: Values, name: str) -> Values:
+    """All values of a feature that a rest, or a load, did tell, of float64[days, cells, FEATURES]."""
+    by = "under_load" if name in GROUPS["resistance"] else "at_rest"
+    values: Values = features[:, :, FEATURES.index(name)][features[:, :, FEATURES.index(by)] > 0]
+    return values
 
 
 def without(steps: Values, group: Feature) -> Values:

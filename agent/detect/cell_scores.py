@@ -18,7 +18,7 @@ from agent.core.manifest import SequenceManifest
 from agent.core.odds import join_confidence
 from agent.detect.cell_advice import advise
 from agent.detect.cell_days import CellDays
-from agent.detect.cell_features import DAYS_MIN, FEATURES, GROUPS, STEPS, CellHistory, kept_of, look_back, without
+from agent.detect.cell_features import DAYS_MIN, FEATURES, GROUPS, STEPS, CellHistory, kept_of, look_back, told, without
 from agent.detect.cell_figures import Values, spread_of
 from agent.detect.cell_verdicts import note
 from agent.detect.drift import psi
@@ -180,10 +180,11 @@ def drift_of(manifest: SequenceManifest, history: CellHistory) -> dict[str, floa
     """Population stability index by feature, over the cells of the last month of the calendar."""
     recent = history.features[history.numbers > history.numbers[-1] - _MONTH_DAYS]
     found = {}
-    for place, feature in enumerate(manifest.features):
-        if feature.shares:
-            bins = np.searchsorted(feature.edges, recent[:, :, place].ravel() - 1e-6)  # an edge itself stays below
-            seen = np.bincount(bins, minlength=len(feature.shares)) / len(bins)
+    for feature in manifest.features:
+        values = told(recent, feature.name)
+        if feature.shares and len(values):
+            bins = np.searchsorted(feature.edges, values - 1e-6)  # an edge itself stays below
+            seen = np.bincount(bins, minlength=len(feature.shares)) / len(values)
             found[feature.name] = psi(seen, np.array(feature.shares))
     return found
 
