@@ -52,15 +52,15 @@ class Stretch:
 
 
 class Segmenter:
-    """Finds stretches of speech. The noise it has learnt outlives reset()."""
+    """Finds stretches of speech."""
 
     def __init__(self) -> None:
-        self._noise: Float32s | None = None
-        self._first: list[Float32s] = []
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new stream in the same surroundings."""
+        """Begin a new stream; what the car sounds like is learnt anew, for it may have stopped, or sped up."""
+        self._noise: Float32s | None = None
+        self._first: list[Float32s] = []
         self._recent: deque[Float32s] = deque(maxlen=_BEFORE + _ONSET)
         self._onset: deque[bool] = deque(maxlen=_ONSET)
         self._smooth: Float32s | None = None

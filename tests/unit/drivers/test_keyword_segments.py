@@ -95,3 +95,11 @@ def test_the_model_hears_the_same_whatever_the_loudness() -> None:
 
 def test_half_a_sample_is_left_out() -> None:
     assert from_pcm(b"\x00\x40\x01").tolist() == [0.5]
+
+
+def test_a_new_stream_learns_its_noise_anew() -> None:
+    segmenter = Segmenter()
+    segmenter.update(log_mel(sounds.cabin(np.random.default_rng(2), 2.0) / np.float32(100)))
+    segmenter.reset()
+    (found,) = segmenter.update(log_mel(placed((1.0, voiced(0.6)), seconds=2.5)))
+    assert found.short
