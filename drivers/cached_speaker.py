@@ -121,8 +121,12 @@ class CachedSpeaker:
 
     async def _sound(self, text: str, language: Language) -> bytes:
         if self._directory is not None:
+            path = self._path(text, language, self._directory)
             with suppress(OSError):
-                return self._path(text, language, self._directory).read_bytes()
+                sound = path.read_bytes()
+                if _is_whole(sound):
+                    return sound
+                path.unlink()  # half of it was on the disk when the power went; the next start makes it anew
         return await self._voice.render(text, language)
 
     async def _play(self, player: asyncio.subprocess.Process, sound: bytes) -> None:
@@ -147,6 +151,15 @@ def _seconds(sound: bytes) -> float:
             return file.getnframes() / file.getframerate()
     except (wave.Error, EOFError) as exc:
         raise SourceLost("the voice made no sound that can be played") from exc
+
+
+def _is_whole(sound: bytes) -> bool:
+    try:
+        with wave.open(io.BytesIO(sound), "rb") as file:
+            frames = file.getnframes()
+            return 0 < frames * file.getnchannels() * file.getsampwidth() == len(file.readframes(frames))
+    except (wave.Error, EOFError):
+        return False
 
 
 def _write(path: Path, sound: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.core.durable import replace_file, wipe
 from agent.core.errors import SealError, StoreError
-from agent.core.vault import open_vault, read_wrapped
+from agent.core.vault import held, open_held, read_wrapped
 
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
@@ -41,9 +41,9 @@ class StateFile:
 
     def save(self, state: bytes) -> None:
         """Keep it. A full disk costs some learning next time, no more."""
-        if self._forgotten:
-            return
-        with suppress(OSError):
+        with suppress(OSError), held(self._path.parent):
+            if self._forgotten:
+                return
             fresh = self._path.with_suffix(".new")
             fresh.write_bytes(self._wrapped(state))
             fresh.replace(self._path)
@@ -54,7 +54,9 @@ class StateFile:
         What was learnt from it is still in memory, and would only be written again.
         """
         self._forgotten = True
-        with _disk(self._path):
+        if not self._path.parent.is_dir():
+            return
+        with _disk(self._path), held(self._path.parent):
             wipe(self._path.with_suffix(".new"))
             wipe(self._path)
 
@@ -63,7 +65,8 @@ class StateFile:
         return read_wrapped(self._path, self._size_max)
 
     def _wrapped(self, state: bytes) -> bytes:
-        return open_vault(self._path.parent).wrap(state, bound=self._path.name.encode())
+        """For whoever holds the directory."""
+        return open_held(self._path.parent).wrap(state, bound=self._path.name.encode())
 
 
 class DurableStateFile(StateFile):
@@ -82,7 +85,8 @@ class DurableStateFile(StateFile):
         """Keep it, synced. Raises StoreError where the disk refuses."""
         with _disk(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace_file(self._path, self._wrapped(state))
+            with held(self._path.parent):
+                replace_file(self._path, self._wrapped(state))
 
 
 @contextmanager

@@ -13,5 +13,5 @@ class PageCode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def code_path(directory: str) -> Path:
-    """Where it lies in the store directory."""
-    return Path(directory) / "page.code"
+    """Where it lies in the store directory; of no other file's stem, which its fresh copy would be taken for."""
+    return Path(directory) / "pairing.code"

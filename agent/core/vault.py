@@ -6,9 +6,11 @@ erase, what stays is written anew under a fresh key, and the old one is overwrit
 the disk now, but from who finds what was on it before. (NIST SP 800-88 calls it cryptographic erase.)
 """
 
+import fcntl
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -95,6 +97,20 @@ def read_wrapped(path: Path, size_max: int) -> bytes:
     return (read_vault(path.parent) or Vault(())).unwrap(data, bound=path.name.encode())
 
 
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Nobody else changes the keys, or writes under one, meanwhile, in whichever thread. Not nested. Raises OSError.
+
+    Else a choice made while files are written anew would be undone, or come to lie under the key that is destroyed.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def wrap_anew(directory: Path) -> None:
     """Write every small file of the directory that lies under an older key under the newest. Raises OSError.
 
@@ -104,19 +120,24 @@ def wrap_anew(directory: Path) -> None:
     for left in directory.glob(f"*{_ASIDE}"):  # by a power cut
         wipe(left)
     for path in sorted(directory.iterdir()):
-        if not path.is_file() or _begins(path) != _MARK:
-            continue
-        data, bound = path.read_bytes(), path.name.encode()
-        if vault.is_current(data):
-            continue
-        try:
-            content = vault.unwrap(data, bound=bound)
-        except SealError:
-            continue
-        aside = path.with_name(path.name + _ASIDE)
-        aside.hardlink_to(path)  # so that the old blocks have a name when the new file has taken theirs
-        replace_file(path, vault.wrap(content, bound=bound))
-        wipe(aside)
+        with held(directory):  # file by file: whoever saves one waits for no more than that
+            _wrap_file_anew(path, vault)
+
+
+def _wrap_file_anew(path: Path, vault: Vault) -> None:
+    if not path.is_file() or _begins(path) != _MARK:
+        return
+    data, bound = path.read_bytes(), path.name.encode()
+    if vault.is_current(data):
+        return
+    try:
+        content = vault.unwrap(data, bound=bound)
+    except SealError:
+        return
+    aside = path.with_name(path.name + _ASIDE)
+    aside.hardlink_to(path)  # so that the old blocks have a name when the new file has taken theirs
+    replace_file(path, vault.wrap(content, bound=bound))
+    wipe(aside)
 
 
 def _begins(path: Path) -> bytes:
@@ -126,6 +147,12 @@ def _begins(path: Path) -> bytes:
 
 def open_vault(directory: Path) -> Vault:
     """The keys, made where there are none; a lost or older copy is written again. Raises OSError."""
+    with held(directory):
+        return open_held(directory)
+
+
+def open_held(directory: Path) -> Vault:
+    """The same for whoever holds the directory."""
     vault = read_vault(directory)
     if vault is None:
         return _write(directory, [_new()])
@@ -137,13 +164,15 @@ def open_vault(directory: Path) -> Vault:
 
 def add_key(directory: Path) -> Vault:
     """A fresh key beside those in use: from now on everything is to be written under it. Raises OSError."""
-    keys = open_vault(directory).keys
-    return _write(directory, [*keys, _new()]) if len(keys) < KEYS_MAX else Vault(keys)
+    with held(directory):
+        keys = open_held(directory).keys
+        return _write(directory, [*keys, _new()]) if len(keys) < KEYS_MAX else Vault(keys)
 
 
 def shred_old_keys(directory: Path) -> Vault:
     """Overwrite all keys but the newest: what lies under them is no more. Raises OSError."""
-    return _write(directory, open_vault(directory).keys[-1:])
+    with held(directory):
+        return _write(directory, open_held(directory).keys[-1:])
 
 
 def _new() -> Key:

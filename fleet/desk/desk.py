@@ -12,7 +12,7 @@ from agent.core.events import AnyEvent, Feedback
 from fleet.desk.acts import Acts
 from fleet.desk.claims import ClaimsDesk, Kind, Ticket
 from fleet.desk.reading import DESK_KINDS, event_of, read_tickets
-from fleet.desk.store import Arrival, DeskStore
+from fleet.desk.store import PAGE, Arrival, DeskStore
 from fleet.desk.ticket import SOLUTION_NS, DeskTicket
 
 Tell = Callable[[DeskTicket, str], None]
@@ -48,7 +48,7 @@ class Desk:
         self._shown: dict[int, Ticket] = {}
         self._catching_up = False
         self._fresh: list[DeskTicket] = []
-        self._since_ns = now_ns() - _BACK_NS
+        self._since_ns = self._newest_ns = now_ns() - _BACK_NS
         self._looked_ns = now_ns()
 
     def catch_up(self) -> None:
@@ -77,8 +77,10 @@ class Desk:
             event = event_of(arrival.event)
             if not isinstance(event, str):
                 self._take(arrival, event)
-            self._since_ns = max(self._since_ns, arrival.received_ns - _LATE_NS)
+            self._newest_ns = max(self._newest_ns, arrival.received_ns)
         self._store.dealt(arrivals)
+        if len(arrivals) < PAGE:  # a full page is of the gravest: what came before them may still wait
+            self._since_ns = max(self._since_ns, self._newest_ns - _LATE_NS)
         self._watch()
         return len(arrivals)
 

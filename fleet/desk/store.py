@@ -19,7 +19,8 @@ RESEND_NS: Final = (600 * 10**9, 3_600 * 10**9, 6 * 3_600 * 10**9, 24 * 3_600 * 
 _COLUMNS: Final = tuple(one.name for one in fields(DeskTicket))
 _FRESH: Final = _COLUMNS[1:]
 _SAME_NS: Final = 60 * 10**9  # as agent and desk count what belongs together
-_PAGE: Final = 500
+PAGE: Final = 500
+"""So many are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class DeskStore:
         rows = self._run(
             "SELECT note, sends, due_ns, taken_ns FROM ticket_messages WHERE due_ns IS NOT NULL AND due_ns <= ?"
             " AND expires_ns > ? ORDER BY place LIMIT ?",
-            *(now_ns, now_ns, _PAGE),
+            *(now_ns, now_ns, PAGE),
         )
         return [_sent(row) for row in rows]
 
@@ -143,7 +144,7 @@ class DeskStore:
             f" WHERE kind IN ({marks}) AND received_ns >= ? AND NOT EXISTS (SELECT 1 FROM ticket_events t"
             " WHERE t.device = e.device AND t.boot = e.boot AND t.sequence = e.sequence)"
             " ORDER BY priority, received_ns, device, boot, sequence LIMIT ?",
-            *(*kinds, since_ns, _PAGE),
+            *(*kinds, since_ns, PAGE),
         )
         return [
             Arrival(Place(*row[:3]), row[3] if isinstance(row[3], dict) else msgspec.json.decode(row[3]), row[4])

@@ -1,4 +1,5 @@
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from agent.core.vault import (
     shred_old_keys,
     wrap_anew,
 )
+from drivers.state_file import FileConsentStore
 
 
 def test_what_is_wrapped_is_unwrapped_where_it_belongs_only(tmp_path: Path) -> None:
@@ -94,3 +96,28 @@ def test_every_file_under_a_key_is_written_anew_and_no_other(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"page.state", "moved.state", "boot", "config", *FILES}
     assert read_wrapped(tmp_path / "page.state", 100) == b"pairing"
     assert (tmp_path / "boot").read_bytes() == b"7"
+
+
+def test_what_is_saved_while_files_are_written_anew_is_neither_undone_nor_lost_with_the_key(tmp_path: Path) -> None:
+    store = FileConsentStore(tmp_path)
+    store.save(b"0")
+    saved = 0
+    ended = threading.Event()
+
+    def erase() -> None:
+        try:
+            for _ in range(20):
+                add_key(tmp_path)
+                wrap_anew(tmp_path)
+                shred_old_keys(tmp_path)
+        finally:
+            ended.set()
+
+    erasing = threading.Thread(target=erase)
+    erasing.start()
+    while not ended.is_set():
+        saved += 1
+        store.save(str(saved).encode())
+        assert store.load() == str(saved).encode()
+    erasing.join()
+    assert store.load() == str(saved).encode()

@@ -156,3 +156,17 @@ def test_the_recipe_tells_voice_volume_and_reading() -> None:
     assert quiet.recipe("56度", "zh") != EspeakSpeaker().recipe("56度", "zh")
     assert "wu3 shi2 liu4 du4" in quiet.recipe("56度", "zh")
     assert "fifty-six degrees" in quiet.recipe("56 °C", "en")
+
+
+@pytest.mark.parametrize("left", [b"", WAV[:-4], bytes(len(WAV))])
+async def test_a_phrase_that_a_power_cut_has_spoilt_is_made_anew_rather_than_mute(tmp_path: Path, left: bytes) -> None:
+    command = script(tmp_path, f"cat >>{tmp_path}/played")
+    voice = FakeVoice()
+    broken = speaker(voice, command, tmp_path)
+    await broken.prepare([HELLO])
+    (path,) = (tmp_path / "speech").iterdir()
+    path.write_bytes(left)
+    await broken.say(HELLO)
+    assert (tmp_path / "played").read_bytes() == WAV
+    await broken.prepare([HELLO])
+    assert path.read_bytes() == WAV

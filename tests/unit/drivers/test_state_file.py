@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from agent.core.errors import StoreError
+from agent.core.page_code import code_path
 from agent.core.vault import FILES, add_key, shred_old_keys, wrap_anew
+from drivers.hardware import _open_stores
 from drivers.state_file import FileBusStore, FileConsentStore, FilePackStore, StateFile
 
 
@@ -59,3 +61,10 @@ def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:
     (tmp_path / "consent.state").write_bytes(before)
     with pytest.raises(StoreError, match="the key that it lies under is gone"):
         store.load()
+
+
+def test_no_two_files_of_the_directory_are_first_written_under_one_name(tmp_path: Path) -> None:
+    stores = [value for value in _open_stores(tmp_path).values() if isinstance(value, StateFile)]
+    fresh = [store._path.with_suffix(".new") for store in stores]
+    fresh.append(code_path(str(tmp_path)).with_suffix(".new"))
+    assert len(fresh) == len(set(fresh)) > 5

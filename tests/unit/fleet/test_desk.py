@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+import fleet.desk.desk
+import fleet.desk.store
 from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.errors import InputError
 from agent.core.events import ChargingFault, Collision, Event, Feedback
@@ -320,3 +322,16 @@ def test_a_second_need_a_moment_after_the_first_was_settled_is_a_ticket_of_its_o
     assert [ticket.state for ticket in office.store.tickets()] == ["closed", "open"]
     office.open()
     assert [(case.number, case.is_open) for case in office.desk.claims.tickets] == [(1, False), (2, True)]
+
+
+def test_what_waits_behind_a_page_of_graver_events_opens_its_ticket_too(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (fleet.desk.store, fleet.desk.desk):
+        monkeypatch.setattr(module, "PAGE", 1)
+    office.come(FAULT, work=False)
+    office.now_ns += 3_600 * 10**9
+    office.come(CRASH, work=False)
+    while office.desk.step():
+        pass
+    assert {ticket.kind for ticket in office.store.tickets()} == {"collision", "charging"}
