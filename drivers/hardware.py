@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.config import Config, Dongle
-from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Kept, Mount, Notify, SampleSource
+from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Kept, Mount, Notify, SampleSource, StateStore
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
@@ -28,7 +28,6 @@ from drivers.state_file import (
     FilePageStore,
     FileSceneStore,
     FileTrendStore,
-    FileVehicles,
 )
 from drivers.supply import SupplySource
 from drivers.systemd import tell_systemd
@@ -44,15 +43,19 @@ def open_hardware(
     polls: Sequence[Poll] = (),
     dids: Sequence[DidSpec] = (),
     can_ids: Collection[int] | None = None,
-    mount: Mount | None = None,
+    mount: Callable[[StateStore], Mount] | None = None,
     on_utc: Callable[[int], None] = lambda _: None,
 ) -> Hardware:
     """Make every driver the config asks for; none is opened yet. Raises InputError where the key is not usable.
 
     polls and dids: what the vehicle profile wants from the diagnostics port; can_ids: the frames it decodes, None where
-    it cannot say; mount: how the IMU lies in the car where config does not tell it; on_utc gets the UTC of fixes.
+    it cannot say; mount: makes what learns how the IMU lies in the car, where config does not tell; on_utc gets the UTC
+    of fixes.
+
     listen_only leaves out what transmits: the dongle. Buses are read through sockets that never send, either way.
     """
+    directory = Path(config.store.directory)
+    mounting, vehicles = FileMountStore(directory), FileVehicleCache(directory)
     frames: list[FrameSource] = [
         open_can_source(bus, clock, index=index, can_ids=can_ids) for index, bus in enumerate(config.buses)
     ]
@@ -60,7 +63,7 @@ def open_hardware(
     codes: list[CodeSource] = []
     listeners: list[Callable[[SignalWindow], None]] = []
     if config.dongle and not config.listen_only:
-        dongle = _open_dongle(config, config.dongle, clock, polls, dids)
+        dongle = _open_dongle(config.dongle, clock, polls, dids, vehicles)
         samples.append(dongle)
         listeners.append(dongle.observe)
         if isinstance(dongle, Elm327Source):
@@ -69,7 +72,7 @@ def open_hardware(
         samples.append(GnssSource(config.gnss, clock, on_utc=on_utc))
     if config.imu:
         told = config.imu.mount
-        imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount)
+        imu = ImuSource(config.imu, clock, FixedMount(told) if told or mount is None else mount(mounting))
         samples.append(imu)
         listeners.append(imu.observe)
     speaker = open_speaker(config)
@@ -85,14 +88,17 @@ def open_hardware(
         microphone=open_microphone(config, clock),
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
-        **_open_stores(Path(config.store.directory)),
+        **_open_stores(directory, mounting, vehicles),
         on_window=partial(_tell, listeners),
         service=tell_systemd,
     )
 
 
-def _open_stores(directory: Path) -> dict[str, Any]:
-    """What outlives a boot, and whose data it is; the mounting and the vehicles go with everything only."""
+def _open_stores(directory: Path, mounting: FileMountStore, vehicles: FileVehicleCache) -> dict[str, Any]:
+    """What outlives a boot, and whose data it is; the mounting and the vehicles go with everything only.
+
+    Those in use, not others of the same files: one that was told to forget writes no more.
+    """
     bus, pack, trends = FileBusStore(directory), FilePackStore(directory), FileTrendStore(directory)
     diary, scenes, desk = FileDiaryStore(directory), FileSceneStore(directory), FileDeskStore(directory)
     return {
@@ -112,18 +118,21 @@ def _open_stores(directory: Path) -> dict[str, Any]:
             Kept(diary, frozenset({"service"})),
             Kept(scenes, frozenset({"feedback"})),
             Kept(desk, frozenset({"feedback", "claims"})),
-            Kept(FileMountStore(directory)),
-            Kept(FileVehicles(directory)),
+            Kept(mounting),
+            Kept(vehicles.file),
         ],
     }
 
 
 def _open_dongle(
-    config: Config, dongle: Dongle, clock: Clock, polls: Sequence[Poll], dids: Sequence[DidSpec]
+    dongle: Dongle,
+    clock: Clock,
+    polls: Sequence[Poll],
+    dids: Sequence[DidSpec],
+    cache: FileVehicleCache,
 ) -> Elm327Source | PythonObdSource:
     if dongle.backend == "python-obd":
         return PythonObdSource(dongle, clock)
-    cache = FileVehicleCache(Path(config.store.directory))
     return Elm327Source(dongle, clock, polls=polls, dids=dids, cache=cache)
 
 

@@ -161,7 +161,7 @@ class FileErasureStore(DurableStateFile):
 
 
 class FileVehicles(StateFile):
-    """The file of drivers.vehicle_cache, to be erased."""
+    """The file of drivers.vehicle_cache, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / "vehicles.json", _VEHICLES_SIZE_MAX)

@@ -2,24 +2,25 @@
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from drivers.state_file import FileVehicles
+
 VEHICLES_MAX: Final = 16
-_SIZE_MAX: Final = 65_536
 
 
 class FileVehicleCache:
     """A VehicleCache of the last VEHICLES_MAX vehicles. The VIN itself is not written, only a hash of it.
 
-    A file that cannot be read or does not make sense counts as empty: everything in it can be learnt again.
+    A file that cannot be read or does not make sense counts as empty: everything in it can be learnt again. file: to
+    be erased.
     """
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / "vehicles.json"
+        self.file = FileVehicles(directory)
 
     def load(self, vin: str) -> frozenset[int] | None:
         """PIDs of service 01 that the car supports; None where it is not known."""
@@ -32,16 +33,12 @@ class FileVehicleCache:
         known.pop(_name(vin), None)
         known[_name(vin)] = sorted(pids)
         newest = dict(list(known.items())[-VEHICLES_MAX:])
-        with suppress(OSError):  # a full disk costs a few requests next time, no more
-            fresh = self._path.with_suffix(".new")
-            fresh.write_text(json.dumps(newest), encoding="ascii")
-            fresh.replace(self._path)
+        self.file.save(json.dumps(newest).encode())
 
     def _read(self) -> dict[str, list[int]]:
         try:
-            with self._path.open("rb") as file:
-                return msgspec.json.decode(file.read(_SIZE_MAX), type=dict[str, list[int]])
-        except (OSError, msgspec.MsgspecError):
+            return msgspec.json.decode(self.file.load(), type=dict[str, list[int]])
+        except msgspec.MsgspecError:
             return {}
 
 

@@ -18,7 +18,6 @@ from agent.decode.table import build_table
 from agent.detect.mounting import SelfMount
 from drivers.clock import RadioClock, SystemClock
 from drivers.hardware import open_hardware
-from drivers.imu_mount import FileMountStore
 
 _log = logging.getLogger("outrider")
 
@@ -39,7 +38,7 @@ async def run_daemon(path: Path, *, listen_only: bool = False) -> int:
         polls=profile.polls,
         dids=profile.dids,
         can_ids=can_ids,
-        mount=SelfMount(FileMountStore(Path(config.store.directory))) if config.imu else None,
+        mount=SelfMount if config.imu else None,
         on_utc=clock.offer_utc,
     )
     stop = asyncio.Event()

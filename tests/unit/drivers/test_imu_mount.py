@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.core.vault import FILES, OVERHEAD
 from drivers.imu_mount import FileMountStore, FixedMount
 
 
@@ -12,7 +13,7 @@ def test_what_was_saved_is_loaded_and_the_newest_wins(tmp_path: Path) -> None:
     store.save(b"old")
     store.save(b"new")
     assert FileMountStore(tmp_path).load() == b"new"
-    assert [path.name for path in tmp_path.iterdir()] == ["mounting.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {"mounting.json", *FILES}
 
 
 def test_a_folder_that_refuses_is_no_error(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_folder_that_refuses_is_no_error(tmp_path: Path) -> None:
 
 def test_a_file_that_grew_is_not_read_whole(tmp_path: Path) -> None:
     (tmp_path / "mounting.json").write_bytes(bytes(1_000_000))
-    assert len(FileMountStore(tmp_path).load()) == 65_536
+    assert len(FileMountStore(tmp_path).load()) == 65_536 + OVERHEAD
 
 
 def test_a_told_mounting_turns_and_an_untold_one_says_that_it_knows_nothing() -> None:

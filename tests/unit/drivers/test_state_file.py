@@ -6,7 +6,9 @@ from agent.core.errors import StoreError
 from agent.core.page_code import code_path
 from agent.core.vault import FILES, add_key, shred_old_keys, wrap_anew
 from drivers.hardware import _open_stores
+from drivers.imu_mount import FileMountStore
 from drivers.state_file import FileBusStore, FileConsentStore, FilePackStore, StateFile
+from drivers.vehicle_cache import FileVehicleCache
 
 
 def names(folder: Path) -> set[str]:
@@ -64,7 +66,9 @@ def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:
 
 
 def test_no_two_files_of_the_directory_are_first_written_under_one_name(tmp_path: Path) -> None:
-    stores = [value for value in _open_stores(tmp_path).values() if isinstance(value, StateFile)]
+    mounting, vehicles = FileMountStore(tmp_path), FileVehicleCache(tmp_path)
+    kept = _open_stores(tmp_path, mounting, vehicles).values()
+    stores = [mounting, vehicles.file, *(value for value in kept if isinstance(value, StateFile))]
     fresh = [store._path.with_suffix(".new") for store in stores]
     fresh.append(code_path(str(tmp_path)).with_suffix(".new"))
-    assert len(fresh) == len(set(fresh)) > 5
+    assert len(fresh) == len(set(fresh)) > 7

@@ -15,7 +15,7 @@ def test_it_remembers_the_last_vehicles_and_never_their_vins(tmp_path: Path) -> 
     again = FileVehicleCache(tmp_path)
     assert again.load(vins[-1]) == frozenset({0x0C, VEHICLES_MAX + 2})
     assert again.load(vins[3]) == frozenset({0x0C, 3})
-    text = (tmp_path / "vehicles.json").read_text(encoding="ascii")
+    text = again.file.load().decode("ascii")
     assert "LRDTEST" not in text
     assert text.count("[") == VEHICLES_MAX
 
