@@ -50,8 +50,8 @@ _OTHERS: Final = 3
 _WIDER_PERCENT: Final = 2.5  # of charge: the most that a pack's spread gains; the same in Ohm below
 _WIDER_OHM: Final = 6e-5
 _NOISE_OHM: Final = 2e-4  # a day's resistance out of a log of a row a half minute
-_LACKS_PERCENT: Final = 2.5
-_LACKS_SIGMAS: Final = (4.0, 9.0)
+_LACKS_PERCENT: Final = 2.0  # and the sigmas: from where rules name a cell
+_LACKS_SIGMAS: Final = (3.4, 9.0)
 
 
 @dataclass(frozen=True, slots=True)
