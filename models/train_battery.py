@@ -80,7 +80,7 @@ CARD: Final = Card(
     metrics=[],
     limits=[
         "Its faults are simulated, all of them. No real cell with a known fault has been seen in training.",
-        "Of real packs it saw half a log of one healthy car; another car's weak cell, in its first weeks, set what is weak.",
+        "Of real packs it saw half a log of one healthy car; a weak cell's first weeks set what it calls weak.",
         "Real packs differ from simulated ones, so its inputs may drift from the first month on: that is reported.",
         "Its probability is for even odds of all kinds. In a fleet of a fault in 2,000 cars a lone 0.99 is no proof.",
         "It knows nothing of the first three days of use, and nothing of what begins and ends within a day.",
