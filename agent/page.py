@@ -123,7 +123,6 @@ class LocalPage:
 
     async def erase(self, selection: Selection) -> None:
         """Let data be gone; what the page itself remembers goes whatever was asked for. Raises StoreError."""
-        self._journal.clear()
         await self._privacy.erase(selection, by="page")
 
     async def _serve(self) -> None:

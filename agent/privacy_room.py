@@ -32,10 +32,13 @@ from agent.privacy.erasures import Erasure, Erasures
 from agent.privacy.notices import PURPOSES, load_notices, versions_of
 from agent.privacy_export import export_parts
 from agent.store.recorder import Recorder
+from agent.supervise import keep_telling
 
 _LOG: Final = logging.getLogger(__name__)
 _PERIOD_S: Final = 0.5
 _AGAIN_NS: Final = 30 * 10**9
+_BUSY_S: Final = 5.0  # well below the unit's WatchdogSec
+_BUSY_LONGEST_S: Final = 1800.0
 _COMMAND_S: Final = 5.0  # that a command is kept waiting for an erasure, and others behind it
 
 
@@ -65,6 +68,8 @@ class PrivacyRoom:
         self._ended = self.consents.start()
         self._time = time
         self._notify = hardware.notify
+        self._service = hardware.service
+        self._opened = False
         self._kept = hardware.kept
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()
@@ -84,6 +89,7 @@ class PrivacyRoom:
             self._emit(event)
         self._door.open()
         await self._door.look()
+        self._opened = True
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -192,14 +198,17 @@ class PrivacyRoom:
             await self._catch_up()
 
     async def _catch_up(self) -> None:
-        """Everything that is still to be deleted; what the disk refuses stays to be done."""
+        """Everything that is still to be deleted; what the disk refuses stays to be done.
+
+        A large store keeps the outbox's thread for longer than the service manager waits for a sign of life: killed for
+        that, the agent would begin anew at each start.
+        """
         async with self._sweeping:
+            telling = asyncio.create_task(
+                keep_telling(self._tell_busy, period_s=_BUSY_S, longest_s=_BUSY_LONGEST_S), name="busy"
+            )
             try:
-                if unwanted := self.consents.unswept():
-                    await self._delete(Selection(unwanted))
-                    self.consents.mark_swept(unwanted)
-                for erasure in self._erasures.undone():
-                    await self._carry_out_erasure(erasure)
+                await self._sweep()
             except StoreError as exc:
                 if not self._behind:
                     _LOG.warning("not everything is deleted yet that should be: %s", exc)
@@ -207,6 +216,19 @@ class PrivacyRoom:
                 self._again_ns = self._clock.monotonic_ns() + _AGAIN_NS
             else:
                 self._behind = False
+            finally:
+                telling.cancel()
+                await asyncio.wait({telling})
+
+    async def _sweep(self) -> None:
+        if unwanted := self.consents.unswept():
+            await self._delete(Selection(frozenset(unwanted)))
+            self.consents.mark_swept(unwanted)
+        for erasure in self._erasures.undone():
+            await self._carry_out_erasure(erasure)
+
+    def _tell_busy(self) -> None:
+        self._service("alive" if self._opened else "starting")
 
     async def _carry_out_erasure(self, erasure: Erasure) -> None:
         """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""

@@ -68,3 +68,10 @@ async def run_until(stop: asyncio.Event, jobs: Sequence[tuple[str, Coroutine[Any
 async def _when_all_done(tasks: Sequence[asyncio.Task[None]]) -> None:
     """A box without sources waits for its owner to configure some; it does not end."""
     await (asyncio.wait(tasks) if tasks else asyncio.Event().wait())
+
+
+async def keep_telling(tell: Callable[[], None], *, period_s: float, longest_s: float) -> None:
+    """Tell after each period that long work goes on; beyond longest_s whoever waits may think what he likes."""
+    for _ in range(round(longest_s / period_s)):
+        await asyncio.sleep(period_s)  # of whoever waits, whatever clock the agent runs on
+        tell()

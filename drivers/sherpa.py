@@ -3,6 +3,7 @@
 Each model lives in a child process of its own (`drivers.sherpa_child`), started when it is first needed.
 """
 
+import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -31,12 +32,14 @@ class SherpaModel:
         self.folder = folder
         self._hears = hears
         self._child = ModelChild(f"sherpa-onnx of {folder}", command, answer_max_bytes=_ANSWER_MAX_BYTES)
+        self._loading = asyncio.Lock()  # a voice is asked for phrases to come and for the one of now
 
     async def ask(self, payload: bytes) -> bytes:
         """The model's answer; it is loaded first where it is not, or has died."""
         try:
-            if not self._child.running:
-                await self._load()
+            async with self._loading:
+                if not self._child.running:
+                    await self._load()
             return await self._child.ask(payload, _ANSWER_S)
         except ModelDown as exc:
             raise SourceLost(str(exc)) from exc

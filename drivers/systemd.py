@@ -1,4 +1,4 @@
-"""Talks to systemd: ready, alive, stopping. Does nothing where there is no systemd (sd_notify(3))."""
+"""Talks to systemd: starting (30 s more, please), ready, alive, stopping; does nothing without one (sd_notify(3))."""
 
 import os
 import socket
@@ -6,7 +6,12 @@ from typing import Final
 
 from agent.core.ports import ServiceState
 
-_LINES: Final[dict[ServiceState, bytes]] = {"ready": b"READY=1", "alive": b"WATCHDOG=1", "stopping": b"STOPPING=1"}
+_LINES: Final[dict[ServiceState, bytes]] = {
+    "starting": b"EXTEND_TIMEOUT_USEC=30000000",
+    "ready": b"READY=1",
+    "alive": b"WATCHDOG=1",
+    "stopping": b"STOPPING=1",
+}
 
 
 def tell_systemd(state: ServiceState) -> None:

@@ -268,7 +268,7 @@ class Probe(Protocol):
         ...
 
 
-ServiceState = Literal["ready", "alive", "stopping"]
+ServiceState = Literal["starting", "ready", "alive", "stopping"]
 
 
 @dataclass(frozen=True, slots=True)

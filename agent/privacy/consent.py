@@ -5,7 +5,7 @@ driver may have said no. Every change is an event, to be sealed as a proof.
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -150,17 +150,21 @@ class Consents:
         changed = self._change(purpose, choice)
         return changed if was_in_force else None
 
-    def unswept(self) -> frozenset[Purpose]:
+    def unswept(self) -> Mapping[Purpose, Choice]:
         """Purposes that the driver took back, and of which records may still wait to leave."""
-        return frozenset(
-            purpose
+        return {
+            purpose: choice
             for purpose, choice in self._choices.items()
             if not choice.granted and choice.why == "chosen" and not choice.swept
-        )
+        }
 
-    def mark_swept(self, purposes: Collection[Purpose]) -> None:
-        """Nothing of them waits any more."""
-        swept = {each: msgspec.structs.replace(self._choices[each], swept=True) for each in purposes}
+    def mark_swept(self, unswept: Mapping[Purpose, Choice]) -> None:
+        """Nothing of them waits any more, but of those that were chosen anew since."""
+        swept = {
+            purpose: msgspec.structs.replace(choice, swept=True)
+            for purpose, choice in unswept.items()
+            if self._choices[purpose] is choice
+        }
         self._choices = {**self._choices, **swept}
         self._save()
 

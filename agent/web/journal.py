@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent.core.ports import Notice
+from agent.core.privacy_events import ErasureRequested
 
 _KEPT_MAX: Final = 200
 _TOPICS: Final = frozenset({"event", "said", "asked", "heard"})
@@ -17,13 +18,14 @@ class Journal:
         self._lines: deque[Notice] = deque(maxlen=_KEPT_MAX)
 
     def take(self, notice: Notice) -> None:
-        """Keep it if a driver would want to see it; detail behind a crash's notice he would not."""
+        """Keep it if a driver would want to see it; detail behind a crash's notice he would not.
+
+        Where he lets data be gone, by whichever way, all before is forgotten.
+        """
+        if isinstance(notice.event, ErasureRequested):
+            self._lines.clear()
         if notice.topic in _TOPICS and not (notice.event is not None and notice.event.bulk):
             self._lines.append(notice)
-
-    def clear(self) -> None:
-        """Forget all of it."""
-        self._lines.clear()
 
     def newest_first(self) -> Sequence[Notice]:
         """At most _KEPT_MAX."""

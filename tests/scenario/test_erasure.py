@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.erasure import ErasureReceipt, Selection
+from agent.core.ports import ServiceState
 from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.vault import read_vault
 from agent.privacy.door import Erase, Revoke
@@ -178,3 +179,31 @@ async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkey
         await revoking
         await one.clock.advance(1.0)
         assert privacy.summary() == {"agreed": [], "erasures_undone": 0, "erasures_overdue": 0}
+
+
+async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_a_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.privacy_room._BUSY_S", 0.01)
+    monkeypatch.setattr("agent.privacy_room._COMMAND_S", 0.0)
+    told: asyncio.Queue[ServiceState] = asyncio.Queue()
+    held = asyncio.Event()
+    write_anew = Outbox.write_anew
+
+    async def write_slowly(outbox: Outbox) -> None:
+        await held.wait()
+        await write_anew(outbox)
+
+    monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+    async with room(tmp_path, "service") as (privacy, one, _):
+        privacy._service = told.put_nowait
+        one.leave(Erase())
+        await one.clock.advance(0.5)
+        assert await told.get() == "alive"
+        privacy._opened = False  # as one that an earlier start left undone
+        while not told.empty():
+            told.get_nowait()
+        assert await told.get() == "starting"
+        held.set()
+        while privacy.summary()["erasures_undone"]:  # noqa: ASYNC110  # plain data
+            await asyncio.sleep(0)

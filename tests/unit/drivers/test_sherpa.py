@@ -1,7 +1,9 @@
+import asyncio
 import io
 import os
 import sys
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,24 @@ async def test_a_voice_reads_out_as_a_person_would(tmp_path: Path) -> None:
     with wave.open(io.BytesIO(await voice.render("56度", "zh")), "rb") as file:
         assert file.getframerate() == 8000
         assert file.getnframes() == len("五十六度".encode().decode())
+    await voice.close()
+
+
+@pytest.mark.usefixtures("package")
+async def test_who_asks_while_a_model_is_loaded_starts_no_second_one(tmp_path: Path) -> None:
+    model = SherpaModel(folder(tmp_path, VOICE), hears=False)
+    starts = 0
+    start = model._child.start
+
+    async def count(arguments: Sequence[str]) -> None:
+        nonlocal starts
+        starts += 1
+        await start(arguments)
+
+    model._child.start = count  # type: ignore[method-assign]
+    voice = SherpaVoice(model)
+    await asyncio.gather(voice.render("one", "en"), voice.render("two", "en"))
+    assert starts == 1
     await voice.close()
 
 

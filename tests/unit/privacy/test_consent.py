@@ -199,3 +199,15 @@ def test_the_file_keeps_it_and_says_where_it_cannot(tmp_path: Path) -> None:
         store.load()
     with pytest.raises(StoreError, match=r"consent\.state"):
         store.save(b"x")
+
+
+def test_a_revocation_made_while_an_earlier_one_is_carried_out_is_not_taken_for_done() -> None:
+    consents = Consents(Consent(purposes=["service"]), VERSIONS, store=None, time=Time(), monotonic_ns=lambda: 1)
+    consents.revoke("service", by="page")
+    earlier = consents.unswept()
+    consents.grant("service", by="page", notice=3)
+    consents.revoke("service", by="page")
+    consents.mark_swept(earlier)
+    assert set(consents.unswept()) == {"service"}
+    consents.mark_swept(consents.unswept())
+    assert not consents.unswept()

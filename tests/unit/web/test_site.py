@@ -8,6 +8,7 @@ from agent.core.desk import DeskNote
 from agent.core.desk_state import BoxTicket
 from agent.core.erasure import Selection
 from agent.core.ports import Notice
+from agent.core.privacy_events import ErasureRequested
 from agent.web.guard import BODY_MAX
 from agent.web.journal import Journal
 from agent.web.site import make_site
@@ -244,3 +245,14 @@ async def test_how_answers_come_is_chosen_among_what_there_is() -> None:
     assert (await browser.post("/channel", key | {"channel": "pigeon"})).status == 403
     assert (await browser.post("/channel", key | {"channel": "page"})).status == 303
     assert box.book.channel == "page"
+
+
+def test_the_journal_forgets_when_an_erasure_is_asked_for_whoever_asks() -> None:
+    journal = Journal()
+    journal.take(Notice(topic="heard", t_ns=1, text="I was at the sea"))
+    asked = ErasureRequested(
+        t_ns=2, request="r", boot=1, of_purposes=[], from_ns=None, until_ns=None, asked_ns=None, deadline_ns=None,
+        by="command",
+    )  # fmt: skip
+    journal.take(Notice(topic="event", t_ns=2, text=asked.kind, event=asked))
+    assert [line.text for line in journal.newest_first()] == ["erasure_requested"]
