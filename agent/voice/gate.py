@@ -10,7 +10,7 @@ from agent.core.signals import Series, SignalWindow
 from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, CURRENT_GEAR, SELECTED_GEAR, SPEED
 
 # Ours, not a standard's: an IMU at 100 Hz shakes beyond any limit on rough road, a manoeuvre lasts.
-_SMOOTHING_S: Final = 0.2
+_SMOOTHING_S: Final = 0.1
 _GAP_S: Final = 1.0  # after a longer gap smoothing starts anew
 _SPEED_SPAN_S: Final = 1.0  # braking out of the speed, for cars without an IMU
 _STANDING_KMH: Final = 3.0  # a standing car does not brake: what the IMU says then is slope or mounting

@@ -10,10 +10,11 @@ may begin, from 0.5 s after the limit was passed: nobody knows of it before.
 
 Keys of the JSON: inside_gate: sounds in the closed gate; critical: crash-level events that called for a word, and
 critical_late those that had none within 1 s from when the agent was told, or from the end of the pulse that it was in,
-or from the end of the crash-level word that was being said then (behind_critical counts these). Of one crash the
-gravest impact speaks. critical_wait_p95_s: from told to heard; from_impact_p95_s: from the impact's first instant to
-the first word; overlaps: sounds that began while another sounded; cut_short: sounds that the gate or something graver
-cut; begun: all sounds, asked: questions among them; closed_share: of the time, by truth.
+or from the end of the crash-level word that was being said then (behind_critical counts these). Within 30 s of one
+crash-level event the next is told only where it is graver. critical_wait_p95_s: from told to heard; from_impact_p95_s:
+from the impact's first instant to the first word; overlaps: sounds that began while another sounded; cut_short: sounds
+that the gate or something graver cut; begun: all sounds, asked: questions among them; closed_share: of the time, by
+truth.
 """
 
 import json
@@ -157,7 +158,7 @@ def _judge_critical(played: Played, sounds: list[Sound], verdict: Verdict) -> No
         if isinstance(event, Collision)
     ]
     for place, (told_s, event) in enumerate(told):
-        if any(_covers(earlier, event, told_s - earlier_s) for earlier_s, earlier in told[:place]):
+        if any(_covers(earlier, event) for _, earlier in told[:place]):
             continue
         verdict.critical += 1
         since_s = max([told_s, *(until for since, until in pulses if since <= told_s <= until)])
@@ -181,12 +182,12 @@ def _is_critical(event: Event) -> bool:
     return isinstance(event, CollisionEvent | RolloverEvent)
 
 
-def _covers(earlier: Event, event: Event, after_s: float) -> bool:
-    """Whether the earlier event speaks for this one: one crash is told once, by its gravest impact."""
+def _covers(earlier: Event, event: Event) -> bool:
+    """Whether the talk about the earlier event is about this one too: no graver, and within 30 s of it."""
+    after_s = (event.t_ns - earlier.t_ns) / _NS
     if isinstance(event, BatteryAlarm) or isinstance(earlier, BatteryAlarm):
         return type(event) is type(earlier) and after_s < _ROLL_S
-    span_s = _ROLL_S if isinstance(event, RolloverEvent) or isinstance(earlier, RolloverEvent) else _QUIET_S
-    return after_s <= span_s + 1 and _gravity(event) <= _gravity(earlier)
+    return after_s < _ROLL_S and _gravity(event) <= _gravity(earlier)
 
 
 def _gravity(event: Event) -> int:

@@ -108,8 +108,6 @@ def draw(seed: int, duration_s: float) -> Scenario:
     events += [Reversing(at_s=t_s, duration_s=float(rng.uniform(1, 12))) for t_s in times(2)]
     if rng.random() < _RUNAWAYS:
         events.append(CellOverheat(at_s=float(rng.uniform(5, 60)), cell=3, rate_kps=3.0))
-    if rng.random() < _CRASHES:
-        events += _crash(rng, move(commute, seed), duration_s)
     curves = [
         Curve(
             at_s=t_s,
@@ -119,9 +117,13 @@ def draw(seed: int, duration_s: float) -> Scenario:
         )
         for t_s in times(4)
     ]
-    events.sort(key=lambda event: event.at_s)
     curves = sorted([*commute.curves, *curves], key=lambda curve: curve.at_s)
-    return msgspec.structs.replace(commute, name=f"gate-{seed}", events=events, curves=curves)
+    events.sort(key=lambda event: event.at_s)
+    scenario = msgspec.structs.replace(commute, name=f"gate-{seed}", events=events, curves=curves)
+    if rng.random() < _CRASHES:
+        events += _crash(rng, move(scenario, seed), duration_s)
+        events.sort(key=lambda event: event.at_s)
+    return msgspec.structs.replace(scenario, events=events)
 
 
 def _crash(rng: np.random.Generator, motion: Motion, duration_s: float) -> list[Any]:

@@ -47,9 +47,9 @@ def test_the_judge_finds_what_sounds_while_the_world_brakes_reverses_or_has_cras
 
 def test_a_second_impact_of_one_crash_is_covered_and_a_later_one_is_not() -> None:
     drive = simulate(msgspec.structs.replace(SCENARIO, events=[]), 1)
-    verdict = judge(Played(drive, [sound(10.5, 12, 0)], [told(10), told(12), told(30)]))
+    verdict = judge(Played(drive, [sound(10.5, 12, 0)], [told(10), told(12), told(45)]))
     assert verdict.critical == 2
-    assert [text.partition(",")[0] for text in verdict.late] == ["collision told at 30.00 s"]
+    assert [text.partition(",")[0] for text in verdict.late] == ["collision told at 45.00 s"]
 
 
 def test_a_drawn_drive_is_the_same_every_time_and_keeps_the_bar() -> None:
