@@ -67,3 +67,4 @@ class DeskRoom:
     def on_window(self, window: SignalWindow) -> None:
         """New samples."""
         self._fusion.on_window(window)
+        self.tickets.look()

@@ -56,7 +56,8 @@ class Tickets:
         self._book = load_book(store.load() if store else b"")
         self._boot = 0
         self._taken_ns: deque[int] = deque(maxlen=_PER_HOUR_MAX)
-        self._offered: dict[str, str] = {}  # kind -> id of the message that waits to be said
+        self._offered: dict[str, tuple[str, int]] = {}  # kind -> id of the message that waits to be said, since when
+        self._looked_ns = clock.monotonic_ns()
         self._fresh: dict[str, DeskMessage] = {}  # as just emitted
         self._numbers: dict[int, tuple[int, str]] = {}  # t_ns of a message -> its ticket and id
         self._counts: Counter[str] = Counter()
@@ -104,6 +105,15 @@ class Tickets:
         else:
             self._tell(note.id)
         self._fresh.clear()
+
+    def look(self) -> None:
+        """Once an hour: offer anew what waits; who speaks may have given it up, in a car that stood for days."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._looked_ns < _HOUR_NS:
+            return
+        self._looked_ns = now_ns
+        self._offered = {what: one for what, one in self._offered.items() if now_ns - one[1] < _HOUR_NS}
+        self._offer()
 
     def ticket_of(self, event: Feedback) -> int:
         """The ticket that an answer of the driver belongs to, 0 for none."""
@@ -162,8 +172,9 @@ class Tickets:
         if any(one.id == message for one in self._book.untold()):
             self._book.told(message)
             self._save()
-        if message in self._offered.values():
-            self._offered = {what: one for what, one in self._offered.items() if one != message}
+        left = {what: one for what, one in self._offered.items() if one[0] != message}
+        if len(left) < len(self._offered):
+            self._offered = left
             self._offer()
 
     def _offer(self) -> None:
@@ -176,7 +187,7 @@ class Tickets:
                 self._counts["lapsed"] += 1
                 self._book.told(kept.id)
             elif note.what not in self._offered:
-                self._offered[note.what] = note.id
+                self._offered[note.what] = note.id, self._clock.monotonic_ns()
                 self._speak(self._fresh.get(note.id) or self._event_of(note))
         self._save()
 

@@ -274,3 +274,20 @@ def test_the_page_shows_what_came_and_reopens_a_ticket_too() -> None:
     assert load_book(disk.state).tickets[4].state == "reopened"
     box.tickets.judge(4, helped=True)
     assert Box(disk).tickets.open_tickets() == []
+
+
+async def test_a_message_that_nobody_was_there_to_hear_is_offered_again_and_keeps_no_other_waiting_for_good() -> None:
+    box = Box(Disk())
+    box.take(expires_ns=box.clock.wall_ns() + 3 * DAY_NS)
+    box.tickets.look()
+    assert [message.id for message in box.spoken] == ["m1"]
+    await box.clock.advance(2 * 86_400)  # parked: who speaks has let go of it
+    box.take(number=2)
+    box.tickets.look()
+    box.tickets.look()
+    assert [message.id for message in box.spoken] == ["m1", "m1"]
+    box.say(box.spoken[-1])
+    assert [message.id for message in box.spoken] == ["m1", "m1", "m2"]
+    await box.clock.advance(3 * 86_400)
+    box.tickets.look()
+    assert len(box.spoken) == 3, "it has expired"
