@@ -27,6 +27,7 @@ from agent.store.unseal import open_record
 _FORMAT: Final = "outrider-export/1"
 _SIZE_MAX: Final = 4_000_000
 _PROOFS: Final = ("consent.state", "erasures.state")
+_OTHERS: Final = ("mounting.json", "vehicles.json")
 
 
 def export_parts(
@@ -48,7 +49,7 @@ def export_parts(
         "vehicle": msgspec.to_builtins(config.vehicle),
         "consents": list(consents),
         "erasures": (_state(directory / _PROOFS[1]) or {}).get("erasures", []),
-        "learnt": {path.stem: _state(path) for path in sorted(directory.glob("*.state")) if path.name not in _PROOFS},
+        "learnt": {path.stem: _state(path) for path in _learnt(directory)},
     }
     yield _text(head)[:-1] + ', "records": ['
     comma = "\n"
@@ -56,6 +57,11 @@ def export_parts(
         yield comma + _text(_record(envelope, device_key, owner_key))
         comma = ",\n"
     yield "\n]}\n"
+
+
+def _learnt(directory: Path) -> Iterator[Path]:
+    states = [path for path in sorted(directory.glob("*.state")) if path.name not in _PROOFS]
+    yield from (path for path in (*states, *(directory / name for name in _OTHERS)) if path.exists())
 
 
 def _envelopes(directory: Path) -> Iterator[bytes]:

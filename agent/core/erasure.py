@@ -20,11 +20,6 @@ class Selection:
     from_ns: int | None = None
     until_ns: int | None = None
 
-    @property
-    def is_bounded(self) -> bool:
-        """Whether it speaks of a time."""
-        return self.from_ns is not None or self.until_ns is not None
-
     def covers(self, purposes: Collection[str], wall_ns: int | None) -> bool:
         """Whether a record of these purposes goes; one without a date may lie in any time, and goes."""
         if RIGHTS in purposes or not (self.purposes is None or any(each in self.purposes for each in purposes)):

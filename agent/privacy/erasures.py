@@ -73,7 +73,10 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Erasures:
-    """The list, oldest first; those with a receipt are let go first where there are too many."""
+    """The list, oldest first.
+
+    Where there are too many, those with a receipt are let go first, then those that are done here; none that is not.
+    """
 
     def __init__(self, store: StateStore | None) -> None:
         """store: raises StoreError; None keeps nothing."""
@@ -125,7 +128,10 @@ class Erasures:
     def _put(self, erasure: Erasure) -> None:
         erasures = {**self._erasures, erasure.request: erasure}
         while len(erasures) > _KEPT_MAX:
-            del erasures[next((name for name, each in erasures.items() if each.receipt), next(iter(erasures)))]
+            done = [name for name, each in erasures.items() if each.done_here]
+            if not done:
+                raise StoreError(f"{_KEPT_MAX} erasures are still to be done on this box")
+            del erasures[next((name for name in done if erasures[name].receipt), done[0])]
         if self._store is not None:
             self._store.save(msgspec.json.encode(_Kept(erasures=list(erasures.values()))))
         self._erasures = erasures

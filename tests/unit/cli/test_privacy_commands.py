@@ -14,7 +14,7 @@ from agent.privacy.door import Door, Erase, Grant, Request, Revoke
 from agent.store.outbox import Outbox
 from agent.store.seal import Sealer
 from drivers.keystore import FileKeystore, create_x25519
-from drivers.state_file import FileConsentStore, FileErasureStore, FilePackStore
+from drivers.state_file import FileConsentStore, FileErasureStore, FilePackStore, FileVehicles
 from tests.unit.store.kit import KEYS, braking, seal_chain, thermal
 
 
@@ -129,6 +129,7 @@ def test_the_owner_takes_his_data_with_him(config: Path, tmp_path: Path, capsys:
     asyncio.run(fill(tmp_path, tmp_path / "owner.pem"))
     open_vault(tmp_path / "data")
     FilePackStore(tmp_path / "data").save(b'{"cells": 96}')
+    FileVehicles(tmp_path / "data").save(b'{"car": [12]}')
     FileConsentStore(tmp_path / "data").save(b'{"v":1,"choices":{"claims":{"granted":true,"by":"page","notice":1}}}')
     FileErasureStore(tmp_path / "data").save(b'{"v":1,"erasures":[]}')
     target = tmp_path / "mine.json"
@@ -138,7 +139,7 @@ def test_the_owner_takes_his_data_with_him(config: Path, tmp_path: Path, capsys:
     assert told["vehicle"]["vin"] == "LTESTVAN000000001"
     assert [record["event"]["kind"] for record in told["records"]] == ["harsh_driving", "battery_alarm"]
     assert told["records"][0]["event"]["peak_mps2"] == 6.2
-    assert told["learnt"] == {"pack": {"cells": 96}}
+    assert told["learnt"] == {"pack": {"cells": 96}, "vehicles": {"car": [12]}}
     by_purpose = {each["purpose"]: each for each in told["consents"]}
     assert (by_purpose["claims"]["in_force"], by_purpose["claims"]["choice"]["by"]) == (True, "page")
     assert by_purpose["safety"]["why"] == "paper"

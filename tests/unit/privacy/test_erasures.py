@@ -55,6 +55,7 @@ def test_of_too_many_those_that_are_signed_for_go_first() -> None:
     erasures = Erasures(memory)
     for number in range(101):
         erasures.add(SERVICE, request=f"r{number}", boot=4, by="page", now=NOW)
+        erasures.finish(f"r{number}", 0)
         if number == 50:
             erasures.take(ErasureReceipt("r50", 0, 0), b"blob")
     names = [each.request for each in Erasures(memory).all()]
@@ -62,3 +63,16 @@ def test_of_too_many_those_that_are_signed_for_go_first() -> None:
     assert "r50" not in names
     memory.data = b"damaged"
     assert Erasures(memory).all() == ()
+
+
+def test_one_that_is_still_to_be_done_is_never_let_go() -> None:
+    erasures = Erasures(Memory())
+    for number in range(100):
+        erasures.add(SERVICE, request=f"r{number}", boot=4, by="page", now=NOW)
+    with pytest.raises(StoreError, match="100 erasures are still to be done"):
+        erasures.add(SERVICE, request="r100", boot=4, by="page", now=NOW)
+    erasures.finish("r0", 1)
+    erasures.finish("r7", 1)
+    erasures.add(SERVICE, request="r101", boot=4, by="page", now=NOW)
+    assert "r0" not in [each.request for each in erasures.all()]
+    assert len(erasures.undone()) == 99
