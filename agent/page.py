@@ -123,7 +123,7 @@ class LocalPage:
 
     async def erase(self, selection: Selection) -> None:
         """Let data be gone; what the page itself remembers goes whatever was asked for. Raises StoreError."""
-        await self._privacy.erase(selection, by="page")
+        await self._privacy.begin_erasure(selection, by="page")
 
     async def _serve(self) -> None:
         site = make_site(self, self._pairing, self._web.hosts())

@@ -39,7 +39,7 @@ _PERIOD_S: Final = 0.5
 _AGAIN_NS: Final = 30 * 10**9
 _BUSY_S: Final = 5.0  # well below the unit's WatchdogSec
 _BUSY_LONGEST_S: Final = 1800.0
-_COMMAND_S: Final = 5.0  # that a command is kept waiting for an erasure, and others behind it
+_WAIT_S: Final = 5.0  # that a command is kept waiting for an erasure, and others behind it
 
 
 class PrivacyRoom:
@@ -76,7 +76,7 @@ class PrivacyRoom:
         self._behind = False
         self._again_ns = 0
         self._sweeping = asyncio.Lock()
-        self._begun: set[asyncio.Task[str]] = set()  # erasures that no command waits for any more
+        self._begun: set[asyncio.Task[str]] = set()  # erasures that nobody waits for any more
 
     async def open(self, recorder: Recorder, uplink: Uplink | None, platform: NationalPlatform | None) -> None:
         """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
@@ -149,6 +149,13 @@ class PrivacyRoom:
         self._emit(erasure.event(self._clock.monotonic_ns()))
         await self._catch_up()
         return request
+
+    async def begin_erasure(self, selection: Selection, *, by: By) -> str:
+        """As erase, but returns after some seconds, and then "" where it is not done yet and goes on by itself."""
+        erasing = asyncio.create_task(self.erase(selection, by=by), name="erasure")
+        done, begun = await asyncio.wait({erasing}, timeout=_WAIT_S)
+        self._begun |= begun
+        return erasing.result() if done and not self._behind else ""
 
     def on_erased(self, receipt: ErasureReceipt, blob: bytes) -> None:
         """The insurer has signed that it is gone with him. If the disk refuses he is asked again at the next start."""
@@ -290,10 +297,7 @@ class PrivacyRoom:
             await self.revoke(request.purposes, by="command")
             return f"{', '.join(request.purposes)}: no longer agreed to"
         selection = Selection(frozenset(request.purposes) or None, request.from_ns, request.until_ns)
-        erasing = asyncio.create_task(self.erase(selection, by="command"), name="erasure")
-        done, begun = await asyncio.wait({erasing}, timeout=_COMMAND_S)  # or a revocation behind it would wait
-        self._begun |= begun
-        if done and (name := erasing.result()) and not self._behind:
+        if name := await self.begin_erasure(selection, by="command"):
             return f"erasure {name}: gone from this box"
         return "the erasure is begun; `outrider status` has erasures_undone until it is gone from this box"
 

@@ -158,7 +158,7 @@ async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_p
 
 
 async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.privacy_room._COMMAND_S", 0.0)
+    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
     async with room(tmp_path, "service") as (privacy, one, _):
         held = asyncio.Event()
         write_anew = Outbox.write_anew
@@ -185,7 +185,7 @@ async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agent.privacy_room._BUSY_S", 0.01)
-    monkeypatch.setattr("agent.privacy_room._COMMAND_S", 0.0)
+    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
     told: asyncio.Queue[ServiceState] = asyncio.Queue()
     held = asyncio.Event()
     write_anew = Outbox.write_anew
