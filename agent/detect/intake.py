@@ -14,6 +14,7 @@ _X, _Y, _Z = ACCELERATIONS
 _PATHS: Final = (*ACCELERATIONS, vss.ROLL_RATE, vss.SPEED, vss.IMU_HEADING_ERROR, vss.IMU_CLIPPED)
 _KEPT_NS: Final = 5000 * MS
 _LONGEST_NS: Final = NS  # a longer window is no window of a car's
+_SHORT_NS: Final = 25 * MS  # a blow does not begin and end within a window as short as a car's
 _NOTHING_CALM: Final = (inf, -inf) * 3
 _STIRRED_NS: Final = 60 * MS  # so long all is judged at once after something was felt: a blow may ring through zero
 
@@ -35,9 +36,9 @@ class Intake:
     """Lets calm windows pass and hands over what they held when it is time to judge it.
 
     That is a matter of when, not of what: no detector can tell. A window is calm where its last sample is near the
-    resting level on every axis. What lasts for 60 ms does not slip through windows of 20 ms, and what does is judged
-    within five seconds. It is looked at 50 times a second, so this is as short as it can be: a call costs more here
-    than the numbers in an array. What was let pass is taken from the window's recent seconds.
+    resting level on every axis, a long one where all are. What lasts for 60 ms does not slip through windows of 20 ms,
+    and what does is judged within five seconds. It is looked at 50 times a second, so this is as short as it can be: a
+    call costs more here than the numbers in an array. What was let pass is taken from the window's recent seconds.
     """
 
     def __init__(self) -> None:
@@ -67,7 +68,8 @@ class Intake:
             )
         except IndexError:
             calm = self._is_calm(window)
-        if t_ns - self._until_ns > _LONGEST_NS or not calm:
+        span_ns = t_ns - self._until_ns
+        if not calm or span_ns > _LONGEST_NS or (span_ns > _SHORT_NS and not self._is_calm_throughout(window)):
             self._stirred_ns = t_ns
         elif t_ns - self._stirred_ns > _STIRRED_NS:
             if self._since_ns == LONG_AGO_NS:
@@ -99,6 +101,13 @@ class Intake:
         """The same where an axis says nothing, which is as calm as can be."""
         told = zip(ACCELERATIONS, self._calm[::2], self._calm[1::2], strict=True)
         return all(not len(s := window.new(path)) or low < s.value.item(-1) < high for path, low, high in told)
+
+    def _is_calm_throughout(self, window: SignalWindow) -> bool:
+        """Whether every sample is calm; which a NaN is not."""
+        told = zip(ACCELERATIONS, self._calm[::2], self._calm[1::2], strict=True)
+        return all(
+            not len(s := window.new(path)) or low < s.value.min() <= s.value.max() < high for path, low, high in told
+        )
 
     def _after(self, series: Series, path: str) -> Series:
         """What has not been handed over before."""

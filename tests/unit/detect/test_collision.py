@@ -8,7 +8,7 @@ from agent.core.config import CollisionLimits, Detect
 from agent.core.events import Collision, DeviceShock, Event, RoadImpact
 from agent.detect.collision import CollisionDetector
 from agent.detect.pulse import crash_mode_of
-from tests.unit.detect.feed import LIMITS, Recording, run, series
+from tests.unit.detect.feed import LIMITS, NS, Recording, run, series, windows
 
 Floats = npt.NDArray[np.float64]
 
@@ -303,3 +303,14 @@ def test_clipping_that_the_imu_tells_marks_the_crash_it_was_in(at_s: float, clip
         (event,) = run(CollisionDetector(LIMITS), recording, window_s=window_s)
         assert isinstance(event, Collision)
         assert event.clipped == clipped
+
+
+@pytest.mark.parametrize("window_s", [0.02, 0.05, 0.1, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("start_s", [8.0, 8.03, 8.07, 8.11, 8.15, 8.19])
+def test_a_crash_is_told_within_half_a_second_however_long_windows_are(window_s: float, start_s: float) -> None:
+    detector = CollisionDetector(LIMITS)
+    recording = _ride(force=[(start_s, 0.07, (-15, 0, 0))], shake=0.2)
+    cuts_ns = range(0, 14 * NS, round(window_s * NS))
+    told = [window.t_ns for window in windows(recording, cuts_ns) if any(detector.update(window))]
+    assert len(told) == 1
+    assert start_s * NS < told[0] < (start_s + 0.07 + 0.5 + window_s) * NS
