@@ -152,8 +152,7 @@ async def test_a_trouble_code_behind_the_adapter_becomes_a_diagnosis(
     found = [event for event in watched.of("diagnosis") if isinstance(event, Diagnosis)]
     assert [(one.codes, one.causes[0], one.drive) for one in found if one.confirmed] == [([code], cause, drive)]
     assert len(found) <= 2  # pending, then confirmed
-    spelt = " ".join(code)
-    assert sum(spelt in text for text in watched.speaker.texts) == 1
+    assert sum(code in text for text in watched.speaker.texts) == 1
 
 
 async def test_the_freeze_frame_and_the_repair_speak_for_the_leak(tmp_path: Path) -> None:
