@@ -19,7 +19,7 @@ from agent.core.keys import raw_bytes
 from agent.core.ports import Language
 from agent.core.records import Told, digest_of
 
-PAGE_VERSION: Final = 2
+PAGE_VERSION: Final = 3
 _NS: Final = 10**9
 _BEIJING: Final = timezone(timedelta(hours=8))
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
