@@ -45,6 +45,7 @@ class Intake:
         self._since_ns = LONG_AGO_NS  # end of the first window that was let pass
         self._until_ns = LONG_AGO_NS  # end of the window before
         self._stirred_ns = LONG_AGO_NS
+        self._few = 0  # samples of an axis in _SHORT_NS
         self._calm = _NOTHING_CALM  # lowest and highest of each axis
         self._given_ns: dict[str, int] = {}  # newest sample that was handed over, by path
         self._last: SignalWindow | None = None
@@ -61,15 +62,16 @@ class Intake:
         new, t_ns = window.new, window.t_ns
         x_low, x_high, y_low, y_high, z_low, z_high = self._calm
         try:
+            x = new(_X).value
             calm = (  # which a NaN is not
-                x_low < new(_X).value.item(-1) < x_high
+                x_low < x.item(-1) < x_high
                 and y_low < new(_Y).value.item(-1) < y_high
                 and z_low < new(_Z).value.item(-1) < z_high
+                and (len(x) <= self._few or self._is_calm(window))
             )
         except IndexError:
             calm = self._is_calm(window)
-        span_ns = t_ns - self._until_ns
-        if not calm or span_ns > _LONGEST_NS or (span_ns > _SHORT_NS and not self._is_calm_throughout(window)):
+        if not calm or t_ns - self._until_ns > _LONGEST_NS:
             self._stirred_ns = t_ns
         elif t_ns - self._stirred_ns > _STIRRED_NS:
             if self._since_ns == LONG_AGO_NS:
@@ -87,6 +89,9 @@ class Intake:
         else:
             seconds = (window.t_ns - self._since_ns + _KEPT_NS) / NS
             series = {path: self._after(window.recent(path, seconds), path) for path in _PATHS}
+        axis_ns = series[_X].t_ns
+        if len(axis_ns) > 1:
+            self._few = 1 + (len(axis_ns) - 1) * _SHORT_NS // max(1, int(axis_ns[-1] - axis_ns[0]))
         self._given_ns |= {path: int(one.t_ns[-1]) for path, one in series.items() if len(one)}
         self._since_ns = LONG_AGO_NS
         return _Joined(series, window.t_ns)
@@ -98,12 +103,7 @@ class Intake:
         return self.release(self._last)
 
     def _is_calm(self, window: SignalWindow) -> bool:
-        """The same where an axis says nothing, which is as calm as can be."""
-        told = zip(ACCELERATIONS, self._calm[::2], self._calm[1::2], strict=True)
-        return all(not len(s := window.new(path)) or low < s.value.item(-1) < high for path, low, high in told)
-
-    def _is_calm_throughout(self, window: SignalWindow) -> bool:
-        """Whether every sample is calm; which a NaN is not."""
+        """Whether every sample is, which a NaN is not; an axis that says nothing is as calm as can be."""
         told = zip(ACCELERATIONS, self._calm[::2], self._calm[1::2], strict=True)
         return all(
             not len(s := window.new(path)) or low < s.value.min() <= s.value.max() < high for path, low, high in told
