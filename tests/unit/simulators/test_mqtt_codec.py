@@ -153,4 +153,7 @@ def test_a_device_may_only_use_its_own_topics() -> None:
 def test_the_same_rules_for_mosquitto() -> None:
     lines = mosquitto_acl(RULES).splitlines()
     assert lines[:3] == ["user insurer", "topic read outrider/v1/+/record", "topic write outrider/v1/+/receipt"]
-    assert lines[-5] == "pattern write outrider/v1/%u/record"
+    patterns = [line for line in lines if line.startswith("pattern ")]
+    assert patterns[0] == "pattern write outrider/v1/%u/record"
+    assert all(line.startswith("pattern read ") for line in patterns[1:])
+    assert "pattern read outrider/v1/%u/erasure" in patterns
