@@ -11,11 +11,10 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from agent.core.config import Name
-from agent.core.cose import decode_cbor, encode_cbor, sign1, verify1
-from agent.core.errors import InputError, ProtocolError, SealError
-from agent.core.keys import parse_ed25519
+from agent.core.cose import encode_cbor, sign1
+from agent.core.errors import SealError
 from agent.core.records import Count, Nanoseconds, Range, Told, decode_event, encode_event
+from agent.link.insurer_signed import InsurerSigned, open_signed
 
 __all__ = [
     "RECEIPT_RANGES_MAX",
@@ -100,9 +99,7 @@ class _Line(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
 
 
-class _Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    v: int
-    device: Name
+class _Receipt(InsurerSigned, frozen=True, kw_only=True):
     received_ns: Nanoseconds
     ranges: Annotated[list[_Line], Meta(min_length=1, max_length=RECEIPT_RANGES_MAX)]
 
@@ -128,21 +125,9 @@ def parse_receipt(blob: bytes, insurer_key: bytes, device: str) -> list[Range]:
 
 def open_receipt(blob: bytes, insurer_key: bytes, device: str) -> SignedReceipt:
     """All that a receipt says. insurer_key: Ed25519, PEM or raw. Raises SealError with the reason."""
-    if len(blob) > RECEIPT_SIZE_MAX:
-        raise SealError(f"receipt of {len(blob)} bytes; {RECEIPT_SIZE_MAX} are allowed")
-    try:
-        public_key = parse_ed25519(insurer_key)
-    except InputError as exc:
-        raise SealError(f"the insurer's receipt key: {exc}") from exc
-    content = verify1(blob, external_aad=RECEIPT_CONTEXT, public_key=public_key)
-    try:
-        receipt = msgspec.convert(decode_cbor(content), _Receipt, strict=True)
-    except (ProtocolError, msgspec.ValidationError) as exc:
-        raise SealError(f"not a receipt: {exc}") from exc
-    if receipt.v != 1:
-        raise SealError(f"receipt version {receipt.v}; known is 1")
-    if receipt.device != device:
-        raise SealError(f"receipt for {receipt.device}, not for {device}")
+    receipt = open_signed(
+        blob, insurer_key, device, _Receipt, context=RECEIPT_CONTEXT, size_max=RECEIPT_SIZE_MAX, name="receipt"
+    )
     for line in receipt.ranges:
         if line.first > line.last:
             raise SealError(f"receipt with an empty range {line.first}..{line.last}")

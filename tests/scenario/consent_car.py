@@ -99,10 +99,17 @@ class Car:
 async def car(folder: Path, *purposes: Purpose) -> AsyncIterator[Car]:
     config = msgspec.structs.replace(make_config(folder), consent=Consent(purposes=list(purposes)))
     one = Car(folder, config)
-    running = asyncio.create_task(app.run(config, one.hardware, one.clock, stop=one.stop))
+    async with run_car(one):
+        yield one
+
+
+@asynccontextmanager
+async def run_car(one: Car) -> AsyncIterator[asyncio.Task[app.Summary]]:
+    """The agent runs, and stops in order at the end of the block."""
+    running = asyncio.create_task(app.run(one.config, one.hardware, one.clock, stop=one.stop))
     await one.started.wait()
     try:
-        yield one
+        yield running
     finally:
         one.stop.set()
         while not running.done():

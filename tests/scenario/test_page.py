@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from agent import app
 from agent.cli.page_command import show_page
 from agent.core.config import Consent, Web
 from agent.core.errors import InputError
@@ -20,7 +19,7 @@ from agent.core.page_code import PageCode, code_path
 from agent.core.privacy_events import ConsentChanged, ErasureRequested
 from drivers.state_file import FilePageStore
 from simulators.cloud import Cloud
-from tests.scenario.consent_car import Car
+from tests.scenario.consent_car import Car, run_car
 from tests.unit.store.kit import make_config
 
 CHROMIUM = shutil.which("chromium")
@@ -43,17 +42,11 @@ async def car_with_page(folder: Path, *, cloud: Cloud | None = None) -> AsyncIte
         config = msgspec.structs.replace(config, link=cloud.link_config("car-1"), trust=cloud.trust())
     one = Car(folder, config)
     one.hardware = replace(one.hardware, page_store=FilePageStore(Path(config.store.directory)))
-    running = asyncio.create_task(app.run(config, one.hardware, one.clock, stop=one.stop))
-    async with asyncio.timeout(15):
-        while not running.done() and not code_path(config.store.directory).exists():  # noqa: ASYNC110 - the page lives in real time
-            await asyncio.sleep(0.01)
-    try:
+    async with run_car(one) as running:
+        async with asyncio.timeout(15):
+            while not running.done() and not code_path(config.store.directory).exists():  # noqa: ASYNC110 - real time
+                await asyncio.sleep(0.01)
         yield one
-    finally:
-        one.stop.set()
-        while not running.done():
-            await one.clock.advance(0.1)
-        await running
 
 
 @pytest.fixture
