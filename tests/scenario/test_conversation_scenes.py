@@ -22,6 +22,7 @@ from simulators.driver_person import Answer
 from tests.scenario.test_conversation import Room, brake, crash, hot, room
 from tests.scenario.test_conversation_charge import charged
 from tests.scenario.test_conversation_crash import SpeedWindow
+from tests.unit.voice.held_state import Store
 
 QUESTION = """
 [questions.battery_old]
@@ -46,17 +47,6 @@ words.en = ["fine"]
 reply.zh = "那就好。"
 reply.en = "Good."
 """
-
-
-@dataclass
-class Store:
-    state: bytes = b""
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
 
 
 @dataclass

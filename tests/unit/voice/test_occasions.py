@@ -12,22 +12,12 @@ from agent.core.partners import Partner, Policy
 from agent.core.vss import ENGINE_LAMP, LATITUDE, LONGITUDE, SPEED, TYRE_PRESSURES, TYRES_LOW
 from agent.voice.occasions import Occasions
 from agent.voice.scene_memory import SceneMemory
+from tests.unit.voice.held_state import Store
 
 MakeWindow = Callable[..., Any]
 GARAGE = Partner(name="老王修车", offers=["repair", "tyres"], latitude=31.2, longitude=121.4, phone="021 5555")
 FAR = Partner(name="远的店", offers=["tyres"], latitude=31.5, longitude=121.4)
 START_S = 1_790_000_000  # 2026-09-21
-
-
-@dataclass
-class Store:
-    state: bytes = b""
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
 
 
 @dataclass

@@ -11,20 +11,10 @@ from agent.voice.facts import keys_of
 from agent.voice.scene_file import load_scenes
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.scene_watch import SceneWatch
+from tests.unit.voice.held_state import Store
 
 TAIL = '\n[say]\nzh = "好。"\nen = "Good."\n'
 DAY_S = 86_400
-
-
-@dataclass
-class Store:
-    state: bytes = b""
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
 
 
 @dataclass
