@@ -14,7 +14,7 @@ from msgspec import Meta
 from agent.core.cose import encode_cbor, sign1
 from agent.core.errors import SealError
 from agent.core.records import Count, Nanoseconds, Range, Told, decode_event, encode_event
-from agent.link.insurer_signed import InsurerSigned, open_signed
+from agent.link.wire_signed import InsurerSigned, open_signed
 
 __all__ = [
     "RECEIPT_RANGES_MAX",

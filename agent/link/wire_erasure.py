@@ -12,7 +12,7 @@ from msgspec import Meta
 from agent.core.cose import encode_cbor, sign1
 from agent.core.erasure import ErasureReceipt
 from agent.core.records import Nanoseconds
-from agent.link.insurer_signed import InsurerSigned, open_signed
+from agent.link.wire_signed import InsurerSigned, open_signed
 
 ERASURE_SIZE_MAX: Final = 1024
 ERASURE_CONTEXT: Final = encode_cbor(["outrider/erasure", 1])

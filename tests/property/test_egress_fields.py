@@ -11,13 +11,12 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from agent.core.declared import grounds_of
-from agent.core.events import AnyEvent, EmergencyData, Event, Ground, Leaves
+from agent.core.events import Event, Ground, Leaves
 from agent.core.records import Position, encode_event
 from agent.privacy.agreed import Agreed
 from agent.privacy.egress import EgressFilter
-from agent.proto.msd import Msd, encode_msd
+from tests.property.drawn_events import KINDS, events_of
 
-KINDS: tuple[type[Event], ...] = typing.get_args(AnyEvent)
 GROUNDS: tuple[Ground, ...] = typing.get_args(Ground)
 ANY = settings(max_examples=10, phases=[Phase.generate], database=None)
 CONSENTS = st.frozensets(st.sampled_from(GROUNDS))
@@ -44,18 +43,6 @@ class Forgotten(Event, frozen=True, kw_only=True, tag="forgotten"):
 EVERY: tuple[type[Event], ...] = (*KINDS, Mixed, Forgotten)
 
 
-def _events(kind: type[Event]) -> st.SearchStrategy[Event]:
-    return st.builds(
-        kind, **{field.name: _filled(kind, field.name, field.type) for field in msgspec.structs.fields(kind)}
-    )
-
-
-def _filled(kind: type[Event], name: str, of: typing.Any) -> st.SearchStrategy[typing.Any]:
-    if (kind, name) == (EmergencyData, "msd"):
-        return st.just(encode_msd(Msd(passengers=3)))
-    return st.from_type(of)
-
-
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_field_of_every_event_declares_what_it_may_leave_on(kind: type[Event]) -> None:
     """Who adds a field names it in `leaves` of its class."""
@@ -63,7 +50,7 @@ def test_every_field_of_every_event_declares_what_it_may_leave_on(kind: type[Eve
     assert set(kind.leaves) <= set(GROUNDS)
 
 
-@given(st.sampled_from(EVERY).flatmap(_events), CONSENTS, PLACES)
+@given(st.sampled_from(EVERY).flatmap(events_of), CONSENTS, PLACES)
 def test_no_field_leaves_that_is_not_agreed_to(
     event: Event, in_force: frozenset[Ground], places: dict[Ground, typing.Literal["none", "area", "exact"]]
 ) -> None:
@@ -119,7 +106,4 @@ def _default_of(field: msgspec.structs.FieldInfo) -> object:
 
 def _least(kind: type[Event]) -> Event:
     """One of the kind with nothing in it that it can be without."""
-    needed = {field.name: field.type for field in msgspec.structs.fields(kind) if field.required}
-    return find(
-        st.builds(kind, **{name: _filled(kind, name, of) for name, of in needed.items()}), lambda _: True, settings=ANY
-    )
+    return find(events_of(kind, least=True), lambda _: True, settings=ANY)

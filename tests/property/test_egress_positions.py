@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from agent.core.config import Consent
 from agent.core.declared import grounds_of
-from agent.core.events import AnyEvent, Collision, CrashRecord, EmergencyData, Event, Purpose, Telemetry
+from agent.core.events import Collision, CrashRecord, EmergencyData, Event, Purpose, Telemetry
 from agent.core.records import Position, encode_event
 from agent.privacy.agreed import Agreed
 from agent.privacy.egress import EgressFilter
 from agent.proto.msd import Msd, decode_msd, degrees_of, encode_msd, place_of
+from tests.property.drawn_events import KINDS, events_of
 
-KINDS = typing.get_args(AnyEvent)
 PRECISION = {"area": 2, "exact": 5}
 PLACES = st.tuples(st.floats(-90, 90), st.floats(-180, 180))
 CONSENTS = st.builds(
@@ -59,7 +59,7 @@ def events_at(place: tuple[float, float], paths: list[str]) -> st.SearchStrategy
             Telemetry(t_ns=1, period_s=1, count=1, signals=paths, steps=[1.0] * len(paths), columns=b"\1" * len(paths))
         ),
     }
-    return st.sampled_from(KINDS).flatmap(lambda kind: special[kind] if kind in special else st.from_type(kind))
+    return st.sampled_from(KINDS).flatmap(lambda kind: special[kind] if kind in special else events_of(kind))
 
 
 @given(st.data(), PLACES, PATHS, CONSENTS)
