@@ -12,7 +12,7 @@ from typing import Final
 from agent.core.errors import InputError
 from agent.core.paths import ROOT
 from fleet.desk.claims import ClaimsDesk, Ticket
-from fleet.desk.reading import read_tickets
+from fleet.desk.reading import CASE_KINDS, read_tickets
 from fleet.desk.store import DeskStore, KnownNumbers
 from fleet.receiver.database import open_store
 from fleet.receiver.store import Store
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
     with closing(open_store(options.database)) as store:
         kept = DeskStore(store)
         desk = ClaimsDesk(KnownNumbers(kept))
-        read_tickets(store, desk, device=options.device, kept=kept.tickets())
+        read_tickets(kept.history(tuple(CASE_KINDS), options.device), desk, closed=kept.closed())
         desk.look(time.time_ns())
         pages = write_pages(store, desk, options.output)
     print(f"{len(desk.tickets)} tickets: {pages[0]}")

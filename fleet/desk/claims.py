@@ -4,7 +4,7 @@ Time comes with the events. What is said to the driver about a ticket, fleet/des
 keys of the words in simulators/claims_words.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -73,6 +73,7 @@ class ClaimsDesk:
         """number: gives a new ticket its number, out of device, boot, kind and the event's t_ns; else they count."""
         self._number = number
         self._tickets: dict[int, Ticket] = {}
+        self._of: dict[str, list[int]] = {}  # a car's tickets, oldest first
         self._opened = 0
         self._records = Records()
 
@@ -252,11 +253,7 @@ class ClaimsDesk:
     def _find(self, device: str, kind: Kind) -> Ticket | None:
         """The newest open ticket of that kind."""
         return next(
-            (
-                one
-                for one in reversed(self._tickets.values())
-                if one.is_open and (one.device, one.kind) == (device, kind)
-            ),
+            (one for one in self._newest(device) if one.is_open and one.kind == kind),
             None,
         )
 
@@ -265,15 +262,26 @@ class ClaimsDesk:
 
         t_ns None: at any time.
         """
-        for one in reversed(self._tickets.values()):
-            mine = (one.device, one.boot, one.kind) == (device, boot, "collision") and (closed or one.is_open)
+        for one in self._newest(device):
+            mine = (one.boot, one.kind) == (boot, "collision") and (closed or one.is_open)
             if mine and (t_ns is None or abs(t_ns - one.opened_ns) <= SAME_CRASH_NS):
                 return one
         return None
 
+    def _newest(self, device: str) -> Iterator[Ticket]:
+        return (self._tickets[number] for number in reversed(self._of.get(device, ())))
+
     def _keep(self, ticket: Ticket) -> Ticket:
+        if ticket.number not in self._tickets:
+            self._of.setdefault(ticket.device, []).append(ticket.number)
         self._tickets[ticket.number] = ticket
         if len(self._tickets) > _TICKETS_MAX:
-            oldest = next((one.number for one in self._tickets.values() if not one.is_open), min(self._tickets))
-            del self._tickets[oldest]
+            oldest = self._tickets[min(self._tickets)]
+            self._let_go(next((one for one in self._tickets.values() if not one.is_open), oldest))
         return ticket
+
+    def _let_go(self, ticket: Ticket) -> None:
+        del self._tickets[ticket.number]
+        self._of[ticket.device].remove(ticket.number)
+        if not self._of[ticket.device]:
+            del self._of[ticket.device]

@@ -3,7 +3,8 @@
 It answers nothing by itself: that people do (fleet/desk/acts.py), through `outrider-fleet tickets` or another program.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -11,10 +12,11 @@ from agent.core.desk_events import DeskMessage, TicketReopened
 from agent.core.events import AnyEvent, Feedback
 from fleet.desk.acts import Acts
 from fleet.desk.claims import ClaimsDesk, Kind, Ticket
-from fleet.desk.reading import DESK_KINDS, event_of, read_tickets
+from fleet.desk.reading import CASE_KINDS, DESK_KINDS, event_of, read_tickets
 from fleet.desk.store import PAGE, Arrival, DeskStore
 from fleet.desk.ticket import SOLUTION_NS, DeskTicket
 
+_LOG: Final = logging.getLogger(__name__)
 Tell = Callable[[DeskTicket, str], None]
 """Told of each thing that happens to a ticket, by a word: opened, taken, helped, reopened, overdue, closed."""
 
@@ -54,17 +56,16 @@ class Desk:
     def catch_up(self) -> None:
         """Look at what was dealt with before, and at what is too old to be, saying nothing."""
         self._catching_up = True
-        dealt, since_ns = self._store.dealt_with(), self._since_ns
-        read_tickets(
-            self._store.receiver,
-            self.claims,
-            wanted=lambda place, received_ns: received_ns < since_ns or place in dealt,
-            kept=self._store.tickets(),
-        )
-        for ticket in self._fresh:  # of a time when nobody kept them
-            self.acts.close(ticket, "from_before")
-        self._fresh.clear()
+        read_tickets(self._past(), self.claims, closed=self._store.closed())
         self._catching_up = False
+
+    def _past(self) -> Iterator[Arrival]:
+        for arrival in self._store.history(tuple(CASE_KINDS)):
+            if arrival.dealt or arrival.received_ns < self._since_ns:
+                yield arrival
+                for ticket in self._fresh:  # of a time when nobody kept them
+                    self.acts.close(ticket, "from_before")
+                self._fresh.clear()
 
     def step(self) -> int:
         """Deal with what has come in, and with clocks that ran out; returns how many events there were."""
@@ -75,7 +76,10 @@ class Desk:
         arrivals = self._store.arrivals(tuple(DESK_KINDS), self._since_ns)
         for arrival in arrivals:
             event = event_of(arrival.event)
-            if not isinstance(event, str):
+            if isinstance(event, str):
+                device, boot, sequence = arrival.place
+                _LOG.error("%s, boot %d, sequence %d is left out: %s", device, boot, sequence, event)
+            else:
                 self._take(arrival, event)
             self._newest_ns = max(self._newest_ns, arrival.received_ns)
         self._store.dealt(arrivals)

@@ -1,7 +1,6 @@
 """Events of a receiver's store as the desk reads them."""
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +19,8 @@ from agent.core.events import (
     Rollover,
 )
 from fleet.desk.claims import ClaimsDesk
+from fleet.desk.store import Arrival
 from fleet.desk.ticket import DeskTicket
-from fleet.receiver.store import Place, Store
 
 CASE_KINDS: Final[Mapping[str, type[Event]]] = {
     "collision": Collision,
@@ -44,42 +43,30 @@ DESK_KINDS: Final[Mapping[str, type[Event]]] = {
 
 def event_of(event: Mapping[str, Any]) -> AnyEvent | str:
     """The event of a row of one of DESK_KINDS, or why it is none: JSON has no word for what is no number."""
+    kind = DESK_KINDS.get(event.get("kind", ""))
+    if kind is None:
+        return "no event of a kind that a desk knows"
     try:
-        found: AnyEvent = msgspec.convert(event, DESK_KINDS[event["kind"]])  # type: ignore[assignment]  # all are of AnyEvent
+        found: AnyEvent = msgspec.convert(event, kind)  # type: ignore[assignment]  # all are of AnyEvent
     except msgspec.ValidationError as exc:
         return str(exc)
     return found
 
 
-def read_tickets(
-    store: Store,
-    desk: ClaimsDesk,
-    *,
-    device: str | None = None,
-    wanted: Callable[[Place, int], bool] = lambda *_: True,
-    kept: Sequence[DeskTicket] = (),
-) -> None:
-    """Show a desk what the store holds already, in the order in which it came; all at once. Raises StoreError.
+def read_tickets(arrivals: Iterable[Arrival], desk: ClaimsDesk, *, closed: Iterable[DeskTicket] = ()) -> None:
+    """Show a desk what the store holds already, both in the order in which it was: what came, and which were closed.
 
-    wanted: whether an event of this place, received then, shall be shown. kept: the desk's tickets, of which each is
-    closed when it was.
+    What is no event is left out. Raises StoreError.
     """
-    closed = deque(sorted((one for one in kept if one.closed_ns is not None), key=_closed_ns))
-    rows = sorted(store.events(device, kinds=tuple(CASE_KINDS)), key=lambda row: row["received_ns"])
-    for row in rows:
-        while closed and _closed_ns(closed[0]) < row["received_ns"]:
-            _follow(desk, closed.popleft())
-        event = event_of(row["event"])
-        place = Place(row["device"], row["boot"], row["sequence"])
-        if not isinstance(event, str) and wanted(place, row["received_ns"]):
-            desk.take(row["device"], row["boot"], event, received_ns=row["received_ns"])
-    for ticket in closed:
-        _follow(desk, ticket)
-
-
-def _closed_ns(ticket: DeskTicket) -> int:
-    return ticket.closed_ns or 0
-
-
-def _follow(desk: ClaimsDesk, ticket: DeskTicket) -> None:
-    desk.follow(ticket.number, ticket.outcome)
+    closing = iter(closed)
+    ticket = next(closing, None)
+    for arrival in arrivals:
+        while ticket is not None and (ticket.closed_ns or 0) < arrival.received_ns:
+            desk.follow(ticket.number, ticket.outcome)
+            ticket = next(closing, None)
+        event = event_of(arrival.event)
+        if not isinstance(event, str):
+            desk.take(arrival.place.device, arrival.place.boot, event, received_ns=arrival.received_ns)
+    while ticket is not None:
+        desk.follow(ticket.number, ticket.outcome)
+        ticket = next(closing, None)

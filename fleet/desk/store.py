@@ -3,21 +3,26 @@
 The same for SQLite and PostgreSQL (fleet/receiver/schema.py). Every method raises StoreError where it refuses.
 """
 
-from collections.abc import Sequence
+import heapq
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Any, Final
 
 import msgspec
 
 from agent.core.desk import DeskNote, encode_note, parse_note
+from agent.core.errors import ProtocolError
 from fleet.desk.ticket import DeskTicket
 from fleet.receiver.store import Place, Store
 
+_LOG: Final = logging.getLogger(__name__)
 RESEND_NS: Final = (600 * 10**9, 3_600 * 10**9, 6 * 3_600 * 10**9, 24 * 3_600 * 10**9, 72 * 3_600 * 10**9)
 """After which times a message that no car has taken goes again."""
 
 _COLUMNS: Final = tuple(one.name for one in fields(DeskTicket))
 _FRESH: Final = _COLUMNS[1:]
+_MESSAGE: Final = "id, ticket, note, sends, due_ns, taken_ns"
 _SAME_NS: Final = 60 * 10**9  # as agent and desk count what belongs together
 PAGE: Final = 500
 """So many are read at a time."""
@@ -35,11 +40,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An event that the desk has not dealt with. event is plain data."""
+    """An event as the receiver has it. event is plain data, empty where the row is none; dealt: needs nothing more."""
 
     place: Place
     event: dict[str, Any]
     received_ns: int
+    dealt: bool = False
 
 
 class DeskStore:
@@ -63,6 +69,22 @@ class DeskStore:
         """The one of that number."""
         rows = self._run(f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE number = ?", number)  # noqa: S608
         return _ticket(rows[0]) if rows else None
+
+    def closed(self) -> Iterator[DeskTicket]:
+        """Every closed one in the order in which they were closed, page by page."""
+        after = (-1, 0)
+        while rows := self._run(
+            f"SELECT {', '.join(_COLUMNS)} FROM tickets WHERE closed_ns >= ? AND (closed_ns, number) > (?, ?)"  # noqa: S608
+            " ORDER BY closed_ns, number LIMIT ?",
+            *(after[0], *after, PAGE),
+        ):
+            yield from (page := [_ticket(row) for row in rows])
+            after = (page[-1].closed_ns or 0, page[-1].number)
+
+    def last_number(self) -> int:
+        """The highest number that was given, 0 for none."""
+        ((number,),) = self._run("SELECT COALESCE(MAX(number), 0) FROM tickets")
+        return int(number)
 
     def closed_since(self, since_ns: int) -> list[DeskTicket]:
         """Those that were closed then or later, by whomever."""
@@ -104,11 +126,14 @@ class DeskStore:
     def due(self, now_ns: int) -> list[Sent]:
         """Messages that are to go now, oldest first."""
         rows = self._run(
-            "SELECT note, sends, due_ns, taken_ns FROM ticket_messages WHERE due_ns IS NOT NULL AND due_ns <= ?"
+            f"SELECT {_MESSAGE} FROM ticket_messages WHERE due_ns IS NOT NULL AND due_ns <= ?"  # noqa: S608
             " AND expires_ns > ? ORDER BY place LIMIT ?",
             *(now_ns, now_ns, PAGE),
         )
-        return [_sent(row) for row in rows]
+        readable, unreadable = _read(rows)
+        for identity in unreadable:  # said once: it is never due again
+            self._run("UPDATE ticket_messages SET due_ns = NULL WHERE id = ?", identity)
+        return readable
 
     def went(self, sent: Sent, now_ns: int) -> None:
         """The broker has it."""
@@ -131,10 +156,8 @@ class DeskStore:
 
     def messages(self, ticket: int) -> list[Sent]:
         """What was said about a ticket, oldest first."""
-        rows = self._run(
-            "SELECT note, sends, due_ns, taken_ns FROM ticket_messages WHERE ticket = ? ORDER BY place", ticket
-        )
-        return [_sent(row) for row in rows]
+        rows = self._run(f"SELECT {_MESSAGE} FROM ticket_messages WHERE ticket = ? ORDER BY place", ticket)  # noqa: S608
+        return _read(rows)[0]
 
     def arrivals(self, kinds: Sequence[str], since_ns: int) -> list[Arrival]:
         """Events of these kinds, received since then and not dealt with: the gravest first, then as they came."""
@@ -146,10 +169,12 @@ class DeskStore:
             " ORDER BY priority, received_ns, device, boot, sequence LIMIT ?",
             *(*kinds, since_ns, PAGE),
         )
-        return [
-            Arrival(Place(*row[:3]), row[3] if isinstance(row[3], dict) else msgspec.json.decode(row[3]), row[4])
-            for row in rows
-        ]
+        return [_arrival(row) for row in rows]
+
+    def history(self, kinds: Sequence[str], device: str | None = None) -> Iterator[Arrival]:
+        """Every event of these kinds, of one car or of all, in the order in which they came, page by page."""
+        parts = (self._history(kind, device) for kind in kinds)  # each has an index to go by; all together have none
+        return heapq.merge(*parts, key=lambda one: (one.received_ns, one.place))
 
     def dealt(self, arrivals: Sequence[Arrival]) -> None:
         """These events need nothing more."""
@@ -160,14 +185,23 @@ class DeskStore:
                 *(value for one in arrivals for value in (*one.place, one.received_ns)),
             )
 
-    def dealt_with(self) -> set[Place]:
-        """Every event that needs nothing more."""
-        return {Place(*row) for row in self._run("SELECT device, boot, sequence FROM ticket_events")}
-
     def forget(self, before_ns: int) -> None:
         """Let go of what is known of events that came before, and of messages that expired before."""
         self._run("DELETE FROM ticket_events WHERE received_ns < ?", before_ns)
         self._run("DELETE FROM ticket_messages WHERE expires_ns < ?", before_ns)
+
+    def _history(self, kind: str, device: str | None) -> Iterator[Arrival]:
+        after: tuple[Any, ...] = (-1, "", 0, 0)
+        while rows := self._run(
+            "SELECT device, boot, sequence, event, received_ns, EXISTS (SELECT 1 FROM ticket_events t"
+            " WHERE t.device = e.device AND t.boot = e.boot AND t.sequence = e.sequence) FROM events e"
+            " WHERE kind = ? AND device = COALESCE(?, device) AND received_ns >= ?"
+            " AND (received_ns, device, boot, sequence) > (?, ?, ?, ?)"
+            " ORDER BY received_ns, device, boot, sequence LIMIT ?",
+            *(kind, device, after[0], *after, PAGE),
+        ):
+            yield from map(_arrival, rows)
+            after = (rows[-1][4], *rows[-1][:3])
 
 
 class KnownNumbers:
@@ -175,7 +209,7 @@ class KnownNumbers:
 
     def __init__(self, store: DeskStore) -> None:
         self._store = store
-        self._last = max((ticket.number for ticket in store.tickets()), default=0)
+        self._last = store.last_number()
 
     def __call__(self, device: str, boot: int, kind: str, about_ns: int) -> int:
         """The number of the ticket about that event."""
@@ -190,5 +224,24 @@ def _ticket(row: Sequence[Any]) -> DeskTicket:
     return DeskTicket(**dict(zip(_COLUMNS, row, strict=True)))
 
 
-def _sent(row: Sequence[Any]) -> Sent:
-    return Sent(parse_note(bytes(row[0])), *row[1:])
+def _arrival(row: Sequence[Any]) -> Arrival:
+    event = row[3]
+    if not isinstance(event, dict):  # SQLite keeps text, PostgreSQL parses
+        try:
+            event = msgspec.json.decode(event, type=dict)
+        except msgspec.DecodeError:
+            event = {}
+    return Arrival(Place(*row[:3]), event, row[4], *map(bool, row[5:]))
+
+
+def _read(rows: Sequence[Sequence[Any]]) -> tuple[list[Sent], list[str]]:
+    """Messages, and the ids of rows that hold none, of each of which a line is logged."""
+    readable: list[Sent] = []
+    unreadable: list[str] = []
+    for identity, ticket, note, *how in rows:
+        try:
+            readable.append(Sent(parse_note(bytes(note)), *how))
+        except ProtocolError as exc:
+            _LOG.error("message %s of ticket %d is left out: %s", identity, ticket, exc)
+            unreadable.append(identity)
+    return readable, unreadable

@@ -12,6 +12,8 @@ from agent.core.crash_columns import pack_samples
 from agent.core.crash_events import CrashRecord
 from agent.core.events import AnyEvent, Collision, EmergencyData, Feedback
 from agent.core.signals import Series
+from fleet.desk.store import Arrival
+from fleet.receiver.store import Place
 
 S = 1_000_000_000
 T0_NS = 60 * S
@@ -46,6 +48,13 @@ class HeldStore:
 
     def run_desk(self, query: str, *args: object) -> list[Any]:  # noqa: ARG002 - no desk ever ran
         return []
+
+    def arrivals(self) -> list[Arrival]:
+        """As they came."""
+        return [
+            Arrival(Place(row["device"], row["boot"], row["sequence"]), row["event"], row["received_ns"])
+            for row in sorted(self._rows, key=lambda row: row["received_ns"])
+        ]
 
     def events(self, device: str | None = None, *, kinds: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
         for row in self._rows:
