@@ -8,7 +8,7 @@ from agent.core.config import Config
 from agent.core.errors import ConfigError, SourceLost
 from agent.core.manifest import KeywordManifest, load_keyword_manifest
 from agent.core.paths import MODELS
-from agent.core.ports import Clock, Heard, Language, Microphone
+from agent.core.ports import Clock, Heard, Inference, Language, Microphone
 from drivers.cached_speaker import CachedSpeaker, Voice
 from drivers.capture import AlsaCapture, Capture, FileCapture
 from drivers.keyword_microphone import KeywordMicrophone, Recogniser
@@ -52,8 +52,13 @@ def open_microphone(config: Config, clock: Clock) -> Microphone | None:
     return open_hearing(capture, hearing.model, recogniser=recogniser)
 
 
-def open_hearing(capture: Capture, model: str, *, recogniser: Recogniser | None = None) -> Microphone:
-    """Replies, and sentences where there is a recogniser; a model that is unsound is told when somebody listens."""
+def open_hearing(
+    capture: Capture, model: str, *, recogniser: Recogniser | None = None, inference: Inference | None = None
+) -> Microphone:
+    """Replies, and sentences where there is a recogniser; a model that is unsound is told when somebody listens.
+
+    inference: what runs the model, a child process of its own where none is given.
+    """
     models: dict[Language, tuple[KeywordManifest, Keywords]] = {}
     try:
         for language, keywords in load_keywords().items() if model else ():
@@ -66,7 +71,7 @@ def open_hearing(capture: Capture, model: str, *, recogniser: Recogniser | None 
             models[language] = manifest, keywords
     except ConfigError as exc:
         return _Deaf(str(exc))
-    return KeywordMicrophone(capture, OnnxWorker(), models, recogniser=recogniser)
+    return KeywordMicrophone(capture, inference or OnnxWorker(), models, recogniser=recogniser)
 
 
 class _Deaf:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import io
-import json
 import shutil
 import signal
 import sys
@@ -11,18 +10,19 @@ import tempfile
 import time
 import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
 
 from agent import app
+from agent.core import vss
 from agent.core.config import Config, Consent, Detect, Device, Store, Vehicle, Voice, Web
-from agent.core.errors import AgentError, InputError
-from agent.core.events import ConfigApplied, ConfigRejected, Purpose
+from agent.core.errors import AgentError
+from agent.core.events import Purpose
 from agent.core.keys import parse_ed25519
 from agent.core.ports import Microphone, Notice, Speaker
 from agent.store.chain import verify_chain
@@ -31,19 +31,18 @@ from drivers.keystore import FileKeystore
 from drivers.microphone import TypedMicrophone
 from drivers.onnx_worker import OnnxWorker
 from drivers.speaker import EspeakSpeaker
-from fleet.bundle import make_manifest
-from fleet.push import push
 from simulators.clock import ManualClock
 from simulators.cloud import Cloud
 from simulators.demo_desk import DemoDesk
+from simulators.demo_operator import DemoOperator
 from simulators.demo_options import Options, parse_options
 from simulators.demo_page import tell_page
 from simulators.drive import CarDrive
+from simulators.driver_aloud import SpeakingDriver
 from simulators.driver_person import Answer, SimulatedDriver, TextSpeaker
 from simulators.hardware import PROFILE, open_car, open_hardware
 from simulators.timeline import Timeline, describe, is_worth_a_line
 from simulators.world import Scenario, load_scenario
-from simulators.world.scenario import ConfigPush
 
 _DEVICE: Final = "demo-car"
 _HAS_ESPEAK: Final = shutil.which("espeak-ng") is not None
@@ -53,8 +52,6 @@ _PROPULSION: Final[Mapping[str, Sequence[Literal["gasoline", "electric"]]]] = {
     "ev": ("electric",),
     "hybrid": ("gasoline", "electric"),
 }
-_PUSH_TIMEOUT_S: Final = 15.0
-_BUNDLE_VALID_NS: Final = 3_600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +118,6 @@ async def run_demo(options: Options, console: Console, *, scenario: Scenario | N
             return await demo.run()
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What the demo waits for and reports of."""
-
-    lines: list[str] = field(default_factory=list)
-    config: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class _Demo:
     """One drive: the car, the agent in it, the cloud, and the operator's and network's doings."""
 
@@ -141,7 +130,7 @@ class _Demo:
         self._cloud = cloud
         self._folder = folder
         self._clock = clock
-        self._typing = not options.headless and sys.stdin.isatty()
+        self._typing = not options.headless and not options.speak and sys.stdin.isatty()
         self._timeline = Timeline(console, start_ns=self._clock.monotonic_ns(), typing=self._typing)
         self.desk = DemoDesk(
             self._say_desk,
@@ -151,8 +140,9 @@ class _Demo:
             on_air=options.pace == 1,
             takes_turns=bool(scenario.demo.desk_turns),
         )
-        self._seen = _Seen()
-        self._pushed = 0
+        self._lines: list[str] = []
+        self._operator = DemoOperator(partial(self._say, "config"), cloud, clock, device=_DEVICE)
+        self._driver: SpeakingDriver | None = None
 
     async def run(self) -> Outcome:
         """Run to the end of the drive, and until everything is received or the drain's time is up."""
@@ -166,7 +156,7 @@ class _Demo:
             car,
             keystore=keystore,
             speaker=self._speaker(),
-            microphone=self._microphone(),
+            microphone=self._microphone(car),
             inference=OnnxWorker(config.detect.anomaly.deadline_s),
             notify=self._notice,
         )
@@ -185,7 +175,7 @@ class _Demo:
             page = self.desk.write(self._cloud.store, chosen.claims, name, chosen.language)
         self._console.print(self._summary(summary, keystore))
         return Outcome(
-            lines=self._seen.lines,
+            lines=self._lines,
             events=sum(summary.events.values()),
             sealed=summary.sealed,
             received=counts.received,
@@ -209,6 +199,8 @@ class _Demo:
         table.add_row(
             "records", f"{summary.sealed} sealed, {sum(map(len, envelopes))} bytes, {summary.waiting} waiting"
         )
+        if self._driver is not None:
+            table.add_row("driver", f"spoke {self._driver.words} times, {self._driver.heard} replies heard")
         table.add_row("chain", str(chain.finding or f"{chain.records} records fit, opened with the owner's key"))
         return table
 
@@ -230,46 +222,34 @@ class _Demo:
         aloud = EspeakSpeaker() if _HAS_ESPEAK and not self._options.headless else None
         return TextSpeaker(self._clock, aloud=aloud)
 
-    def _microphone(self) -> Microphone:
+    def _microphone(self, car: CarDrive) -> Microphone:
         if self._typing:
             return TypedMicrophone(self._clock)
+        chosen = self._options
         answers = [
-            Answer(getattr(answer, self._options.language), reaction_s=answer.delay_s)
+            Answer(answer.words(chosen.language, aloud=chosen.speak), reaction_s=answer.delay_s)
             for answer in self._scenario.demo.answers
         ]
-        return SimulatedDriver(self._clock, answers)
+        if not chosen.speak:
+            return SimulatedDriver(self._clock, answers)
+        self._driver = SpeakingDriver(
+            self._clock,
+            answers,
+            language=chosen.language,
+            seed=chosen.seed,
+            speed_kmh=lambda: car.values()[vss.SPEED],
+            on_word=self._say_driver,
+        )
+        return self._driver
 
     def _plan(self, car: CarDrive) -> None:
         for cut in self._scenario.demo.network_cuts:
             car.at(cut.from_s, _soon(self._cloud.cut))
             car.at(cut.until_s, _soon(self._cloud.restore))
         for change in self._scenario.demo.config_pushes:
-            car.at(change.at_s, self._pusher(change))
+            car.at(change.at_s, self._operator.pusher(change))
         for turn in self._scenario.demo.desk_turns:
             car.at(turn.at_s, self.desk.turn)
-
-    def _pusher(self, change: ConfigPush) -> Callable[[], Awaitable[None]]:
-        async def push_config() -> None:
-            """Car time stands still meanwhile, so the config is taken at the same instant in every run."""
-            self._pushed += 1
-            manifest = make_manifest(
-                to_toml(change.change),
-                bundle=f"demo-{self._pushed}",
-                version=self._pushed,
-                expires_ns=self._clock.wall_ns() + _BUNDLE_VALID_NS,
-                vehicles=[_DEVICE],
-                groups=[],
-            )
-            self._say("config", f"the operator pushes {manifest.config.strip()}")
-            self._seen.config.clear()
-            await push(self._cloud.operator_link(), manifest, self._cloud.operator_key)
-            try:
-                async with asyncio.timeout(_PUSH_TIMEOUT_S):
-                    await self._seen.config.wait()
-            except TimeoutError as exc:
-                raise InputError(f"the car did not answer a config push within {_PUSH_TIMEOUT_S:g} s") from exc
-
-        return push_config
 
     def _introduce(self) -> None:
         espeak = "espeak-ng, as text where there is no sound card" if _HAS_ESPEAK else "as text: no espeak-ng here"
@@ -278,31 +258,30 @@ class _Demo:
         self._say("summary", f"broker: {self._cloud.broker_kind}; speech: {speech}")
         if self._typing:
             self._say("summary", "you are the driver: when the car asks, type an answer and press Enter")
+        if self._driver is not None:
+            self._say(
+                "summary", "the driver speaks (espeak-ng) in the cabin's noise, and the box hears him by its model"
+            )
+            for text in self._driver.typed:
+                self._say("summary", f"typed, since its model does not know the words: {text}")
 
     def _say(self, topic: Literal["summary", "config"], text: str) -> None:
         self._timeline.notice(Notice(topic=topic, t_ns=self._clock.monotonic_ns(), text=text))
+
+    def _say_driver(self, text: str) -> None:
+        self._timeline.tell("driver", self._clock.monotonic_ns(), text)
 
     def _say_desk(self, text: str) -> None:
         self._timeline.tell("desk", self._clock.monotonic_ns(), text)
 
     def _notice(self, notice: Notice) -> None:
         if notice.topic == "event" and notice.event is not None and is_worth_a_line(notice.event):
-            self._seen.lines.append(f"{notice.event.t_ns} {notice.event.kind} {describe(notice.event)}")
-            if isinstance(notice.event, ConfigApplied | ConfigRejected):
-                self._seen.config.set()
+            self._lines.append(f"{notice.event.t_ns} {notice.event.kind} {describe(notice.event)}")
         self._timeline.notice(notice)
+        self._operator.notice(notice)
+        if self._driver is not None:
+            self._driver.notice(notice)
         self.desk.notice(notice)
-
-
-def to_toml(change: dict[str, Any], prefix: str = "") -> str:
-    """Dotted TOML lines of nested tables of numbers, texts and flags."""
-    lines = []
-    for key, value in change.items():
-        if isinstance(value, dict):
-            lines.append(to_toml(value, f"{prefix}{key}."))
-        else:
-            lines.append(f"{prefix}{key} = {json.dumps(value, ensure_ascii=False)}\n")
-    return "".join(lines)
 
 
 def _soon(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:

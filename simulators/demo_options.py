@@ -16,7 +16,8 @@ from simulators.cloud import BrokerKind
 class Options:
     """What the command line chose.
 
-    claims: where the claims desk's pages go, None for nowhere; page: port of the box's own page, 0 for none.
+    claims: where the claims desk's pages go, None for nowhere; page: port of the box's own page, 0 for none;
+    speak: whether the simulated driver's answers are sound.
     """
 
     scenario: str = "commute"
@@ -28,6 +29,7 @@ class Options:
     can: str = ""
     claims: Path | None = None
     page: int = 0
+    speak: bool = False
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -44,4 +46,7 @@ def parse_options(argv: Sequence[str]) -> Options:
         "--claims", type=Path, default=PAGES, metavar="DIRECTORY", help="the claims desk's pages (default build/claims)"
     )
     parser.add_argument("--page", type=port, default=0, metavar="PORT", help="serve the box's own page on this port")
+    parser.add_argument(
+        "--speak", action="store_true", help="the simulated driver speaks his answers, and the box hears the sound"
+    )
     return Options(**vars(parser.parse_args(argv)))

@@ -58,6 +58,7 @@ _TOPICS: Final = {
     "heard": ("bold magenta", "hears"),
     "sync": ("blue", "link"),
     "desk": ("bold blue", "desk"),
+    "driver": ("magenta", "driver"),
     "source": ("blue", "source"),
     "config": ("blue", "config"),
     "summary": ("bold", "demo"),

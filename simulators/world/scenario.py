@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from agent.core.config import Section
+from agent.core.ports import Language
 from simulators.world.happening import CELL_COUNT, Cell, Degrees, Happening, PulseShape, Seconds
 from simulators.world.happenings import BoxEvent, CarEvent, RoadEvent
 from simulators.world.happenings_pack import PackEvent
@@ -210,12 +211,22 @@ class ConfigPush(Section, frozen=True, kw_only=True):
 
 
 class Answer(Section, frozen=True, kw_only=True):
-    """What the driver says, delay_s after the question about this kind of event. No answer listed means silence."""
+    """What the driver says, delay_s after the question about this kind of event. No answer listed means silence.
+
+    aloud_zh, aloud_en: the same in words that the keyword model knows, for a driver who really speaks.
+    """
 
     about: str
     zh: str
     en: str
     delay_s: Annotated[float, Meta(ge=0, le=60)] = 2.0
+    aloud_zh: str = ""
+    aloud_en: str = ""
+
+    def words(self, language: Language, *, aloud: bool) -> str:
+        """In this language, to be read or to be heard."""
+        short, whole = (self.aloud_zh, self.zh) if language == "zh" else (self.aloud_en, self.en)
+        return short or whole if aloud else whole
 
 
 class DeskTurn(Section, frozen=True, kw_only=True):
