@@ -134,6 +134,7 @@ class _App:
             notify=self._desk.tickets.watching(self._notify),
             emit=self._desk.on_answer,
             sent=self._privacy.sent,
+            make_waits=self._source_waits,
         )
         self._conversation = self._voice.conversation
         claims = partial(self._privacy.allows, "claims")

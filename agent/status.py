@@ -71,7 +71,9 @@ class Status:
 
     def sources(self) -> dict[str, dict[str, int]]:
         """Counters of every source, by its name."""
-        return {source.name: dict(source.counters()) for source in (*self._hardware.frames, *self._hardware.samples)}
+        hardware = self._hardware
+        sources = (*hardware.frames, *hardware.samples, *hardware.buttons)
+        return {source.name: dict(source.counters()) for source in sources}
 
     def _collect(self, t_ns: int, waiting: int) -> dict[str, Any]:
         pipeline, recorder, uplink = self._parts.pipeline, self._parts.recorder, self._parts.uplink

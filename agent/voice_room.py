@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 from agent.core.best_time import BestTime
@@ -10,6 +11,7 @@ from agent.core.events import Event, Purpose
 from agent.core.paths import PROMPTS, SCENES
 from agent.core.ports import Clock, Hardware, Notify
 from agent.diagnosis.knowledge import Knowledge
+from agent.supervise import keep_reading
 from agent.voice.conversation import Conversation
 from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
@@ -34,8 +36,12 @@ class VoiceRoom:
         notify: Notify,
         emit: Callable[[Event], None],
         sent: Collection[Purpose],
+        make_waits: Callable[[], Iterator[float]],
     ) -> None:
-        """knowledge: whose names of faults are spoken; emit: takes answers; sent: purposes that leave the car."""
+        """knowledge: whose names of faults are spoken; emit: takes answers; sent: purposes that leave the car.
+
+        make_waits: between tries to open a button again.
+        """
         phrases = load_sound_phrases(
             PROMPTS,
             {"zh": knowledge.names("zh"), "en": knowledge.names("en")},
@@ -63,9 +69,13 @@ class VoiceRoom:
         )
         for words in hardware.words:
             words.tell_words(self.conversation.on_words)
+        self._buttons = hardware.buttons
+        self._keep = partial(keep_reading, clock=clock, emit=emit, make_waits=make_waits)
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What to run, by name."""
         yield "voice", self.conversation.run()
         if self._prepare:
             yield "speech", self._prepare(self._fixed)
+        for button in self._buttons:
+            yield button.name, self._keep(button, self.conversation.on_presses)

@@ -10,6 +10,7 @@ from agent.core.ports import Clock, CodeSource, FrameSource, Hardware, Kept, Mou
 from agent.core.signals import SignalWindow
 from agent.proto.did import DidSpec
 from agent.proto.schedule import Poll
+from drivers.button import open_buttons
 from drivers.can_source import open_can_source
 from drivers.elm327_serial import Elm327Source
 from drivers.gnss_serial import GnssSource
@@ -86,6 +87,7 @@ def open_hardware(
         speaker=speaker,
         prepare_speech=None if speaker is None else speaker.prepare,
         microphone=open_microphone(config, clock),
+        buttons=open_buttons(config, clock),
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
         notify=notify,
         **_open_stores(directory, mounting, vehicles),

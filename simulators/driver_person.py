@@ -1,12 +1,12 @@
-"""The person behind the wheel, and a speaker that needs no sound card: both live on the simulated clock."""
+"""The person behind the wheel, his button, and a speaker that needs no sound card: both live on the simulated clock."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.errors import SourceLost
+from agent.core.errors import EndOfSource, SourceLost
 from agent.core.ports import Clock, Heard, Language, Speaker, Utterance
 
 # espeak-ng 1.51 at its usual speed, measured: "dian4 chi2 ..." 0.26 s a syllable, English 0.07 s a letter.
@@ -60,6 +60,36 @@ class SimulatedDriver:
             answer = self._in_turn.popleft()
             return answer.reaction_s, answer
         return timeout_s, None
+
+
+class SimulatedButton:
+    """A Button that is pressed at these times of the clock."""
+
+    name = "button:simulated"
+
+    def __init__(self, clock: Clock, at_s: Sequence[float]) -> None:
+        self._clock = clock
+        self._due_s = deque(sorted(at_s))
+        self._presses = 0
+
+    async def open(self) -> None:
+        """It is always there."""
+
+    async def read_batch(self) -> int:
+        """Wait for the next press. Raises EndOfSource after the last."""
+        if not self._due_s:
+            raise EndOfSource
+        due_s = self._due_s.popleft()
+        await self._clock.sleep(max(0.0, due_s - self._clock.monotonic_ns() / 1e9))
+        self._presses += 1
+        return 1
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def counters(self) -> Mapping[str, int]:
+        """How often it was pressed."""
+        return {"presses": self._presses}
 
 
 class TextSpeaker:

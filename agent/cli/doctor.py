@@ -14,7 +14,7 @@ from agent.core.config import Config, load_config
 from agent.core.errors import AgentError
 from agent.core.keys import parse_ed25519, parse_x25519, raw_bytes, read_key
 from agent.core.paths import find_dbc
-from agent.core.ports import FrameSource, SampleSource
+from agent.core.ports import Source
 from agent.core.signals import SignalCatalog
 from agent.decode.profile import load_profile
 from agent.decode.table import build_table
@@ -76,6 +76,8 @@ def _examine_files(config: Config) -> Iterator[Finding]:
     if config.hearing.source == "alsa":
         ears = shutil.which("arecord") is not None
         yield ears, "hearing" if ears else "hearing: arecord (alsa-utils) is not installed; questions stay unanswered"
+    elif config.hearing.source == "off" and config.hearing.button:
+        yield False, 'hearing.button: with hearing.source = "off" nobody hears what is said after it was pressed'
     voice = shutil.which("espeak-ng") is not None or not config.voice.enabled
     yield voice, "voice" if voice else "voice: espeak-ng is not installed; phrases stay text"
 
@@ -100,13 +102,15 @@ def _examine_trust(config: Config) -> Iterator[Finding]:
 
 async def _examine_sources(config: Config) -> list[Finding]:
     hardware = open_hardware(config, SystemClock())
-    sources: list[FrameSource | SampleSource] = [*hardware.frames, *hardware.samples]
-    return [await _examine_source(source) for source in sources] or [
-        (False, "no bus, dongle or receiver is configured")
+    sources: list[Source] = [*hardware.frames, *hardware.samples]
+    found = [await _examine_source(source) for source in sources]
+    return [
+        *(found or [(False, "no bus, dongle or receiver is configured")]),
+        *[await _examine_source(button) for button in hardware.buttons],
     ]
 
 
-async def _examine_source(source: FrameSource | SampleSource) -> Finding:
+async def _examine_source(source: Source) -> Finding:
     try:
         await source.open()
     except AgentError as exc:

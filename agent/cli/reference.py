@@ -40,7 +40,7 @@ def _table_of(spec: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 def _allowed(spec: dict[str, Any]) -> str:
     """Ranges and choices in words."""
-    parts = [_allowed(choice) for choice in spec.get("anyOf", ()) if choice.get("type") != "null"]
+    parts = [" or ".join(_allowed(choice) for choice in spec.get("anyOf", ()) if choice.get("type") != "null")]
     if "enum" in spec:
         parts.append(" or ".join(json.dumps(choice) for choice in spec["enum"]))
     elif "type" in spec:

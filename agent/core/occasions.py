@@ -58,4 +58,20 @@ class LowTyre(Event, frozen=True, kw_only=True, tag="low_tyre"):
     phone: str = ""
 
 
-Occasion = PartnerVisit | RenewalNear | WarningLamp | LowTyre
+class TalkWanted(Event, frozen=True, kw_only=True, tag="talk_wanted"):
+    """The driver has pressed the button: he wants to say something."""
+
+    priority: ClassVar[Priority] = Priority.SAFETY
+    purpose: ClassVar[Purpose] = "feedback"
+
+
+class NothingHeard(Event, frozen=True, kw_only=True, tag="nothing_heard"):
+    """Nothing was understood after the button. deaf: there is no sound to listen to."""
+
+    priority: ClassVar[Priority] = Priority.SAFETY
+    purpose: ClassVar[Purpose] = "feedback"
+
+    deaf: bool = False
+
+
+Occasion = PartnerVisit | RenewalNear | WarningLamp | LowTyre | TalkWanted | NothingHeard

@@ -78,6 +78,14 @@ class SampleSource(Source, Protocol):
         ...
 
 
+class Button(Source, Protocol):
+    """Pressed by a driver who wants to say something."""
+
+    async def read_batch(self) -> int:
+        """Wait for presses (one or more). Raises SourceLost or EndOfSource."""
+        ...
+
+
 class CodeSource(Protocol):
     """Reads trouble codes, again and again."""
 
@@ -180,7 +188,7 @@ class Microphone(Protocol):
 
 
 class WordSource(Protocol):
-    """Hears what the driver says of his own accord: behind a button, a wake word, a line on a screen."""
+    """Tells what the driver says of his own accord, where it is in words already: a line on a screen, a wake word."""
 
     def tell_words(self, listener: Callable[[Heard], None]) -> None:
         """Call the listener with every sentence that answers no question, from now on; it must not wait."""
@@ -285,6 +293,7 @@ class Hardware:
     )
     microphone: Microphone | None = None
     words: Sequence[WordSource] = ()
+    buttons: Sequence[Button] = ()
     inference: Inference | None = None
     notify: Notify = lambda _: None
     pack_store: StateStore | None = None  # None: the cells are learnt anew at each start

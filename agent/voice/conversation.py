@@ -6,9 +6,10 @@ from typing import Final, get_args
 
 from agent.core.config import Voice
 from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority, Purpose, Rollover
+from agent.core.occasions import NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
 from agent.core.signals import SignalWindow
-from agent.voice.dialog import remark
+from agent.voice.dialog import FREE_WORDS, remark
 from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
 from agent.voice.moments import Moments
@@ -17,6 +18,7 @@ from agent.voice.outranked import Outranked
 from agent.voice.performance import Performance, Performer
 from agent.voice.presence import Presence
 from agent.voice.prompts import Phrases, Prompt
+from agent.voice.push_to_talk import PushToTalk
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.waiting import Item, Waiting
 
@@ -68,7 +70,9 @@ class Conversation:
             is_calm=lambda: self._gate.is_calm(clock.monotonic_ns()),
             wait_open=self._wait_open,
             is_sent=lambda: Feedback.purpose in sent,
+            on_talk=self._on_talk,
         )
+        self._button = PushToTalk()
         self._said_ns: dict[str, int] = {}  # by prompt key
         self._outranked = Outranked()
         self._current: Performance | None = None
@@ -116,6 +120,14 @@ class Conversation:
         now_ns = self._clock.monotonic_ns()
         self._notify(Notice("heard", now_ns, heard.text))
         self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
+
+    def on_presses(self, presses: int) -> None:
+        """The driver wants to say something. Who is being asked is heard already, and answers with what he says."""
+        current, now_ns = self._current, self._clock.monotonic_ns()
+        asked = current is not None and (current.question is not None or isinstance(current.item.event, TalkWanted))
+        for _ in range(presses):
+            if self._button.heed(now_ns, busy=asked):
+                self.on_event(TalkWanted(t_ns=now_ns))
 
     def configure(self, config: Voice) -> None:
         """Go on with a new config; switching off stops speech at once."""
@@ -166,6 +178,8 @@ class Conversation:
                 "replaced": waiting.replaced,
                 "stale": waiting.stale,
                 "moved": waiting.moved,
+                "presses": self._button.heeded,
+                "presses_ignored": self._button.ignored,
                 "speaker_outages": self._performer.speaker_outage.count,
                 "microphone_outages": self._performer.microphone_outage.count,
             }
@@ -196,23 +210,36 @@ class Conversation:
         grave = urgency <= Priority.CRASH and (current.told or current.item.prompt.urgency > Priority.CRASH)
         return grave or self._outranked.silences(current.item.event, now_ns)
 
-    def _may_sound(self, item: Item) -> bool:
+    def _on_talk(self, came: Heard | NothingHeard) -> None:
+        """What came of a press."""
         now_ns = self._clock.monotonic_ns()
-        return item.prompt.moment in self._moments.at(now_ns) and self._gate.is_open(now_ns, item.prompt.urgency)
+        if self._button.note(now_ns, understood=isinstance(came, Heard)):
+            self._notify(Notice("source", now_ns, "button: nothing was understood again and again, it rests a while"))
+        if isinstance(came, Heard):
+            self.on_words(came)
+        else:
+            self.on_event(came)
+
+    def _is_open(self, item: Item) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        return self._gate.is_open(now_ns, item.prompt.urgency, begun=_is_begun_by_driver(item.event))
+
+    def _opens_ns(self, item: Item) -> int | None:
+        return self._gate.opens_ns(item.prompt.urgency, begun=_is_begun_by_driver(item.event))
+
+    def _may_sound(self, item: Item) -> bool:
+        return item.prompt.moment in self._moments.at(self._clock.monotonic_ns()) and self._is_open(item)
 
     def _may_go_on(self, current: Performance) -> bool:
         """A talk that has begun needs the gate alone: whoever answers has time."""
-        prompt = current.item.prompt
-        return self._may_sound(current.item) or (
-            current.told and self._gate.is_open(self._clock.monotonic_ns(), prompt.urgency)
-        )
+        return self._may_sound(current.item) or (current.told and self._is_open(current.item))
 
     async def _wait_open(self, item: Item) -> bool:
         """Return once the gate lets a talk go on; False where it stays closed for too long."""
         patience_ns = self._clock.monotonic_ns() + _PATIENCE_NS
-        urgency = item.prompt.urgency
-        while not self._gate.is_open(now_ns := self._clock.monotonic_ns(), urgency):
-            opens_ns = self._gate.opens_ns(urgency) or now_ns
+        while not self._is_open(item):
+            now_ns = self._clock.monotonic_ns()
+            opens_ns = self._opens_ns(item) or now_ns
             if opens_ns > patience_ns:
                 return False
             await self._clock.sleep((opens_ns - now_ns) / 1e9)
@@ -221,7 +248,7 @@ class Conversation:
     async def _wait_for(self, item: Item | None) -> None:
         """Wait for news, or for the gate to open for the item. The gate may have closed further by then: look again."""
         self._changed.clear()
-        opens_ns = None if item is None else self._gate.opens_ns(item.prompt.urgency)
+        opens_ns = None if item is None else self._opens_ns(item)
         if opens_ns is None:
             await self._changed.wait()
             return
@@ -262,3 +289,10 @@ class Conversation:
         self._said_ns[current.item.prompt.key] = now_ns
         self._outranked.note(current.item.event, now_ns)
         await self._performer.perform(current)
+
+
+def _is_begun_by_driver(event: Event) -> bool:
+    """Whether what is said about the event answers what the driver did of his own accord."""
+    return isinstance(event, TalkWanted | NothingHeard) or (
+        isinstance(event, Feedback) and event.question == FREE_WORDS
+    )

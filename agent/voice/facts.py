@@ -23,7 +23,7 @@ from agent.core.events import (
     SourceChanged,
     TripEnded,
 )
-from agent.core.occasions import LowTyre, Occasion, PartnerVisit, RenewalNear, WarningLamp
+from agent.core.occasions import LowTyre, NothingHeard, Occasion, PartnerVisit, RenewalNear, WarningLamp
 from agent.voice.reading import Fact, FactKind
 
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
@@ -92,7 +92,7 @@ def _known_keys() -> dict[str, frozenset[str]]:
         keys[key] = frozenset({"energy"})
     for what in get_args(DeskKind):
         keys[f"desk_message.{what}"] = frozenset({"text"})
-    keys["feedback.remark"] = keys["feedback.remark.now"] = frozenset()
+    keys["feedback.remark"] = keys["feedback.remark.now"] = keys["nothing_heard.deaf"] = frozenset()
     keys["config_applied"] = frozenset({"config_version"})
     return keys | _OCCASION_FACTS
 
@@ -124,10 +124,17 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return (f"{kind}.{event.state}", kind)
         case Feedback(question="free_words"):
             return (f"{kind}.remark.{event.urgency}", f"{kind}.remark")
-        case LowTyre() if event.place:
-            return (f"{kind}.place", kind)
+        case LowTyre() | NothingHeard():
+            return _occasion_keys(event)
         case _:
             return (kind,)
+
+
+def _occasion_keys(event: LowTyre | NothingHeard) -> tuple[str, ...]:
+    kind = event.kind
+    if isinstance(event, LowTyre):
+        return (f"{kind}.place", kind) if event.place else (kind,)
+    return (f"{kind}.deaf",) if event.deaf else (kind,)
 
 
 def _collision_keys(event: Collision, *, empty: bool) -> tuple[str, ...]:

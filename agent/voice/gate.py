@@ -24,8 +24,9 @@ class Gate:
     """Says when speech of an urgency may begin. Time comes from the data or as an argument; no clock.
 
     Crash speech passes always once the car's own pulse is over. Other speech waits while braking or cornering beyond
-    the limits or reversing, and for gate_quiet_s after, and for gate_crash_s after a collision. Whether it reverses a
-    car must tell by its gear; one that does not is never held to.
+    the limits or reversing, and for gate_quiet_s after, and for gate_crash_s after a collision; a crash keeps nothing
+    back that the driver himself has begun. Whether it reverses a car must tell by its gear; one that does not is never
+    held to.
     """
 
     def __init__(self, config: Voice) -> None:
@@ -67,20 +68,23 @@ class Gate:
     def _open_window(self, over_ns: int) -> None:
         self._pulse_over_ns = max(over_ns, self._pulse_over_ns or over_ns)
 
-    def opens_ns(self, urgency: int) -> int | None:
-        """Earliest instant for speech of this urgency if nothing more happens; None: any time."""
+    def opens_ns(self, urgency: int, *, begun: bool = False) -> int | None:
+        """Earliest instant for speech of this urgency if nothing more happens; None: any time.
+
+        begun: the driver has begun the talk himself.
+        """
         if urgency <= Priority.CRASH:
             return self._pulse_over_ns
         candidates = []
         if self._manoeuvre_ns is not None:
             candidates.append(self._manoeuvre_ns + round(self._config.gate_quiet_s * 1e9))
         if self._pulse_over_ns is not None:
-            candidates.append(self._pulse_over_ns + round(self._config.gate_crash_s * 1e9))
+            candidates.append(self._pulse_over_ns + (0 if begun else round(self._config.gate_crash_s * 1e9)))
         return max(candidates, default=None)
 
-    def is_open(self, t_ns: int, urgency: int) -> bool:
+    def is_open(self, t_ns: int, urgency: int, *, begun: bool = False) -> bool:
         """Whether speech of this urgency may sound now."""
-        opens_ns = self.opens_ns(urgency)
+        opens_ns = self.opens_ns(urgency, begun=begun)
         return opens_ns is None or t_ns >= opens_ns
 
     def is_calm(self, t_ns: int) -> bool:

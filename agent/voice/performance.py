@@ -8,7 +8,8 @@ import msgspec
 
 from agent.core.errors import SourceLost
 from agent.core.events import Event, Feedback
-from agent.core.ports import Clock, Microphone, Notice, Notify, Speaker, Utterance
+from agent.core.occasions import NothingHeard, TalkWanted
+from agent.core.ports import Clock, Heard, Language, Microphone, Notice, Notify, Speaker, Utterance
 from agent.voice.dialog import Dialog, Turn
 from agent.voice.director import Director
 from agent.voice.outage import Outage
@@ -21,7 +22,7 @@ class Performance:
     """What is being said or asked.
 
     sounding: aloud just now; told: what it has to say has been said, and the talk has begun; settled: saying it again
-    would serve nobody.
+    would serve nobody; question: what is being asked, or will be next.
     """
 
     item: Item
@@ -29,6 +30,7 @@ class Performance:
     sounding: bool = False
     told: bool = False
     settled: bool = False
+    question: Question | None = None
 
     def stop(self) -> None:
         """Cut it short."""
@@ -40,7 +42,7 @@ class Performer:
     """Says, asks, listens, and emits what was answered.
 
     is_calm: whether a further question is bearable now; wait_open: returns once the gate lets an item sound, False
-    where that takes too long for a talk.
+    where that takes too long for a talk. on_talk: gets what was said after the button was pressed.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Performer:
         is_calm: Callable[[], bool],
         wait_open: Callable[[Item], Awaitable[bool]],
         is_sent: Callable[[], bool],
+        on_talk: Callable[[Heard | NothingHeard], None],
     ) -> None:
         self.counts = dict.fromkeys(("said", "asked", "answered", "forgone", "silenced"), 0)
         self.speaker_outage = Outage("speaker", clock=clock, notify=notify)
@@ -68,29 +71,61 @@ class Performer:
         self._is_calm = is_calm
         self._wait_open = wait_open
         self._is_sent = is_sent
+        self._on_talk = on_talk
 
     async def perform(self, current: Performance) -> None:
         """Say the prompt, put its question and what follows from the answers."""
         prompt = current.item.prompt
         self._director.note_put(prompt, self._clock.monotonic_ns())
+        current.question = self._allowed(prompt.question)
         if prompt.text:
             await self._say(current, prompt.text)
         self.counts["said"] += 1
         current.told = True
-        question = prompt.question
-        while question is not None and self._microphone is not None and self._may_ask(question):
-            turn = await self._ask(current, question, self._microphone)
+        while current.question is not None and self._microphone is not None:
+            turn = await self._ask(current, current.question, self._microphone)
+            current.question = self._allowed(turn.follow_up)
             if not await self._wait_open(current.item):
                 self.counts["forgone"] += 1
                 return
             await self._say(current, turn.text)
-            question = turn.follow_up
-            if question is not None and not self._is_calm():
+            if current.question is not None and not self._is_calm():
                 self.counts["forgone"] += 1  # a garage can wait for whoever brakes hard
                 return
+        if isinstance(current.item.event, TalkWanted):
+            await self._hear_out(current)
 
-    def _may_ask(self, question: Question) -> bool:
-        return self._director.may_ask(question, self._clock.monotonic_ns())
+    def _allowed(self, question: Question | None) -> Question | None:
+        """The question, unless it rests or there is nobody to hear an answer."""
+        if question is None or self._microphone is None:
+            return None
+        return question if self._director.may_ask(question, self._clock.monotonic_ns()) else None
+
+    async def _hear_out(self, current: Performance) -> None:
+        """Listen to what the driver wants to say; who is cut short may press again."""
+        current.settled = True
+        heard, deaf = None, self._microphone is None
+        if self._microphone is not None:
+            timeout_s = self._director.config.answer_timeout_s
+            try:
+                language = current.item.prompt.language
+                heard = await self._listen(self._microphone, timeout_s=timeout_s, language=language)
+            except SourceLost:
+                deaf = True
+        if heard is not None and heard.text.strip():
+            self._on_talk(heard)
+        else:
+            self._on_talk(NothingHeard(t_ns=self._clock.monotonic_ns(), deaf=deaf))
+
+    async def _listen(self, microphone: Microphone, *, timeout_s: float, language: Language) -> Heard | None:
+        """Raises SourceLost, which is told once per outage."""
+        try:
+            heard = await microphone.listen(timeout_s=timeout_s, language=language)
+        except SourceLost as exc:
+            self.microphone_outage.lost(str(exc))
+            raise
+        self.microphone_outage.works()
+        return heard
 
     async def _ask(self, current: Performance, question: Question, microphone: Microphone) -> Turn:
         """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply."""
@@ -113,12 +148,10 @@ class Performer:
             await self._sound(current, text)
             asked_ns = self._clock.monotonic_ns()
             try:
-                heard = await microphone.listen(timeout_s=timeout_s, language=prompt.language)
-            except SourceLost as exc:
-                self.microphone_outage.lost(str(exc))
+                heard = await self._listen(microphone, timeout_s=timeout_s, language=prompt.language)
+            except SourceLost:
                 turn = dialog.deaf(asked_ns=asked_ns, t_ns=self._clock.monotonic_ns())
             else:
-                self.microphone_outage.works()
                 now_ns = self._clock.monotonic_ns()
                 self._notify(Notice("heard", now_ns, "" if heard is None else heard.text, event=event))
                 turn = dialog.hear(heard, asked_ns=asked_ns, t_ns=now_ns)

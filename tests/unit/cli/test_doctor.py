@@ -1,3 +1,4 @@
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -74,13 +75,9 @@ def test_a_key_that_others_may_read_is_bad(config: Path, tmp_path: Path, capsys:
     assert any(line.startswith("bad device key") for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("ahead_days", "says"),
-    [(0, "good link.certificate: ends 20"), (10, "days: renew it"), (40, "the broker will refuse us")],
-)
-def test_says_when_the_links_certificate_ends_by_signed_time_too(
-    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], ahead_days: int, says: str
-) -> None:
+def add_link(config: Path, *, ahead_days: int = 0) -> None:
+    """All keys, and a broker that does not answer; the newest signed time is so far ahead."""
+    tmp_path = config.parent
     insurer = Ed25519PrivateKey.generate()
     (tmp_path / "receipt.pem").write_bytes(public_pem(insurer.public_key()))
     (tmp_path / "operator.pem").write_bytes(public_pem(insurer.public_key()))
@@ -105,7 +102,48 @@ key = "{identity.key}"
 [consent]""",
     )
     config.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "says"),
+    [(0, "good link.certificate: ends 20"), (10, "days: renew it"), (40, "the broker will refuse us")],
+)
+def test_says_when_the_links_certificate_ends_by_signed_time_too(
+    config: Path, capsys: pytest.CaptureFixture[str], ahead_days: int, says: str
+) -> None:
+    add_link(config, ahead_days=ahead_days)
     code, lines = examine(config, capsys)
     assert code == 1
     assert any(says in line for line in lines), lines
     assert any("connection refused" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("hearing", "says"),
+    [
+        ('source = "file"\n', "good button:event7: opens"),
+        ("", "bad hearing.button: with hearing.source"),
+    ],
+)
+def test_a_button_is_opened_and_needs_ears(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hearing: str, says: str
+) -> None:
+    add_link(config)
+    os.mkfifo(config.parent / "event7")
+    text = config.read_text().replace("[voice]\nenabled = false", '[hearing]\nbutton = "{folder}/event7"\n{hearing}')
+    config.write_text(text.replace("{folder}", str(config.parent)).replace("{hearing}", hearing))
+    monkeypatch.setattr("agent.cli.doctor.shutil.which", str)
+    _, lines = examine(config, capsys)
+    assert any(line.startswith(says) for line in lines), lines
+
+
+def test_a_button_that_is_not_there_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_link(config)
+    button = '[hearing]\nsource = "file"\nbutton = "/dev/input/nosuch"\n'
+    config.write_text(config.read_text().replace("[voice]\nenabled = false\n", button))
+    monkeypatch.setattr("agent.cli.doctor.shutil.which", str)
+    code, lines = examine(config, capsys)
+    assert code == 1
+    assert any("/dev/input/nosuch: No such file or directory" in line for line in lines), lines
