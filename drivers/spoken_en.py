@@ -173,7 +173,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], _Say], ...]] = (
     (re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b"), _date),
     (re.compile(r"(?<![\d.:])([01]?\d|2[0-3]):([0-5]\d)(?![\d:])"), _time),
     (
-        re.compile(r"\b((?:call|dial|phone|ring|number is) )(\+?\d(?:[\d -]*\d))(?!\w)", re.IGNORECASE),
+        re.compile(r"\b((?:call|dial|phone|ring|number is) )(\+?\(?\d[\d() -]*\d)(?!\w)", re.IGNORECASE),
         _dialled,
     ),
     (

@@ -27,6 +27,7 @@ _UNITS: Final = {
 _UNIT: Final = "|".join(map(re.escape, _UNITS))
 _PROVINCES: Final = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _CALLING: Final = r"(?:拨打|拨|致电|电话|热线|手机|打|火警|匪警|急救)"
+_GROUPED: Final = r"\+?\(?\d[\d() -]{3,}\d"  # as people write telephone numbers; only where nothing else can be meant
 
 _Say = Callable[["re.Match[str]"], str]
 
@@ -71,6 +72,8 @@ def _code(text: str) -> str:
             spelt += _CODE_DIGITS[int(character)]
         elif character.isalpha():
             spelt += f" {character.upper()} "
+        elif character == "+":
+            spelt += "加"
     return f" {spelt} "
 
 
@@ -106,6 +109,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], _Say], ...]] = (
     (re.compile(r"(?<![\d.:])([01]?\d|2[0-4])[:：]([0-5]\d)(?![\d:])"), _time),
     (re.compile(rf"([{_PROVINCES}])([A-Z])[·• ]?([A-Z0-9]{{5,6}}){_ENDS}"), lambda m: m[1] + _code(m[2] + m[3])),
     (re.compile(rf"{_NOT_LATIN}[PCBU][0-3][0-9A-F]{{3}}{_ENDS}"), lambda match: _code(match[0])),
+    (re.compile(rf"(电话|热线|手机)({_GROUPED})(?!\d)"), lambda m: m[1] + _code(m[2]).strip()),
     (re.compile(rf"({_CALLING})(\d{{3,5}}(?:-\d{{3,4}})+|\d{{3,12}})(?!\d)"), lambda m: m[1] + _code(m[2]).strip()),
     (re.compile(r"(?<!\d)(1(?:10|19|20|22))(?=报警|求助|急救)"), lambda match: _code(match[1]).strip()),
     (re.compile(rf"(事故请打|请打)(\d{{3,5}}){_ENDS}"), lambda match: match[1] + _code(match[2]).strip()),

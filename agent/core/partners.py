@@ -18,7 +18,7 @@ class Partner(Section, frozen=True, kw_only=True):
     latitude: Annotated[float, Meta(ge=-90, le=90)]
     longitude: Annotated[float, Meta(ge=-180, le=180)]
     radius_m: Annotated[float, Meta(ge=20, le=2000)] = 120.0
-    phone: Annotated[str, Meta(pattern=r"^[0-9+() -]{0,24}$")] = ""
+    phone: Annotated[str, Meta(pattern=r"^(\+?\(?[0-9][0-9() -]{1,20}[0-9])?$")] = ""
 
 
 class Policy(Section, frozen=True, kw_only=True):

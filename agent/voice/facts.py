@@ -55,7 +55,7 @@ _OCCASION_FACTS: Final = {
     "partner_visit": frozenset({"place", "duration"}),
     "renewal_near": frozenset({"days"}),
     "low_tyre": frozenset({"wheel"}),
-    "low_tyre.place": frozenset({"wheel", "place", "distance"}),
+    "low_tyre.place": frozenset({"wheel", "place", "distance", "phone"}),
     "warning_lamp": frozenset({"lamp"}),
 }
 
@@ -234,6 +234,7 @@ def _facts_of_occasion(event: PartnerVisit | RenewalNear | LowTyre | WarningLamp
                 "wheel": Fact("name", text=f"wheel_{event.wheel}"),
                 "place": Fact("name", text=event.place),
                 "distance": Fact("distance", event.distance_m),
+                "phone": Fact("phone", text=event.phone),
             }
 
 

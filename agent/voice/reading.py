@@ -20,6 +20,7 @@ FactKind = Literal[
     "name",
     "energy",
     "text",
+    "phone",
 ]
 
 
@@ -31,7 +32,7 @@ class Unit(Section, frozen=True, kw_only=True):
 
 
 class Words(Section, frozen=True, kw_only=True):
-    """The words of one language around numbers."""
+    """The words of one language around numbers. phone: a clause with its own beginning, left out without a number."""
 
     unknown: str
     cell: str
@@ -45,6 +46,7 @@ class Words(Section, frozen=True, kw_only=True):
     minute: Unit
     harsh: Unit
     energy: Unit
+    phone: str
     join: str
 
 
@@ -52,8 +54,8 @@ class Words(Section, frozen=True, kw_only=True):
 class Fact:
     """A value of an event: temperature Celsius, voltage V, speed km/h, distance m, duration s, energy kWh, cell from 0.
 
-    text, of a code, stays as it is, for the speaker spells it; of a name, it is the words that are known for it; of a
-    text, as it is.
+    text, of a code or a phone, stays as it is, for the speaker spells it; of a name, it is the words that are known
+    for it; of a text, as it is.
     """
 
     kind: FactKind
@@ -65,6 +67,8 @@ def read_fact(fact: Fact, words: Words, names: Mapping[str, str]) -> str:
     """Words for a value; nothing here raises on a value that is missing or not finite. names: words for names."""
     if fact.kind == "text":
         return fact.text
+    if fact.kind == "phone":
+        return words.phone.replace("{number}", fact.text) if fact.text else ""
     if fact.text:
         return fact.text if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
     return _read_value(fact, words)

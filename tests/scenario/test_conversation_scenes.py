@@ -236,6 +236,13 @@ LOW = LowTyre(t_ns=0, wheel="rear_left", pressure_kpa=150.0, place="老王修车
             "不用了",
             "no",
         ),
+        (
+            replace(LOW, phone="021 5555 0100"),
+            "刚才说到左后轮气压偏低，最近的合作店是老王修车，电话021 5555 0100。",
+            "要不要请保险公司帮您约",
+            "不用了",
+            "no",
+        ),
     ],
 )
 async def test_the_shipped_scenes_for_a_standing_car(

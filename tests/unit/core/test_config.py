@@ -88,3 +88,18 @@ def test_a_mounting_that_is_no_rotation_is_named_with_its_line() -> None:
 def test_an_imu_out_of_bounds_is_refused(line: str) -> None:
     with pytest.raises(ConfigError, match=line.split(maxsplit=1)[0]):
         parse_config(f"[imu]\n{line}")
+
+
+PARTNER = '[[partners]]\nname = "A"\noffers = ["tyres"]\nlatitude = 31.2\nlongitude = 121.4\nphone = "{phone}"\n'
+
+
+@pytest.mark.parametrize("phone", ["", "110", "95518", "021 5555 0100", "(021) 5555-0100", "+86 (21) 5555 0100"])
+def test_telephone_numbers_as_people_write_them(phone: str) -> None:
+    (partner,) = parse_config(PARTNER.format(phone=phone)).partners
+    assert partner.phone == phone
+
+
+@pytest.mark.parametrize("phone", ["ask Wang", "0100 ", "()", "+", "-5", "1", "5555 0100 or 5555 0101", "1" * 25])
+def test_what_nobody_can_dial_is_refused(phone: str) -> None:
+    with pytest.raises(ConfigError, match="phone"):
+        parse_config(PARTNER.format(phone=phone))

@@ -132,6 +132,7 @@ def test_a_tyre_is_held_against_the_other_one_of_its_axle(box: Box) -> None:
     (tyre,) = box.see(300, **(even | {"tyre1": 180.0}), **at(GARAGE, 2000))
     assert isinstance(tyre, LowTyre)
     assert (tyre.wheel, tyre.pressure_kpa, tyre.place, tyre.distance_m) == ("front_right", 180.0, "老王修车", 2000)
+    assert tyre.phone == "021 5555"
 
 
 def test_the_cars_own_word_on_a_tyre_counts_and_without_a_fix_no_place_is_named(box: Box) -> None:
