@@ -135,6 +135,8 @@ class _App:
             emit=self._desk.on_answer,
             sent=self._privacy.sent,
             make_waits=self._source_waits,
+            agreed=self._privacy.in_force,
+            take_back=partial(self._privacy.take_back, by="voice"),
         )
         self._conversation = self._voice.conversation
         claims = partial(self._privacy.allows, "claims")

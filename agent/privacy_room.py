@@ -25,7 +25,7 @@ from agent.core.ports import Clock, Hardware, Notice
 from agent.core.privacy_events import By, Precision
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
-from agent.privacy.consent import DAYS_DEFAULT, Consents
+from agent.privacy.consent import DAYS_DEFAULT, Consents, InForce
 from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
 from agent.privacy.erasures import Erasure, Erasures
@@ -59,7 +59,8 @@ class PrivacyRoom:
             monotonic_ns=clock.monotonic_ns,
         )
         self.egress = EgressFilter(self.consents.agreed)
-        self.sent: Collection[Purpose] = InForce(self.consents) if config.link.host else ()
+        self.in_force: Collection[Purpose] = InForce(self.consents)
+        self.sent: Collection[Purpose] = self.in_force if config.link.host else ()
         self._config = config
         self._device_key = hardware.keystore.public_key
         self._clock = clock
@@ -131,11 +132,13 @@ class PrivacyRoom:
 
     async def revoke(self, purposes: Sequence[Purpose], *, by: By) -> None:
         """Agree no longer. When this returns nothing of these purposes is collected, and nothing of them waits."""
-        for purpose in purposes:
-            event = self.consents.revoke(purpose, by=by)
-            if event is not None:
-                self._emit(event)
+        self._stop(purposes, by)
         await self._catch_up()
+
+    def take_back(self, purposes: Sequence[Purpose], *, by: By) -> None:
+        """As revoke, for who cannot wait: what waits is deleted by `run`, at its next look."""
+        self._stop(purposes, by)
+        self._behind, self._again_ns = True, self._clock.monotonic_ns()
 
     async def erase(self, selection: Selection, *, by: By) -> str:
         """Let data be gone, here and at the insurer's; returns the request's name. Consents stay as they are.
@@ -195,6 +198,12 @@ class PrivacyRoom:
         consents = [_plain(self.consents.standing(purpose)) for purpose in PURPOSES]
         device_key = Ed25519PublicKey.from_public_bytes(self._device_key)
         return export_parts(Path(self._config.store.directory), self._config, device_key, owner_key, consents=consents)
+
+    def _stop(self, purposes: Sequence[Purpose], by: By) -> None:
+        for purpose in purposes:
+            event = self.consents.revoke(purpose, by=by)
+            if event is not None:
+                self._emit(event)
 
     async def _try_again(self) -> None:
         """What the disk refused; not while somebody is at it, and not at once: a large store is written as a whole."""
@@ -304,19 +313,3 @@ class PrivacyRoom:
 
 def _plain(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", msgspec.to_builtins(value, builtin_types=(bytes,)))
-
-
-class InForce(Collection[Purpose]):
-    """The purposes that are agreed to at the moment somebody looks."""
-
-    def __init__(self, consents: Consents) -> None:
-        self._consents = consents
-
-    def __contains__(self, purpose: object) -> bool:
-        return purpose in self._consents.agreed().grounds
-
-    def __iter__(self) -> Iterator[Purpose]:
-        return (purpose for purpose in PURPOSES if purpose in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)

@@ -1,7 +1,7 @@
 """Speech, wired: phrases and scenes from their files, what scenes remember, and the conversation that uses them."""
 
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from agent.core.paths import PROMPTS, SCENES
 from agent.core.ports import Clock, Hardware, Notify
 from agent.diagnosis.knowledge import Knowledge
 from agent.supervise import keep_reading
+from agent.voice.consent_talk import ConsentTalk
+from agent.voice.consent_words import load_consent_words
 from agent.voice.conversation import Conversation
 from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
@@ -36,11 +38,14 @@ class VoiceRoom:
         notify: Notify,
         emit: Callable[[Event], None],
         sent: Collection[Purpose],
+        agreed: Collection[Purpose],
+        take_back: Callable[[Sequence[Purpose]], None],
         make_waits: Callable[[], Iterator[float]],
     ) -> None:
         """knowledge: whose names of faults are spoken; emit: takes answers; sent: purposes that leave the car.
 
-        make_waits: between tries to open a button again.
+        agreed: purposes that the driver agrees to; take_back: what ends them when he says so; make_waits: between tries
+        to open a button again.
         """
         phrases = load_sound_phrases(
             PROMPTS,
@@ -66,6 +71,7 @@ class VoiceRoom:
             memory=memory,
             occasions=Occasions(config.partners, config.policy, memory, utc_ns),
             sent=sent,
+            consents=ConsentTalk(load_consent_words(), agreed=agreed, take_back=take_back),
         )
         for words in hardware.words:
             words.tell_words(self.conversation.on_words)

@@ -74,4 +74,18 @@ class NothingHeard(Event, frozen=True, kw_only=True, tag="nothing_heard"):
     deaf: bool = False
 
 
-Occasion = PartnerVisit | RenewalNear | WarningLamp | LowTyre | TalkWanted | NothingHeard
+class ConsentSpoken(Event, frozen=True, kw_only=True, tag="consent_spoken"):
+    """What came of the driver's words about his consents. Of those taken back a ConsentChanged each is the proof.
+
+    what: taken_back, all_taken_back, or which, where he named none; told, or none, where he asked. of_purposes: those
+    taken back, those agreed to, or those to choose from.
+    """
+
+    priority: ClassVar[Priority] = Priority.SERVICE
+    purpose: ClassVar[Purpose] = "feedback"
+
+    what: Literal["taken_back", "all_taken_back", "which", "told", "none"]
+    of_purposes: list[Purpose]
+
+
+Occasion = PartnerVisit | RenewalNear | WarningLamp | LowTyre | TalkWanted | NothingHeard | ConsentSpoken

@@ -5,7 +5,7 @@ driver may have said no. Every change is an event, to be sealed as a proof.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -260,3 +260,19 @@ class Consents:
             self._unsaved = True
         else:
             self._unsaved = False
+
+
+class InForce(Collection[Purpose]):
+    """The purposes that are agreed to at the moment somebody looks."""
+
+    def __init__(self, consents: Consents) -> None:
+        self._consents = consents
+
+    def __contains__(self, purpose: object) -> bool:
+        return purpose in self._consents.agreed().grounds
+
+    def __iter__(self) -> Iterator[Purpose]:
+        return (purpose for purpose in PURPOSES if purpose in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

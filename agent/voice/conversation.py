@@ -6,9 +6,10 @@ from typing import Final, get_args
 
 from agent.core.config import Voice
 from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority, Purpose, Rollover
-from agent.core.occasions import NothingHeard, TalkWanted
+from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
 from agent.core.signals import SignalWindow
+from agent.voice.consent_talk import ConsentTalk
 from agent.voice.dialog import FREE_WORDS, remark
 from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
@@ -31,9 +32,9 @@ class Conversation:
 
     Every text also goes to `notify`, so that a screen shows it where there is no sound. A failing speaker or
     microphone is reported once per outage and tried again with backoff. It takes nothing back: whatever is answered is
-    an event beside the one it is about. memory: what scenes have asked; occasions: what only they
-    want to know; sent: purposes whose events leave the car, as
-    they are when asked; nothing else is promised.
+    an event beside the one it is about. memory: what scenes have asked; occasions: what only they want to know; sent:
+    purposes whose events leave the car, as they are when asked; nothing else is promised. consents: does what is said
+    about them; None: such words are like any others.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Conversation:
         memory: SceneMemory | None = None,
         occasions: Occasions | None = None,
         sent: Collection[Purpose] = get_args(Purpose),
+        consents: ConsentTalk | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._notify = notify
         self._emit = emit
         self._occasions = occasions
+        self._consents = consents
         self._gate = Gate(config)
         self._presence = Presence()
         self._moments = Moments()
@@ -71,6 +74,7 @@ class Conversation:
             wait_open=self._wait_open,
             is_sent=lambda: Feedback.purpose in sent,
             on_talk=self._on_talk,
+            heed=self._heed_answer,
         )
         self._button = PushToTalk()
         self._said_ns: dict[str, int] = {}  # by prompt key
@@ -114,11 +118,17 @@ class Conversation:
             self._queue(prompt, event)
 
     def on_words(self, heard: Heard) -> None:
-        """Take what the driver says of his own accord; what is said to it is called for by the event it becomes."""
+        """Take what the driver says of his own accord; what is said to it is called for by the event it becomes.
+
+        Words about his consents are done, and kept nowhere.
+        """
         if not self._config.enabled or self._closed or not heard.text.strip():
             return
         now_ns = self._clock.monotonic_ns()
         self._notify(Notice("heard", now_ns, heard.text))
+        if (spoken := self._heed(heard)) is not None:
+            self.on_event(spoken)
+            return
         self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
 
     def on_presses(self, presses: int) -> None:
@@ -184,6 +194,18 @@ class Conversation:
                 "microphone_outages": self._performer.microphone_outage.count,
             }
         )
+
+    def _heed(self, heard: Heard) -> ConsentSpoken | None:
+        if self._consents is None:
+            return None
+        return self._consents.heed(heard, self._config.language, self._clock.monotonic_ns())
+
+    def _heed_answer(self, heard: Heard) -> str:
+        """What to say to an answer that is about consents and was done; empty for any other."""
+        spoken = self._heed(heard)
+        if spoken is None:
+            return ""
+        return " ".join(prompt.text for prompt in self._director.take(spoken, self._cabin(spoken.t_ns), spoken.t_ns))
 
     def _cabin(self, t_ns: int, event: Event | None = None) -> Cabin:
         empty = isinstance(event, Collision) and self._presence.was_empty(event)
@@ -293,6 +315,6 @@ class Conversation:
 
 def _is_begun_by_driver(event: Event) -> bool:
     """Whether what is said about the event answers what the driver did of his own accord."""
-    return isinstance(event, TalkWanted | NothingHeard) or (
+    return isinstance(event, TalkWanted | NothingHeard | ConsentSpoken) or (
         isinstance(event, Feedback) and event.question == FREE_WORDS
     )

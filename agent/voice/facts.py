@@ -23,7 +23,15 @@ from agent.core.events import (
     SourceChanged,
     TripEnded,
 )
-from agent.core.occasions import LowTyre, NothingHeard, Occasion, PartnerVisit, RenewalNear, WarningLamp
+from agent.core.occasions import (
+    ConsentSpoken,
+    LowTyre,
+    NothingHeard,
+    Occasion,
+    PartnerVisit,
+    RenewalNear,
+    WarningLamp,
+)
 from agent.voice.reading import Fact, FactKind
 
 STOP_LEVEL: Final = 3  # from this alarm level on, the driver is asked to stop now
@@ -57,6 +65,8 @@ _OCCASION_FACTS: Final = {
     "low_tyre": frozenset({"wheel"}),
     "low_tyre.place": frozenset({"wheel", "place", "distance", "phone"}),
     "warning_lamp": frozenset({"lamp"}),
+    **{f"consent_spoken.{what}": frozenset({"purposes"}) for what in ("taken_back", "which", "told")},
+    **{f"consent_spoken.{what}": frozenset[str]() for what in ("all_taken_back", "none")},
 }
 
 
@@ -116,7 +126,7 @@ def keys_of(event: Event, *, empty: bool = False) -> tuple[str, ...]:
             return _collision_keys(event, empty=empty)
         case EngineAdvice():
             return (f"{kind}.{event.fault}", kind)
-        case Diagnosis() | DeskMessage():
+        case Diagnosis() | DeskMessage() | ConsentSpoken():
             return _told_keys(event)
         case TripEnded() if _harsh_count(event) == 0:
             return (f"{kind}.calm", kind)
@@ -160,8 +170,10 @@ def _battery_keys(event: BatteryAlarm | BatteryAdvice | ChargeSession | LowVolta
     return (*stop, f"{event.kind}.{event.alarm}")
 
 
-def _told_keys(event: Diagnosis | DeskMessage) -> tuple[str, ...]:
+def _told_keys(event: Diagnosis | DeskMessage | ConsentSpoken) -> tuple[str, ...]:
     """What is pending only may be nothing, and is left to the record unless it is grave."""
+    if isinstance(event, ConsentSpoken):
+        return (f"{event.kind}.{event.what}",)
     if isinstance(event, DeskMessage):
         return (f"{event.kind}.{event.what}",) if event.channel == "voice" else ()
     if not event.confirmed and event.drive != "stop_now":
@@ -211,7 +223,7 @@ def facts_of(event: Event) -> dict[str, Fact]:
         case Diagnosis():
             known = {"cause": Fact("name", text=event.causes[0])} if event.causes else {}
             return {"code": Fact("code", text=event.codes[0]), **known}
-        case PartnerVisit() | RenewalNear() | LowTyre() | WarningLamp():
+        case PartnerVisit() | RenewalNear() | LowTyre() | WarningLamp() | ConsentSpoken():
             return _facts_of_occasion(event)
         case DeskMessage():
             return {"text": Fact("text", text=event.text)}
@@ -221,7 +233,9 @@ def facts_of(event: Event) -> dict[str, Fact]:
             return {}
 
 
-def _facts_of_occasion(event: PartnerVisit | RenewalNear | LowTyre | WarningLamp) -> dict[str, Fact]:
+def _facts_of_occasion(
+    event: PartnerVisit | RenewalNear | LowTyre | WarningLamp | ConsentSpoken,
+) -> dict[str, Fact]:
     match event:
         case PartnerVisit():
             return {"place": Fact("name", text=event.place), "duration": Fact("duration", event.minutes * 60)}
@@ -236,6 +250,8 @@ def _facts_of_occasion(event: PartnerVisit | RenewalNear | LowTyre | WarningLamp
                 "distance": Fact("distance", event.distance_m),
                 "phone": Fact("phone", text=event.phone),
             }
+        case ConsentSpoken():
+            return {"purposes": Fact("names", text=" ".join(f"purpose_{purpose}" for purpose in event.of_purposes))}
 
 
 def _harsh_count(trip: TripEnded) -> int:

@@ -88,6 +88,26 @@ def load_free_words(directory: Path = UNDERSTANDING) -> FreeWords:
     return FreeWords(books)
 
 
+def pattern_of(phrase: str) -> str:
+    """What finds a phrase in a text as `joined` makes it: its plural too, and any ending where it has a "*"."""
+    stem = phrase.removesuffix("*")
+    spelt = re.escape(_plain(stem))
+    if _HAN.search(spelt):
+        return spelt
+    return rf"(?<!\w){spelt}" + (r"\w*" if stem != phrase else r"s?(?!\w)")
+
+
+def joined(tokens: Sequence[str]) -> str:
+    """Words apart, Chinese characters not: "abs灯"."""
+    text = " ".join(tokens)
+    return re.sub(rf"(?<={_HAN.pattern}) | (?={_HAN.pattern})", "", text)
+
+
+def distance(between: str) -> int:
+    """Words, or Chinese characters, in what stands between."""
+    return len(_HAN.findall(between)) or len(between.split())
+
+
 class _UrgencySpec(Section, frozen=True, kw_only=True):
     now: Phrases
     soon: Phrases
@@ -163,31 +183,17 @@ def _load_book(path: Path, language: Language) -> _Book:
 def _any_of(lists: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
     """One pattern that finds the longest phrase at each place; the group's name is the list it stands in."""
     longest_first = sorted(
-        ((len(phrase), name, _pattern(phrase)) for name, phrases in lists.items() for phrase in phrases), reverse=True
+        ((len(phrase), name, pattern_of(phrase)) for name, phrases in lists.items() for phrase in phrases), reverse=True
     )
     return re.compile("|".join(f"(?P<{name}_{n}>{pattern})" for n, (_, name, pattern) in enumerate(longest_first)))
 
 
-def _pattern(phrase: str) -> str:
-    stem = phrase.removesuffix("*")
-    spelt = re.escape(_plain(stem))
-    if _HAN.search(spelt):
-        return spelt
-    return rf"(?<!\w){spelt}" + (r"\w*" if stem != phrase else r"s?(?!\w)")
-
-
 def _plain(text: str) -> str:
-    return " ".join(map(_joined, clauses_of(text)))
-
-
-def _joined(tokens: Sequence[str]) -> str:
-    """Words apart, Chinese characters not: "abs灯"."""
-    text = " ".join(tokens)
-    return re.sub(rf"(?<={_HAN.pattern}) | (?={_HAN.pattern})", "", text)
+    return " ".join(map(joined, clauses_of(text)))
 
 
 def _understand(text: str, book: _Book) -> FreeMeaning:
-    clauses = [_joined(tokens) for tokens in clauses_of(text)]
+    clauses = [joined(tokens) for tokens in clauses_of(text)]
     name, points = _topic(clauses, book.topics)
     topic = None if name is None else book.topics[name]
     sentiment = _sentiment(clauses, book.tone)
@@ -246,15 +252,11 @@ def _judged(clause: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, bool]]
         if kind == "negation":
             negated_at = match.end()
         elif kind not in ("neutral", "over"):
-            negated = negated_at is not None and _distance(clause[negated_at : match.start()]) <= _REACH
+            negated = negated_at is not None and distance(clause[negated_at : match.start()]) <= _REACH
             yield kind, negated or (over and kind != "positive")
             negated_at = None
     if over and not any(kind in ("positive", "negative", "now", "soon") for kind, _ in found):
         yield "negative", True
-
-
-def _distance(between: str) -> int:
-    return len(_HAN.findall(between)) or len(between.split())
 
 
 def _found(clause: str, pattern: re.Pattern[str]) -> Iterator[tuple[str, re.Match[str]]]:

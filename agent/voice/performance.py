@@ -42,7 +42,8 @@ class Performer:
     """Says, asks, listens, and emits what was answered.
 
     is_calm: whether a further question is bearable now; wait_open: returns once the gate lets an item sound, False
-    where that takes too long for a talk. on_talk: gets what was said after the button was pressed.
+    where that takes too long for a talk. on_talk: gets what was said after the button was pressed. heed: does what an
+    answer says about consents, and returns what to say to it, empty where the answer is about the question.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Performer:
         wait_open: Callable[[Item], Awaitable[bool]],
         is_sent: Callable[[], bool],
         on_talk: Callable[[Heard | NothingHeard], None],
+        heed: Callable[[Heard], str],
     ) -> None:
         self.counts = dict.fromkeys(("said", "asked", "answered", "forgone", "silenced"), 0)
         self.speaker_outage = Outage("speaker", clock=clock, notify=notify)
@@ -72,6 +74,7 @@ class Performer:
         self._wait_open = wait_open
         self._is_sent = is_sent
         self._on_talk = on_talk
+        self._heed = heed
 
     async def perform(self, current: Performance) -> None:
         """Say the prompt, put its question and what follows from the answers."""
@@ -128,18 +131,16 @@ class Performer:
         return heard
 
     async def _ask(self, current: Performance, question: Question, microphone: Microphone) -> Turn:
-        """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply."""
+        """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply.
+
+        Words about consents are done, told, and no answer: the question is put again, once.
+        """
         prompt, event = current.item.prompt, current.item.event
         scene = prompt.scene
-        dialog = Dialog(
-            question,
-            about=event,
-            language=prompt.language,
-            sent=self._is_sent(),
-            may_silence=scene is None or scene.guard.may_silence,
-        )
+        dialog = self._dialog(current, question)
         timeout_s = scene.timeout_s if scene and scene.timeout_s else self._director.config.answer_timeout_s
         text = dialog.text
+        heeded = False
         while True:
             if not await self._wait_open(current.item):
                 raise asyncio.CancelledError  # as if cut short: it is put again when that is possible
@@ -154,11 +155,27 @@ class Performer:
             else:
                 now_ns = self._clock.monotonic_ns()
                 self._notify(Notice("heard", now_ns, "" if heard is None else heard.text, event=event))
-                turn = dialog.hear(heard, asked_ns=asked_ns, t_ns=now_ns)
+                done = "" if heard is None else self._heed(heard)
+                if done and not heeded:
+                    heeded = True
+                    await self._say(current, done)
+                    dialog = self._dialog(current, question)  # other answers may leave now than before
+                    continue
+                turn = dialog.hear(None if done else heard, asked_ns=asked_ns, t_ns=now_ns)
             if turn.feedback is not None:
                 self._settle(current, question, turn, turn.feedback)
                 return turn
             text = turn.text
+
+    def _dialog(self, current: Performance, question: Question) -> Dialog:
+        scene = current.item.prompt.scene
+        return Dialog(
+            question,
+            about=current.item.event,
+            language=current.item.prompt.language,
+            sent=self._is_sent(),
+            may_silence=scene is None or scene.guard.may_silence,
+        )
 
     def _settle(self, current: Performance, question: Question, turn: Turn, feedback: Feedback) -> None:
         current.settled = True

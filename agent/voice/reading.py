@@ -18,6 +18,7 @@ FactKind = Literal[
     "count",
     "code",
     "name",
+    "names",
     "energy",
     "text",
     "phone",
@@ -48,6 +49,7 @@ class Words(Section, frozen=True, kw_only=True):
     energy: Unit
     phone: str
     join: str
+    listed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Fact:
     """A value of an event: temperature Celsius, voltage V, speed km/h, distance m, duration s, energy kWh, cell from 0.
 
     text, of a code or a phone, stays as it is, for the speaker spells it; of a name, it is the words that are known
-    for it; of a text, as it is.
+    for it; of names, with spaces between, the same of each; of a text, as it is.
     """
 
     kind: FactKind
@@ -69,6 +71,8 @@ def read_fact(fact: Fact, words: Words, names: Mapping[str, str]) -> str:
         return fact.text
     if fact.kind == "phone":
         return words.phone.replace("{number}", fact.text) if fact.text else ""
+    if fact.kind == "names":
+        return words.listed.join(read_fact(Fact("name", text=name), words, names) for name in fact.text.split())
     if fact.text:
         return fact.text if fact.kind == "code" else names.get(fact.text) or fact.text.replace("_", " ")
     return _read_value(fact, words)

@@ -1,10 +1,10 @@
 """The voice room on simulated time: a driver who answers, a speaker that takes its time, a clock moved by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from agent.core.events import (
     Event,
     Feedback,
     HarshDriving,
+    Purpose,
     RoadImpact,
     TripEnded,
 )
@@ -25,6 +26,7 @@ from agent.core.paths import PROMPTS
 from agent.core.ports import Heard, Language, Microphone, Notice, Speaker, Utterance
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.core.vss import ACCELERATION_LONGITUDINAL, SPEED
+from agent.voice.consent_talk import ConsentTalk
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import Phrases, load_phrases
 from agent.voice.scene_memory import SceneMemory
@@ -109,6 +111,8 @@ async def room(
     microphone: Callable[[ManualClock], Microphone | None] | None = None,
     phrases: Phrases = PHRASES,
     memory: SceneMemory | None = None,
+    consents: ConsentTalk | None = None,
+    sent: Collection[Purpose] = get_args(Purpose),
 ) -> AsyncIterator[Room]:
     clock = ManualClock(start_ns=100_000_000_000)
     notices: list[Notice] = []
@@ -122,6 +126,8 @@ async def room(
         notify=notices.append,
         emit=events.append,
         memory=memory,
+        consents=consents,
+        sent=sent,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(talk.run())

@@ -1,0 +1,148 @@
+"""What a driver says about his consents: which he takes back, or that he wants to know. Words to a wish; pure.
+
+Taking back must be as easy as agreeing, so a clear sentence is enough; and since it ends what may help him, less than
+that changes nothing. Nobody agrees by voice: that needs a notice before his eyes. Data: firmware_config/consent.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_args
+
+from msgspec import Meta
+
+from agent.core.event_base import Purpose
+from agent.core.paths import CONSENT
+from agent.core.ports import Language
+from agent.core.section import Section
+from agent.core.toml import load_toml
+from agent.voice.free_words import distance, joined, pattern_of
+from agent.voice.understanding import Phrase, clauses_of
+
+PURPOSES: Final[tuple[Purpose, ...]] = get_args(Purpose)
+
+_GAP: Final = "…"
+_GAP_MAX: Final = 24  # characters between the parts of a phrase
+_REACH: Final = 4  # words, or Chinese characters, between "not" and what it turns round
+
+Phrases = Annotated[list[Phrase], Meta(min_length=1, max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWish:
+    """purposes: those that are taken back; empty where he did not say which, and where he only wants to know."""
+
+    what: Literal["take_back", "tell"]
+    purposes: tuple[Purpose, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWords:
+    """The phrases of all languages."""
+
+    languages: Mapping[Language, "_Book"]
+
+    def read(self, text: str, language: Language) -> ConsentWish | None:
+        """Read any text; None where it is not about that. Never raises."""
+        book = self.languages[language]
+        clauses = [joined(tokens) for tokens in clauses_of(text)]
+        taking = [clause for clause in clauses if _takes_back(clause, book)]
+        if taking:
+            return ConsentWish("take_back", _wanted(taking, clauses, book))
+        return ConsentWish("tell") if any(book.tell.search(clause) for clause in clauses) else None
+
+
+def load_consent_words(path: Path = CONSENT / "spoken.toml") -> ConsentWords:
+    """Raises ConfigError naming file and key."""
+    file = load_toml(path, _File)
+    return ConsentWords({language: _make_book(file, language) for language in get_args(Language)})
+
+
+class _Spoken(Section, frozen=True, kw_only=True):
+    zh: Phrases
+    en: Phrases
+
+
+class _Purposes(Section, frozen=True, kw_only=True):
+    claims: _Spoken
+    safety: _Spoken
+    service: _Spoken
+    ubi_score: _Spoken
+    feedback: _Spoken
+    diagnostics: _Spoken
+
+
+class _File(Section, frozen=True, kw_only=True):
+    take_back: _Spoken
+    tell: _Spoken
+    turned: _Spoken
+    neutral: _Spoken
+    asking: _Spoken
+    excepting: _Spoken
+    keeping: _Spoken
+    everything: _Spoken
+    purposes: _Purposes
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    take_back: re.Pattern[str]
+    tell: re.Pattern[str]
+    turned: re.Pattern[str]
+    neutral: re.Pattern[str]
+    asking: re.Pattern[str]
+    excepting: re.Pattern[str]
+    keeping: re.Pattern[str]
+    everything: re.Pattern[str]
+    purposes: Mapping[Purpose, re.Pattern[str]]
+
+
+def _make_book(file: _File, language: Language) -> _Book:
+    def any_of(spoken: _Spoken) -> re.Pattern[str]:
+        return _any_of(spoken.zh if language == "zh" else spoken.en)
+
+    return _Book(
+        take_back=any_of(file.take_back),
+        tell=any_of(file.tell),
+        turned=any_of(file.turned),
+        neutral=any_of(file.neutral),
+        asking=any_of(file.asking),
+        excepting=any_of(file.excepting),
+        keeping=any_of(file.keeping),
+        everything=any_of(file.everything),
+        purposes={purpose: any_of(getattr(file.purposes, purpose)) for purpose in PURPOSES},
+    )
+
+
+def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
+    gap = f".{{0,{_GAP_MAX}}}?"
+    longest_first = sorted(phrases, key=len, reverse=True)
+    return re.compile("|".join(gap.join(map(pattern_of, phrase.split(_GAP))) for phrase in longest_first))
+
+
+def _takes_back(clause: str, book: _Book) -> bool:
+    found = book.take_back.search(clause)
+    if found is None or book.asking.search(clause):
+        return False
+    before = book.neutral.sub("", clause[: found.start()])
+    return not any(distance(before[turn.end() :]) <= _REACH for turn in book.turned.finditer(before))
+
+
+def _wanted(taking: Sequence[str], clauses: Sequence[str], book: _Book) -> tuple[Purpose, ...]:
+    """Which purposes: of their own names and "everything" in the clauses that take back the names count."""
+    kept = [clause for clause in clauses if clause not in taking and book.keeping.search(clause)]
+    spared = kept + [clause for clause in clauses if book.excepting.search(clause)]
+    plain = [clause for clause in clauses if clause not in spared]
+    everything = any(book.everything.search(clause) for clause in taking)
+    named = _named([clause for clause in taking if clause in plain], book)
+    if not named and not everything:
+        named = _named(plain, book)
+    if not named and (everything or any(book.everything.search(clause) for clause in plain)):
+        named = set(PURPOSES)
+    named -= _named(spared, book)
+    return tuple(purpose for purpose in PURPOSES if purpose in named)
+
+
+def _named(clauses: Sequence[str], book: _Book) -> set[Purpose]:
+    return {purpose for clause in clauses for purpose in PURPOSES if book.purposes[purpose].search(clause)}
