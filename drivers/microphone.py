@@ -1,9 +1,10 @@
-"""Answers typed on standard input, where there is no speech recognition."""
+"""Answers typed on standard input, where there is no speech recognition, and words that answer nothing."""
 
 import asyncio
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from agent.core.errors import SourceLost
@@ -15,6 +16,8 @@ _LINES_MAX: Final = 16
 
 class TypedMicrophone:
     """Lines of a file descriptor as answers. Blank lines are none; what was typed before a question waits for it.
+
+    A WordSource too: where somebody hears words, a line that is typed outside of every question is no answer.
 
     The descriptor is never made non-blocking: on a terminal that would hit standard output too, which shares it. It is
     read only when the loop says that it can be, and regular files, which never block, directly.
@@ -29,6 +32,12 @@ class TypedMicrophone:
         self._arrived = asyncio.Event()
         self._ended = self._fd is None
         self._watching = False
+        self._tell: Callable[[Heard], bool] | None = None
+
+    def tell_words(self, listener: Callable[[Heard], bool]) -> None:
+        """Read from now on, not only during questions. Needs a running loop, and a terminal in the foreground."""
+        self._tell = listener
+        self._watch()
 
     async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:  # noqa: ARG002 - one keyboard
         """Return the next line, None after timeout_s. Raises SourceLost once the input has ended."""
@@ -37,7 +46,8 @@ class TypedMicrophone:
             try:
                 await self._wait(timeout_s)
             finally:
-                self._unwatch()
+                if self._tell is None:
+                    self._unwatch()
         if self._lines:
             return Heard(self._lines.popleft(), confidence=1.0)
         if self._ended:
@@ -107,6 +117,8 @@ class TypedMicrophone:
     def _take(self, lines: list[bytes]) -> None:
         for line in lines:
             text = line.decode("utf-8", "replace").strip()
+            if text and self._tell is not None and self._tell(Heard(text, confidence=1.0)):
+                continue
             if text and len(self._lines) < _LINES_MAX:
                 self._lines.append(text)
                 self._arrived.set()

@@ -152,11 +152,13 @@ class _Demo:
         chosen = self._options
         car = open_car(self._scenario, chosen.seed, self._clock, pace=chosen.pace, interface=chosen.can)
         self._plan(car)
+        microphone = self._microphone(car)
         hardware = open_hardware(
             car,
             keystore=keystore,
             speaker=self._speaker(),
-            microphone=self._microphone(car),
+            microphone=microphone,
+            words=[microphone] if isinstance(microphone, TypedMicrophone) else [],
             inference=OnnxWorker(config.detect.anomaly.deadline_s),
             notify=self._notice,
         )
@@ -257,7 +259,9 @@ class _Demo:
         self._say("summary", f"{self._scenario.name}, seed {self._options.seed}: {self._scenario.description}")
         self._say("summary", f"broker: {self._cloud.broker_kind}; speech: {speech}")
         if self._typing:
-            self._say("summary", "you are the driver: when the car asks, type an answer and press Enter")
+            self._say(
+                "summary", "you are the driver: type an answer when the car asks, or what you have to say at any time"
+            )
         if self._driver is not None:
             self._say(
                 "summary", "the driver speaks (espeak-ng) in the cabin's noise, and the box hears him by its model"

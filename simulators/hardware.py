@@ -15,6 +15,7 @@ from agent.core.ports import (
     Probe,
     SampleSource,
     Speaker,
+    WordSource,
 )
 from drivers.python_can import PythonCanSource
 from simulators.can import CHANNELS, CarBus
@@ -61,6 +62,7 @@ def open_hardware(
     notify: Notify = lambda _: None,
     probe: Probe | None = None,
     samples: Sequence[SampleSource] = (),
+    words: Sequence[WordSource] = (),
 ) -> Hardware:
     """What the app touches of this car; `samples` adds sources, such as a dongle on the car's OBD socket."""
     frames: list[FrameSource] = [] if car.can is None else [car.can]
@@ -73,6 +75,7 @@ def open_hardware(
         samples=[car.imu, car.gnss, *samples],
         speaker=speaker,
         microphone=microphone,
+        words=words,
         inference=inference,
         notify=notify,
         probe=probe,

@@ -190,8 +190,11 @@ class Microphone(Protocol):
 class WordSource(Protocol):
     """Tells what the driver says of his own accord, where it is in words already: a line on a screen, a wake word."""
 
-    def tell_words(self, listener: Callable[[Heard], None]) -> None:
-        """Call the listener with every sentence that answers no question, from now on; it must not wait."""
+    def tell_words(self, listener: Callable[[Heard], bool]) -> None:
+        """Call the listener with every sentence from now on; it must not wait.
+
+        False where a question is being put: the sentence is for whoever listens to the answer.
+        """
         ...
 
 

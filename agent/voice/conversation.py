@@ -10,7 +10,7 @@ from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
 from agent.core.signals import SignalWindow
 from agent.voice.consent_talk import ConsentTalk
-from agent.voice.dialog import FREE_WORDS, remark
+from agent.voice.dialog import remark
 from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
 from agent.voice.moments import Moments
@@ -19,7 +19,7 @@ from agent.voice.outranked import Outranked
 from agent.voice.performance import Performance, Performer
 from agent.voice.presence import Presence
 from agent.voice.prompts import Phrases, Prompt
-from agent.voice.push_to_talk import PushToTalk
+from agent.voice.push_to_talk import PushToTalk, is_begun_by_driver
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.waiting import Item, Waiting
 
@@ -117,26 +117,28 @@ class Conversation:
         for prompt in self._director.take(event, self._cabin(event.t_ns, event), self._clock.monotonic_ns()):
             self._queue(prompt, event)
 
-    def on_words(self, heard: Heard) -> None:
+    def on_words(self, heard: Heard) -> bool:
         """Take what the driver says of his own accord; what is said to it is called for by the event it becomes.
 
-        Words about his consents are done, and kept nowhere.
+        Words about his consents are done, and kept nowhere. False where he is being asked: his words are the answer.
         """
-        if not self._config.enabled or self._closed or not heard.text.strip():
-            return
-        now_ns = self._clock.monotonic_ns()
-        self._notify(Notice("heard", now_ns, heard.text))
-        if (spoken := self._heed(heard)) is not None:
-            self.on_event(spoken)
-            return
-        self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
+        if self._is_asking():
+            return False
+        if self._config.enabled and not self._closed and heard.text.strip():
+            now_ns = self._clock.monotonic_ns()
+            self._notify(Notice("heard", now_ns, heard.text))
+            if (spoken := self._heed(heard)) is not None:
+                self.on_event(spoken)
+            else:
+                self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
+        return True
 
     def on_presses(self, presses: int) -> None:
         """The driver wants to say something. Who is being asked is heard already, and answers with what he says."""
-        current, now_ns = self._current, self._clock.monotonic_ns()
-        asked = current is not None and (current.question is not None or isinstance(current.item.event, TalkWanted))
+        now_ns = self._clock.monotonic_ns()
+        listening = self._current is not None and isinstance(self._current.item.event, TalkWanted)
         for _ in range(presses):
-            if self._button.heed(now_ns, busy=asked):
+            if self._button.heed(now_ns, busy=listening or self._is_asking()):
                 self.on_event(TalkWanted(t_ns=now_ns))
 
     def configure(self, config: Voice) -> None:
@@ -242,12 +244,15 @@ class Conversation:
         else:
             self.on_event(came)
 
+    def _is_asking(self) -> bool:
+        return self._current is not None and self._current.question is not None
+
     def _is_open(self, item: Item) -> bool:
         now_ns = self._clock.monotonic_ns()
-        return self._gate.is_open(now_ns, item.prompt.urgency, begun=_is_begun_by_driver(item.event))
+        return self._gate.is_open(now_ns, item.prompt.urgency, begun=is_begun_by_driver(item.event))
 
     def _opens_ns(self, item: Item) -> int | None:
-        return self._gate.opens_ns(item.prompt.urgency, begun=_is_begun_by_driver(item.event))
+        return self._gate.opens_ns(item.prompt.urgency, begun=is_begun_by_driver(item.event))
 
     def _may_sound(self, item: Item) -> bool:
         return item.prompt.moment in self._moments.at(self._clock.monotonic_ns()) and self._is_open(item)
@@ -311,10 +316,3 @@ class Conversation:
         self._said_ns[current.item.prompt.key] = now_ns
         self._outranked.note(current.item.event, now_ns)
         await self._performer.perform(current)
-
-
-def _is_begun_by_driver(event: Event) -> bool:
-    """Whether what is said about the event answers what the driver did of his own accord."""
-    return isinstance(event, TalkWanted | NothingHeard | ConsentSpoken) or (
-        isinstance(event, Feedback) and event.question == FREE_WORDS
-    )

@@ -1,7 +1,11 @@
-"""A button to talk by: which of its presses are heeded."""
+"""What the driver begins himself: by a button, of whose presses not all are heeded, or by words."""
 
 from collections import deque
 from typing import Final
+
+from agent.core.events import Event, Feedback
+from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
+from agent.voice.dialog import FREE_WORDS
 
 _FRUITLESS_MAX: Final = 5
 _SPAN_NS: Final = 600 * 10**9
@@ -33,3 +37,10 @@ class PushToTalk:
             return False
         self._fruitless.append(now_ns)
         return len(self._fruitless) == _FRUITLESS_MAX and now_ns - self._fruitless[0] < _SPAN_NS
+
+
+def is_begun_by_driver(event: Event) -> bool:
+    """Whether what is said about the event answers what the driver did of his own accord."""
+    return isinstance(event, TalkWanted | NothingHeard | ConsentSpoken) or (
+        isinstance(event, Feedback) and event.question == FREE_WORDS
+    )

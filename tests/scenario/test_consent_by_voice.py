@@ -21,7 +21,7 @@ from tests.unit.store.kit import make_config
 class Button:
     """Pressed, and spoken into, whenever a test does so."""
 
-    def tell_words(self, listener: Callable[[Heard], None]) -> None:
+    def tell_words(self, listener: Callable[[Heard], bool]) -> None:
         self.listener = listener
 
     def say(self, text: str) -> None:

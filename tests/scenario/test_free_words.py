@@ -20,14 +20,14 @@ from tests.scenario.test_emergency_data import read
 from tests.unit.store.kit import KEYS, make_config
 
 
-class Button:
-    """Pressed at 8 s, and spoken into."""
+class Screen:
+    """Somebody types at 8 s."""
 
     def __init__(self, car: CarDrive, text: str) -> None:
         self._car = car
         self._text = text
 
-    def tell_words(self, listener: Callable[[Heard], None]) -> None:
+    def tell_words(self, listener: Callable[[Heard], bool]) -> None:
         async def press() -> None:
             listener(Heard(self._text, 0.9))
 
@@ -42,7 +42,7 @@ async def test_odd_brakes_become_feedback_with_a_topic_and_are_acknowledged(tmp_
     car = open_car(quiet, 1, clock, pace=0)
     notices: list[Notice] = []
     hardware = open_hardware(car, keystore=KEYS.device, speaker=TextSpeaker(clock), notify=notices.append)
-    hardware = replace(hardware, words=[Button(car, "今天刹车声音有点怪")])
+    hardware = replace(hardware, words=[Screen(car, "今天刹车声音有点怪")])
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(app.run(config, hardware, clock))
         tasks.create_task(car.run())

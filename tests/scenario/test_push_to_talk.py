@@ -12,7 +12,7 @@ import pytest
 from agent import app
 from agent.core.config import Consent, Voice
 from agent.core.events import BatteryAlarm, Event, Feedback, SourceChanged
-from agent.core.ports import Button, Microphone, Notice
+from agent.core.ports import Button, Heard, Microphone, Notice
 from agent.core.sound import Hearing
 from agent.proto.input_event import EVENT_BYTES
 from agent.voice.questions import SILENCE
@@ -72,6 +72,18 @@ async def test_a_press_while_a_question_is_put_is_no_second_talk() -> None:
         assert "请讲。" not in r.texts("said")
         assert [feedback.intent for feedback in r.feedback()] == ["fine", "no"]
         assert r.talk.counters()["presses_ignored"] == 40
+
+
+async def test_typed_words_are_a_remark_unless_a_question_is_put() -> None:
+    async with room(answers=(Answer("我没事"), Answer("不用"))) as r:
+        assert r.talk.on_words(Heard(ODD, 1.0))
+        r.talk.on_event(crash(r.clock))
+        await r.clock.advance(1)
+        assert r.texts("said") == ["检测到碰撞。"]
+        assert not r.talk.on_words(Heard("我没事", 1.0)), "the question follows, and he has read it"
+        await r.clock.advance(60)
+        assert r.talk.on_words(Heard(ODD, 1.0))
+        assert [feedback.question for feedback in r.feedback()] == ["free_words", "all_right", "garage", "free_words"]
 
 
 async def test_presses_while_it_listens_are_one_talk() -> None:

@@ -128,3 +128,35 @@ async def test_cancelling_and_closing_leave_no_task(pipe: tuple[int, int]) -> No
         with pytest.raises(asyncio.CancelledError if end == "cancel" else SourceLost):
             await listening
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_where_somebody_hears_words_a_line_is_an_answer_only_to_a_question(pipe: tuple[int, int]) -> None:
+    asking = False
+    words: list[str] = []
+
+    def hear_words(heard: Heard) -> bool:
+        if not asking:
+            words.append(heard.text)
+        return not asking
+
+    microphone = TypedMicrophone(ManualClock(), fd=pipe[0])
+    microphone.tell_words(hear_words)
+    os.write(pipe[1], b"odd brakes\n\n  \nodd mirror\n")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert words == ["odd brakes", "odd mirror"]
+    asking = True
+    os.write(pipe[1], b"early\n")  # while the question is still being said
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await hear(microphone) == Heard("early", 1.0)
+    listening = asyncio.create_task(hear(microphone))
+    await asyncio.sleep(0)
+    os.write(pipe[1], b"fine\n")
+    assert await listening == Heard("fine", 1.0)
+    asking = False
+    os.write(pipe[1], b"odd engine\n")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert words == ["odd brakes", "odd mirror", "odd engine"], "it is read on after a question"
+    await microphone.close()
