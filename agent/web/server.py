@@ -9,12 +9,15 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from agent.core.errors import AgentError
 
 _AT_ONCE_MAX: Final = 16
+_REFUSED_MAX: Final = 16  # so many more are told that the box is busy
 _HEAD_MAX_BYTES: Final = 8192
 _IDLE_S: Final = 5
+_EXCHANGE_S: Final = 30.0
 _END_S: Final = 1
 
 
@@ -37,12 +40,16 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(site: ASGIApp, sock: socket.socket) -> None:
-    """Until cancelled; closes the socket."""
+async def serve(site: ASGIApp, sock: socket.socket, *, exchange_s: float = _EXCHANGE_S) -> None:
+    """Until cancelled; closes the socket. exchange_s: what a browser has for a request and for taking its answer."""
+
+    class Connection(_Connection):
+        limit_s = exchange_s
+
     config = uvicorn.Config(
         site,
         loop="none",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -63,6 +70,35 @@ async def serve(site: ASGIApp, sock: socket.socket) -> None:
         server.should_exit = True  # it lets answers under way end, for a second at most
         await asyncio.wait({serving})
         sock.close()
+
+
+class _Connection(H11Protocol):
+    """Ends, whatever state it is in, where an exchange is not over in time: uvicorn limits only the pause after one."""
+
+    limit_s: float
+    _end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as H11Protocol's
+        super().connection_made(transport)
+        if len(self.connections) > _AT_ONCE_MAX + _REFUSED_MAX:
+            transport.abort()
+        self._give_time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_time()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._give_time()  # for what of the answer is still under way, and for the next request
+
+    def _give_time(self) -> None:
+        self._end_time()
+        self._end = self.loop.call_later(self.limit_s, self.transport.abort)
+
+    def _end_time(self) -> None:
+        if self._end is not None:
+            self._end.cancel()
 
 
 class _Server(uvicorn.Server):
