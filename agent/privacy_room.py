@@ -7,9 +7,9 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,6 +33,8 @@ from agent.privacy.notices import PURPOSES, load_notices, versions_of
 from agent.privacy_export import export_parts
 from agent.store.recorder import Recorder
 from agent.supervise import keep_telling
+
+T = TypeVar("T")
 
 _LOG: Final = logging.getLogger(__name__)
 _PERIOD_S: Final = 0.5
@@ -77,7 +79,7 @@ class PrivacyRoom:
         self._behind = False
         self._again_ns = 0
         self._sweeping = asyncio.Lock()
-        self._begun: set[asyncio.Task[str]] = set()  # erasures that nobody waits for any more
+        self._begun: set[asyncio.Task[object]] = set()  # what goes on although nobody waits for it any more
 
     async def open(self, recorder: Recorder, uplink: Uplink | None, platform: NationalPlatform | None) -> None:
         """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
@@ -85,7 +87,7 @@ class PrivacyRoom:
         for erasure in self._erasures.all():
             if erasure.is_asked_again(self._time.now()):  # the insurer did not hear of it, or his answer was lost
                 self._emit(erasure.event(self._clock.monotonic_ns()))
-        await self._catch_up()
+        await self._wait_for(self._begin(self._catch_up(), "catch-up"))
         for event in self._ended:
             self._emit(event)
         self._door.open()
@@ -93,15 +95,20 @@ class PrivacyRoom:
         self._opened = True
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await self._clock.sleep(_PERIOD_S)
-            for event in self.consents.look():
-                self._emit(event)
-            with self._clock.hold():
-                await self._door.look()
-                await self._try_again()
-            self._tell_overdue()
+        """Until cancelled; an erasure that goes on is broken off then, and taken up at the next start."""
+        try:
+            while True:
+                await self._clock.sleep(_PERIOD_S)
+                for event in self.consents.look():
+                    self._emit(event)
+                with self._clock.hold():
+                    await self._door.look()
+                    await self._try_again()
+                self._tell_overdue()
+        finally:
+            for begun in self._begun:
+                begun.cancel()
+            await asyncio.gather(*self._begun, return_exceptions=True)
 
     def on_event(self, event: Event) -> None:
         """Behind the door: a consent for one trip covers the trip's own end."""
@@ -131,9 +138,12 @@ class PrivacyRoom:
         self._emit(event)
 
     async def revoke(self, purposes: Sequence[Purpose], *, by: By) -> None:
-        """Agree no longer. When this returns nothing of these purposes is collected, and nothing of them waits."""
+        """Agree no longer. When this returns nothing of these purposes is collected, and what waits is deleted.
+
+        Behind a long erasure that goes on by itself.
+        """
         self._stop(purposes, by)
-        await self._catch_up()
+        await self._wait_for(self._begin(self._catch_up(), "sweep"))
 
     def take_back(self, purposes: Sequence[Purpose], *, by: By) -> None:
         """As revoke, for who cannot wait: what waits is deleted by `run`, at its next look."""
@@ -155,9 +165,8 @@ class PrivacyRoom:
 
     async def begin_erasure(self, selection: Selection, *, by: By) -> str:
         """As erase, but returns after some seconds, and then "" where it is not done yet and goes on by itself."""
-        erasing = asyncio.create_task(self.erase(selection, by=by), name="erasure")
-        done, begun = await asyncio.wait({erasing}, timeout=_WAIT_S)
-        self._begun |= begun
+        erasing = self._begin(self.erase(selection, by=by), "erasure")
+        done = await self._wait_for(erasing)
         return erasing.result() if done and not self._behind else ""
 
     def on_erased(self, receipt: ErasureReceipt, blob: bytes) -> None:
@@ -205,19 +214,32 @@ class PrivacyRoom:
             if event is not None:
                 self._emit(event)
 
+    def _begin(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name=name)
+        self._begun.add(task)
+        return task
+
+    async def _wait_for(self, begun: asyncio.Task[T]) -> bool:
+        """Whether it was done in some seconds; raises then what it raised."""
+        done, _ = await asyncio.wait({begun}, timeout=_WAIT_S)
+        if done:
+            self._begun.discard(begun)
+            begun.result()
+        return bool(done)
+
     async def _try_again(self) -> None:
         """What the disk refused; not while somebody is at it, and not at once: a large store is written as a whole."""
         for begun in [each for each in self._begun if each.done()]:
             self._begun.remove(begun)
             begun.result()  # a bug ends the process
         if self._behind and not self._sweeping.locked() and self._clock.monotonic_ns() >= self._again_ns:
-            await self._catch_up()
+            await self._wait_for(self._begin(self._catch_up(), "again"))
 
     async def _catch_up(self) -> None:
         """Everything that is still to be deleted; what the disk refuses stays to be done.
 
-        A large store keeps the outbox's thread for longer than the service manager waits for a sign of life: killed for
-        that, the agent would begin anew at each start.
+        At a start a large store takes longer than the service manager waits for a sign of life: killed for that, the
+        agent would begin anew each time.
         """
         async with self._sweeping:
             telling = asyncio.create_task(
@@ -237,11 +259,13 @@ class PrivacyRoom:
                 await asyncio.wait({telling})
 
     async def _sweep(self) -> None:
-        if unwanted := self.consents.unswept():
-            await self._delete(Selection(frozenset(unwanted)))
-            self.consents.mark_swept(unwanted)
-        for erasure in self._erasures.undone():
-            await self._carry_out_erasure(erasure)
+        """Until nothing is left: while a long erasure runs more is taken back, or asked for."""
+        while (unwanted := self.consents.unswept()) or self._erasures.undone():
+            if unwanted:
+                await self._delete(Selection(frozenset(unwanted)))
+                self.consents.mark_swept(unwanted)
+            for erasure in self._erasures.undone():
+                await self._carry_out_erasure(erasure)
 
     def _tell_busy(self) -> None:
         self._service("alive" if self._opened else "starting")

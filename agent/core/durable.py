@@ -1,10 +1,12 @@
 """Files that are replaced whole or not at all, and are there after a power cut; or are overwritten and gone."""
 
 import os
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-_CHUNK: Final = bytes(1 << 20)
+_CHUNK: Final = bytes(1 << 18)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -29,6 +31,11 @@ def sync_directory(path: Path) -> None:
 
 def wipe(path: Path) -> None:
     """Overwrite a file where it lies, and delete it; no error where there is none. Raises OSError."""
+    deque(wiping(path), maxlen=0)
+
+
+def wiping(path: Path) -> Iterator[None]:
+    """The same in slices, each synced: others who write to this disk do not wait for a whole file."""
     try:
         descriptor = os.open(path, os.O_WRONLY)
     except FileNotFoundError:
@@ -37,7 +44,8 @@ def wipe(path: Path) -> None:
         left = os.fstat(descriptor).st_size
         while left > 0:
             left -= os.write(descriptor, _CHUNK[:left])
-        os.fsync(descriptor)
+            os.fsync(descriptor)
+            yield
     finally:
         os.close(descriptor)
     path.unlink()

@@ -111,10 +111,11 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def wrap_anew(directory: Path) -> None:
-    """Write every small file of the directory that lies under an older key under the newest. Raises OSError.
+def wrap_anew(directory: Path) -> Iterator[None]:
+    """Write every small file of the directory that lies under an older key under the newest, file by file.
 
     All of them, whoever they are: what is left out is lost with its key. What cannot be read stays as it is.
+    Raises OSError.
     """
     vault = open_vault(directory)
     for left in directory.glob(f"*{_ASIDE}"):  # by a power cut
@@ -122,6 +123,7 @@ def wrap_anew(directory: Path) -> None:
     for path in sorted(directory.iterdir()):
         with held(directory):  # file by file: whoever saves one waits for no more than that
             _wrap_file_anew(path, vault)
+        yield
 
 
 def _wrap_file_anew(path: Path, vault: Vault) -> None:

@@ -11,12 +11,12 @@ synced like everything else, because the sync that fails for them could be one w
 
 import errno
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -24,8 +24,9 @@ from agent.core.erasure import Selection
 from agent.core.errors import StoreError
 from agent.core.records import Position, Range, SealedRecord, digest_of
 from agent.core.vault import add_key, open_vault, shred_old_keys, wrap_anew
+from agent.store.anew import Copy, make_good, put_in_place, wiping_old
 from agent.store.disk import disk
-from agent.store.erase import Run, delete_range, erase_rows, finish_writing_anew, write_anew
+from agent.store.erase import Run, delete_range, erase_rows, slices_of, wiped
 from agent.store.files import (
     NAME,
     ROW_BYTES,
@@ -42,6 +43,8 @@ from agent.store.quota import Shed, crash_reserve_bytes, shed, shed_detail
 from agent.store.rebuild import Damage, build, finish, quarantine
 from agent.store.reserve import Reserve
 from agent.store.rows import open_row, row_of
+
+_SLICES_A_CHECKPOINT: Final = 8  # of deletions: what SQLite carries over by itself is more than others may wait for
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class Database:
         self._path = directory / NAME
         self._doubtful = True  # whether the WAL may have a hole
         self._damages: list[Damage] = []
+        self._slices: Generator[Any, None, None] | None = None
         with disk():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._reserve = Reserve(directory / "reserve")
@@ -120,6 +124,7 @@ class Database:
     def rebuild(self) -> None:
         """Go on with all that can be read of a file that turned out to be corrupt. Raises StoreError."""
         with disk():
+            self._break_off()
             damage = build(self._path)
             self._db.close()
             self._db = self._take_rebuilt(damage)
@@ -153,35 +158,56 @@ class Database:
                     refused += 1
         return deleted, refused
 
-    def erase(self, selection: Selection, *, boot_max: int | None = None) -> list[Run]:
-        """Delete what its owner wants to be gone, wiped from its pages; return what went. Raises StoreError."""
+    def next_slice(self, slices: Generator[T, None, None]) -> T | None:
+        """What the next slice of long work gave, None at its end. Another work that was broken off ends here.
+
+        Raises StoreError where the disk refuses; the work is broken off then.
+        """
+        if slices is not self._slices:
+            self._break_off()
+            self._slices = slices
         with disk():
-            self._db.execute("PRAGMA secure_delete = ON")
-            try:
-                with self._change() as state:
-                    runs, size_bytes = erase_rows(self._db, self._vault, selection, boot_max)
-                    state.records -= sum(run.records for run in runs)
-                    state.used_bytes -= size_bytes
+            return next(slices, None)
+
+    def erase(self, selection: Selection, *, boot_max: int | None = None) -> Generator[list[Run], None, None]:
+        """Slices that delete what its owner wants to be gone, wiped from its pages, and give what went.
+
+        What is stored meanwhile stays.
+        """
+        last = place_of(Position(self.boot, self._sequence))
+        if boot_max is not None:
+            last = min(last, place_of(Position(boot_max + 1, 0)) - 1)
+        for number, bounds in enumerate(slices_of(self._db, last), 1):
+            with wiped(self._db), self._change() as state:
+                runs, size_bytes = erase_rows(self._db, self._vault, selection, bounds)
+                state.records -= sum(run.records for run in runs)
+                state.used_bytes -= size_bytes
+            yield runs
+            if bounds[1] == last or number % _SLICES_A_CHECKPOINT == 0:
                 self._settle()
-            finally:
-                self._db.execute("PRAGMA secure_delete = OFF")
-        return runs
+                yield []
 
-    def write_anew(self) -> None:
-        """Leave nothing in the file but what it holds, under a fresh key. Raises StoreError, for want of room too."""
-        with disk():
-            self._vault = add_key(self._path.parent)
-            write_anew(self._db, self._path, self._vault)
-            self._db.close()
-            finish_writing_anew(self._path)
-            self._db = connect(self._path)
-            self._doubtful = True
+    def write_anew(self) -> Generator[bool, None, None]:
+        """Slices that leave nothing in the file but what it holds, under a fresh key. Wants room for it once more."""
+        self._vault = add_key(self._path.parent)
+        with closing(Copy(self._db, self._path, self._vault)) as copy:
+            while copy.go_on():
+                yield True
+            self._settle()
+            yield True
+            copy.finish()
+        self._db.close()
+        put_in_place(self._path)
+        self._db = connect(self._path, check=False)
+        self._doubtful = True
+        for _ in wiping_old(self._path):
+            yield True
 
-    def shred_old_keys(self) -> None:
-        """Write the other files of the directory anew, and destroy the keys before. Raises StoreError."""
-        with disk():
-            wrap_anew(self._path.parent)
-            self._vault = shred_old_keys(self._path.parent)
+    def shred_old_keys(self) -> Generator[bool, None, None]:
+        """Slices that write the other files of the directory anew, and then destroy the keys before."""
+        for _ in wrap_anew(self._path.parent):
+            yield True
+        self._vault = shred_old_keys(self._path.parent)
 
     def pending(self) -> int:
         """Count of records stored."""
@@ -191,10 +217,11 @@ class Database:
     def close(self) -> None:
         """Checkpoint and close."""
         with disk(), self._lock:
+            self._break_off()
             self._db.close()
 
     def _open_or_rebuild(self) -> sqlite3.Connection:
-        finish_writing_anew(self._path)
+        make_good(self._path)
         finish(self._path)
         try:
             return connect(self._path)
@@ -234,6 +261,11 @@ class Database:
             state.records += len(records)
             state.sequence, state.digest = records[-1].sequence, records[-1].digest
             return self._shed(state)
+
+    def _break_off(self) -> None:
+        if self._slices is not None:
+            self._slices.close()
+            self._slices = None
 
     def _quarantine(self, table: Table, rows: Sequence[tuple[int, Any, Any]]) -> None:
         """Keep damaged records where they stop nobody."""

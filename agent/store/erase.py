@@ -1,33 +1,24 @@
-"""Records that their owner wants to be gone: out of the tables, then out of the file, then out of reach.
+"""Records that their owner wants to be gone: out of the tables, slice by slice, and what is told of them.
 
-`erase_rows` deletes and wipes them in their pages. What was deleted before, by receipts, may still lie in free pages,
-and in blocks that the file has given back. So after an erasure what stays is written anew into another file, under
-another key (`write_anew`), the old file is overwritten (`finish_writing_anew`), and the old key is destroyed.
+They are wiped in their pages. What was deleted before, by receipts, may still lie in free pages, and in blocks that the
+file has given back: agent/store/anew.py sees to that.
 """
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
-from pathlib import Path
 from typing import Final
 
-from agent.core.durable import sync_directory, wipe
 from agent.core.erasure import Selection
 from agent.core.records import Position, digest_of
 from agent.core.vault import Vault
-from agent.store.files import ROW_BYTES, TABLES, Table, connect, place_of, position_of, remove
-from agent.store.rows import Row, open_row, wrap_row
+from agent.store.files import ROW_BYTES, TABLES, Table, place_of, position_of
+from agent.store.rows import open_row
 
-RUNS_MAX: Final = 1024
-"""More are told as fewer, longer ones that are not gone as a whole."""
-_COMPANIONS: Final = ("", "-wal", "-shm")
-_BUILDING: Final = "outbox.anew.building.db"
-_ANEW: Final = "outbox.anew.db"
-_OLD: Final = "outbox.erased.db"
-_BATCH: Final = 256
+SLICE_ROWS: Final = 32
 _UNKNOWN: Final = bytes(32)
 _OF_CRASHES: Final = ("claims",)
 _OF_UNKNOWN: Final = ("safety", "service", "ubi_score", "feedback", "diagnostics")
@@ -47,23 +38,46 @@ class Run:
         return Run(self.first, later.last, self.records + later.records, later.digest)
 
 
+def slices_of(db: sqlite3.Connection, last: int) -> Iterator[tuple[int, int]]:
+    """Bounds, the second included, of all places up to the last: no table has more than SLICE_ROWS between two."""
+    after = -1
+    while after < last:
+        end = last
+        for table in TABLES:
+            query = f"SELECT place FROM {table.name} WHERE place > ? ORDER BY place LIMIT 1 OFFSET ?"  # noqa: S608  # a constant
+            for (place,) in db.execute(query, (after, SLICE_ROWS - 1)):
+                end = min(end, place)
+        yield after, end
+        after = end
+
+
+@contextmanager
+def wiped(db: sqlite3.Connection) -> Iterator[None]:
+    """Deletions overwrite their rows in the pages, and are durable with the next checkpoint or other commit."""
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA secure_delete = OFF")
+
+
 def erase_rows(
-    db: sqlite3.Connection, vault: Vault, selection: Selection, boot_max: int | None
+    db: sqlite3.Connection, vault: Vault, selection: Selection, bounds: tuple[int, int]
 ) -> tuple[list[Run], int]:
-    """Delete what is selected, of boots up to boot_max, in the caller's transaction.
+    """Delete what is selected of the places behind the first bound, up to the second, in the caller's transaction.
 
-    Returns what went, and what it took of the queue's bytes.
-
-    secure_delete must be on. What was set aside as damaged goes whole: nobody can say whose it is.
+    Returns what went, and what it took of the queue's bytes. What was set aside as damaged goes whole: nobody can say
+    whose it is.
     """
     places: list[tuple[int, int]] = []
     size_bytes = 0
     for number, table in enumerate(TABLES):
         for place, size, purposes, wall_ns in db.execute(
-            f"SELECT place, LENGTH(payload), purposes, wall_ns FROM {table.name}"  # noqa: S608  # a constant
+            f"SELECT place, LENGTH(payload), purposes, wall_ns FROM {table.name} WHERE place > ? AND place <= ?",  # noqa: S608  # a constant
+            bounds,
         ):
-            if boot_max is not None and position_of(place).boot > boot_max:
-                continue
             if selection.covers(_purposes(table, purposes), wall_ns if isinstance(wall_ns, int) else None):
                 places.append((place, number))
                 size_bytes += size + ROW_BYTES
@@ -73,6 +87,21 @@ def erase_rows(
         db.executemany(f"DELETE FROM {table.name} WHERE place = ?", rows)  # noqa: S608  # a constant
     db.execute("DELETE FROM damaged")
     return runs, size_bytes
+
+
+def joined(runs: Sequence[Run], count_max: int) -> list[Run]:
+    """The same runs in their order, those without a gap as one; where there are too many, neighbours of a boot too."""
+    whole: list[Run] = []
+    for run in runs:
+        if whole and place_of(whole[-1].last) + 1 == place_of(run.first):
+            whole[-1] = whole[-1].joined(run)
+        else:
+            whole.append(run)
+    size = -(-len(whole) // count_max)
+    if size <= 1:
+        return whole
+    boots = [list(of_boot) for _, of_boot in groupby(whole, key=lambda run: run.first.boot)]
+    return [reduce(Run.joined, of_boot[at : at + size]) for of_boot in boots for at in range(0, len(of_boot), size)]
 
 
 def delete_range(db: sqlite3.Connection, first: Position, last: Position) -> tuple[int, int]:
@@ -94,56 +123,6 @@ def delete_range(db: sqlite3.Connection, first: Position, last: Position) -> tup
     return deleted, size_bytes
 
 
-def write_anew(db: sqlite3.Connection, path: Path, vault: Vault) -> None:
-    """Copy what is left into a file of its own, under the vault's newest key; `finish_writing_anew` puts it in place.
-
-    Raises sqlite3.Error or OSError where the disk refuses; nothing has changed then.
-    """
-    building = path.with_name(_BUILDING)
-    remove(building)
-    used_bytes = records = 0
-    with closing(connect(building)) as new:
-        new.execute("BEGIN IMMEDIATE")
-        for table in TABLES:
-            for row in _wrapped_anew(db, table, vault):
-                new.execute(f"INSERT INTO {table.name} VALUES (?, ?, ?, ?, ?, ?)", row)  # noqa: S608  # a constant
-                used_bytes += len(row[1]) + ROW_BYTES
-                records += 1
-        boot, sequence, digest = db.execute("SELECT boot, sequence, digest FROM state").fetchone()
-        new.execute(
-            "UPDATE state SET boot = ?, sequence = ?, digest = ?, used_bytes = ?, records = ?",
-            (boot, sequence, digest, used_bytes, records),
-        )
-        new.execute("COMMIT")
-    building.rename(path.with_name(_ANEW))
-    sync_directory(path.parent)
-
-
-def finish_writing_anew(path: Path) -> None:
-    """Put the new file in its place and overwrite the old one; also what a power cut has left of that. Raises OSError.
-
-    Copies of a damaged outbox that were kept are overwritten as well: what is in them nobody can tell.
-    """
-    anew, old = path.with_name(_ANEW), path.with_name(_OLD)
-    if anew.exists():
-        for suffix in ("-wal", "-shm", ""):
-            companion = path.with_name(path.name + suffix)
-            if companion.exists():
-                companion.rename(old.with_name(old.name + suffix))
-        anew.rename(path)
-        sync_directory(path.parent)
-    if old.exists():
-        for kept in path.parent.glob(f"{path.stem}.corrupt-*.db"):
-            wipe_database(kept)
-        wipe_database(old)
-
-
-def wipe_database(path: Path) -> None:
-    """Overwrite and delete a database with its companions. Raises OSError."""
-    for suffix in reversed(_COMPANIONS):
-        wipe(path.with_name(path.name + suffix))
-
-
 def _purposes(table: Table, stored: object) -> Sequence[str]:
     """Of a record; rows of older software do not say: crashes were claims, the rest may be of any other purpose."""
     if isinstance(stored, str) and stored:
@@ -152,7 +131,7 @@ def _purposes(table: Table, stored: object) -> Sequence[str]:
 
 
 def _runs(db: sqlite3.Connection, vault: Vault, places: Sequence[tuple[int, int]]) -> list[Run]:
-    """Places without gaps are one run; where there are too many, neighbours of one boot are told as one."""
+    """Places without gaps are one run."""
     runs: list[Run] = []
     for _, group in groupby(enumerate(places), key=lambda numbered: numbered[1][0] - numbered[0]):
         run = [place for _, place in group]
@@ -161,18 +140,4 @@ def _runs(db: sqlite3.Connection, vault: Vault, places: Sequence[tuple[int, int]
         envelope = open_row(vault, last, *db.execute(query, (last,)).fetchone())
         digest = _UNKNOWN if envelope is None else digest_of(envelope)
         runs.append(Run(position_of(first), position_of(last), len(run), digest))
-    size = -(-len(runs) // RUNS_MAX)
-    if size <= 1:
-        return runs
-    boots = [list(of_boot) for _, of_boot in groupby(runs, key=lambda run: run.first.boot)]
-    return [reduce(Run.joined, of_boot[at : at + size]) for of_boot in boots for at in range(0, len(of_boot), size)]
-
-
-def _wrapped_anew(db: sqlite3.Connection, table: Table, vault: Vault) -> Iterator[Row]:
-    """Rows of a table; what the disk has spoilt is left behind."""
-    place = -1
-    query = f"SELECT * FROM {table.name} WHERE place > ? ORDER BY place LIMIT {_BATCH}"  # noqa: S608  # constants
-    while rows := db.execute(query, (place,)).fetchall():
-        for place, stored, crc, *others in rows:  # the last one is where the next batch begins
-            if (envelope := open_row(vault, place, stored, crc)) is not None:
-                yield wrap_row(vault, place, envelope, tuple(others))
+    return runs

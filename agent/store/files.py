@@ -87,11 +87,13 @@ _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes be
 WAL_SIZE_MAX: Final = 8 << 20
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Raise sqlite3.DatabaseError where the file is corrupt."""
+def connect(path: Path, *, check: bool = True) -> sqlite3.Connection:
+    """Raise sqlite3.DatabaseError where the file is corrupt; check: look for that, for some seconds at most."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     try:
         _prepare(db, path)
+        if check:
+            _check(db)
     except BaseException:
         db.close()
         raise
@@ -115,25 +117,24 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
         db.executescript(_FROM_2_TO_3)
     if version in {1, 2, 3}:
         db.executescript(_FROM_3_TO_4)
-    problem = _check(db)
-    if problem != "ok":
-        raise sqlite3.DatabaseError(problem)
     if db.execute("SELECT COUNT(*) FROM state").fetchone()[0] != 1:
         raise sqlite3.DatabaseError("no state")
 
 
-def _check(db: sqlite3.Connection) -> str:
-    """What is wrong with the pages, as far as the time allows to look; "ok" otherwise."""
+def _check(db: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError where something is wrong with the pages, as far as the time allows to look."""
     deadline_s = time.monotonic() + _CHECK_TIME_S
     db.set_progress_handler(lambda: time.monotonic() > deadline_s, _CHECK_STEPS)
     try:
-        return str(db.execute("PRAGMA quick_check(1)").fetchone()[0])
+        problem = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError:
-        if time.monotonic() > deadline_s:
-            return "ok"
-        raise
+        if time.monotonic() <= deadline_s:
+            raise
+        return
     finally:
         db.set_progress_handler(None, 0)
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
 
 
 def place_of(position: Position) -> int:

@@ -1,7 +1,7 @@
 """The queue between the disk and the network: asynchronous face of the database. Only a receipt deletes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -102,17 +102,19 @@ class Outbox:
         self.receipts_refused += refused
         return deleted
 
-    async def erase(self, selection: Selection, *, boot_max: int | None = None) -> list[Run]:
-        """Delete what its owner wants to be gone, of boots up to boot_max; return what went."""
-        return await self._call(partial(self._database.erase, selection, boot_max=boot_max))
+    def erase(self, selection: Selection, *, boot_max: int | None = None) -> AsyncIterator[list[Run]]:
+        """Delete what its owner wants to be gone, of boots up to boot_max; what went, slice by slice."""
+        return self._slices(self._database.erase(selection, boot_max=boot_max))
 
     async def write_anew(self) -> None:
         """Leave nothing in the file but what it holds, under a fresh key of the vault."""
-        await self._call(self._database.write_anew)
+        async for _ in self._slices(self._database.write_anew()):
+            pass
 
     async def shred_old_keys(self) -> None:
         """Write all other files under the vault anew, and destroy the keys before."""
-        await self._call(self._database.shred_old_keys)
+        async for _ in self._slices(self._database.shred_old_keys()):
+            pass
 
     async def pending(self) -> int:
         """Records not yet receipted."""
@@ -121,6 +123,21 @@ class Outbox:
     async def close(self) -> None:
         """Finish what was asked for, then close file and thread. Calling again is a no-op."""
         await self._worker.close(self._database.close)
+
+    async def _slices(self, slices: Generator[T, None, None]) -> AsyncIterator[T]:
+        """A call each, so that nobody waits for the whole.
+
+        On a damaged page the file is rebuilt, and it must be asked for again.
+        """
+        while True:
+            try:
+                part = await self._worker.call(partial(self._database.next_slice, slices))
+            except CorruptError:
+                await self._worker.call(self._database.rebuild)
+                raise
+            if part is None:
+                return
+            yield part
 
     async def _call(self, function: Callable[[], T], *, urgent: bool = False) -> T:
         """In the thread; after a damaged page is found, once more on a rebuilt file."""

@@ -176,9 +176,8 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
         dropped += self._drop_waiting(selection)  # given back by a batch that was broken off
-        runs = await self.outbox.erase(selection, boot_max=boot_max)
-        self.reports.tell_erased(runs, selection, request)
-        return dropped + sum(run.records for run in runs)
+        slices = self.outbox.erase(selection, boot_max=boot_max)
+        return dropped + await self.reports.tell_erased(slices, selection, request)
 
     def close(self) -> None:
         """Take nothing more; run commits what waits and returns."""

@@ -2,17 +2,20 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from agent.core.erasure import Selection
 from agent.core.events import Event, Priority, RecordsDamaged, RecordsErased, RecordsShed
-from agent.store.erase import Run
+from agent.store.erase import Run, joined
 from agent.store.quota import Shed
 from agent.store.rebuild import Damage
 
 _LOG: Final = logging.getLogger(__name__)
+_RUNS_MAX: Final = 1024  # more are told as fewer, longer ones that are not gone as a whole
 _RUNS_TOLD: Final = 128  # in one event
+_RUNS_LEAST: Final = 16
+_RECORDS_TOLD: Final = 4096  # gone: it is time to tell
 _SHED_TOLD_EVERY_NS: Final = 60_000_000_000
 
 
@@ -57,8 +60,27 @@ class Reports:
             self._put(event)
         self._untold.clear()
 
-    def tell_erased(self, runs: Sequence[Run], selection: Selection, request: str) -> None:
-        """So that what is missing in the chain is no riddle. Nothing where nothing went."""
+    async def tell_erased(self, slices: AsyncIterator[Sequence[Run]], selection: Selection, request: str) -> int:
+        """So that what is missing in the chain is no riddle; returns how many records went.
+
+        It is told as it goes, in parts, also of what is broken off: a power cut leaves little that nobody names.
+        """
+        records = told = 0
+        untold: list[Run] = []
+        try:
+            async for runs in slices:
+                records += sum(run.records for run in runs)
+                untold = joined([*untold, *runs], _RUNS_MAX)
+                if sum(run.records for run in untold) >= _RECORDS_TOLD:
+                    told += self._tell_part(untold, told, selection, request)
+                    untold = []
+        finally:
+            self._tell_part(untold, told, selection, request)
+        return records
+
+    def _tell_part(self, untold: Sequence[Run], told: int, selection: Selection, request: str) -> int:
+        """How many runs were told. The first ones exactly; the rest of a large erasure in few words."""
+        runs = joined(untold, max(_RUNS_MAX - told, _RUNS_LEAST))
         for at in range(0, len(runs), _RUNS_TOLD):
             part = runs[at : at + _RUNS_TOLD]
             event = RecordsErased(
@@ -72,6 +94,7 @@ class Reports:
                 digests=[run.digest for run in part],
             )
             self._put(event)
+        return len(runs)
 
     def report_damage(self, damage: Damage) -> None:
         """One event for each finding."""

@@ -1,8 +1,10 @@
 """Erasure through the whole agent: no byte of it is left in any file, the insurer is asked, his word is kept."""
 
 import asyncio
+import logging
 import sqlite3
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.vault import read_vault
 from agent.privacy.door import Erase, Revoke
 from agent.privacy.erasures import Erasures
+from agent.store.database import Database
 from agent.store.files import TABLES
 from agent.store.outbox import Outbox
 from drivers.state_file import FileErasureStore, FilePackStore
@@ -89,7 +92,7 @@ async def test_an_erasure_that_was_broken_off_is_finished_at_the_next_start(
     async with car(tmp_path, "service") as one:
         await one.drive(5)
         with monkeypatch.context() as broken:
-            broken.setattr("agent.store.database.write_anew", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+            broken.setattr("agent.store.database.Copy", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
             one.leave(Erase())
             await one.clock.advance(2.0)
             (undone,) = Erasures(FileErasureStore(one.directory)).undone()
@@ -177,7 +180,8 @@ async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkey
             await asyncio.sleep(0)
         held.set()
         await revoking
-        await one.clock.advance(1.0)
+        while privacy.summary()["erasures_undone"]:
+            await one.clock.advance(0.5)
         assert privacy.summary() == {"agreed": [], "erasures_undone": 0, "erasures_overdue": 0}
 
 
@@ -207,3 +211,59 @@ async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_
         held.set()
         while privacy.summary()["erasures_undone"]:  # noqa: ASYNC110  # plain data
             await asyncio.sleep(0)
+
+
+async def test_an_agent_that_is_stopped_while_it_erases_stops_at_once_and_goes_on_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    for module in ("agent.store.erase.SLICE_ROWS", "agent.store.anew._SLICE_ROWS"):
+        monkeypatch.setattr(module, 1)
+    begun, go_on, next_slice, loop = asyncio.Event(), threading.Event(), Database.next_slice, asyncio.get_running_loop()
+
+    def held_once(database: Database, work: Generator[object, None, None]) -> object:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(10)
+        return next_slice(database, work)
+
+    async with car(tmp_path, "service") as one:
+        await one.drive(30)
+        monkeypatch.setattr(Database, "next_slice", held_once)
+        one.leave(Erase())
+        await one.clock.advance(0.5)
+        await begun.wait()
+        one.stop.set()
+        go_on.set()
+    assert len(Erasures(FileErasureStore(one.directory)).undone()) == 1, "it was not carried through first"
+    assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert len(await one.events()) > 10, "the store is in order"
+    async with car(tmp_path, "service") as one:
+        while Erasures(FileErasureStore(one.directory)).undone():
+            await one.clock.advance(0.5)
+    told = await one.events()
+    assert {event.kind for event in told} == {"erasure_requested", "records_erased"}
+
+
+async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    async with room(tmp_path, "service") as (privacy, one, _):
+        held = asyncio.Event()
+        write_anew = Outbox.write_anew
+
+        async def write_slowly(outbox: Outbox) -> None:
+            await held.wait()
+            await write_anew(outbox)
+
+        monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+        one.leave(Erase())
+        await one.clock.advance(0.5)
+        privacy.take_back(["service"], by="voice")
+        held.set()
+        for _ in range(20):
+            await one.clock.advance(0.5)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*privacy._begun)
+        assert privacy.consents.unswept() == {}

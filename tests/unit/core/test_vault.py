@@ -91,7 +91,7 @@ def test_every_file_under_a_key_is_written_anew_and_no_other(tmp_path: Path) -> 
     (tmp_path / "boot").write_bytes(b"7")
     (tmp_path / "config").mkdir()
     add_key(tmp_path)
-    wrap_anew(tmp_path)
+    list(wrap_anew(tmp_path))
     shred_old_keys(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"page.state", "moved.state", "boot", "config", *FILES}
     assert read_wrapped(tmp_path / "page.state", 100) == b"pairing"
@@ -108,7 +108,7 @@ def test_what_is_saved_while_files_are_written_anew_is_neither_undone_nor_lost_w
         try:
             for _ in range(20):
                 add_key(tmp_path)
-                wrap_anew(tmp_path)
+                list(wrap_anew(tmp_path))
                 shred_old_keys(tmp_path)
         finally:
             ended.set()

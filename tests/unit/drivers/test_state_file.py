@@ -56,7 +56,7 @@ def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:
     store.save(b"chosen")
     before = (tmp_path / "consent.state").read_bytes()
     add_key(tmp_path)
-    wrap_anew(tmp_path)
+    list(wrap_anew(tmp_path))
     shred_old_keys(tmp_path)
     assert store.load() == b"chosen"
     assert names(tmp_path) == {"consent.state"}

@@ -9,9 +9,9 @@ import pytest
 from agent.core.erasure import Selection
 from agent.core.errors import StoreError
 from agent.core.events import Priority
-from agent.core.records import Position, SealedRecord
+from agent.core.records import SealedRecord
 from agent.core.vault import read_vault
-from agent.store import erase
+from agent.store import anew, erase
 from agent.store.erase import Run
 from agent.store.files import TABLES, bound_of
 from agent.store.outbox import Outbox
@@ -41,6 +41,11 @@ async def left(outbox: Outbox) -> list[SealedRecord]:
     return sorted(await outbox.peek(None, 10_000), key=lambda record: record.position)
 
 
+async def erased(outbox: Outbox, selection: Selection) -> list[Run]:
+    """What went."""
+    return [run async for runs in outbox.erase(selection) for run in runs]
+
+
 def databases(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("outbox*.db")]
 
@@ -60,10 +65,14 @@ def stored(folder: Path) -> Iterator[bytes]:
         (Selection(frozenset({"feedback"})), lambda _: True),
     ],
 )
-async def test_what_is_selected_goes_and_nothing_else(tmp_path: Path, selection: Selection, stays: object) -> None:
+@pytest.mark.parametrize("slice_rows", [1, 3, 64])
+async def test_what_is_selected_goes_and_nothing_else(
+    tmp_path: Path, selection: Selection, stays: object, slice_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erase, "SLICE_ROWS", slice_rows)
     records = chain(40)
     outbox = await opened(tmp_path, records)
-    runs = await outbox.erase(selection)
+    runs = await erased(outbox, selection)
     kept = [record for at, record in enumerate(records) if stays(at)]  # type: ignore[operator]  # a lambda each
     assert await left(outbox) == kept
     assert await outbox.pending() == len(kept)
@@ -86,7 +95,7 @@ async def test_no_byte_of_it_is_left_in_any_file(tmp_path: Path) -> None:
         rows = [db.execute(f"SELECT place, payload FROM {table.name}").fetchall() for table in TABLES]  # noqa: S608  # constants
     at_rest = {place: payload for table in rows for place, payload in table}
     assert all(payload in b"".join(stored(tmp_path)) for payload in at_rest.values())
-    await outbox.erase(Selection(frozenset({"service"})))
+    await erased(outbox, Selection(frozenset({"service"})))
     await outbox.write_anew()
     await outbox.shred_old_keys()
     everything = b"".join(stored(tmp_path))
@@ -109,7 +118,7 @@ async def test_no_byte_of_it_is_left_in_any_file(tmp_path: Path) -> None:
 async def test_a_power_cut_in_the_middle_is_made_good(tmp_path: Path, step: str) -> None:
     records = chain(20)
     outbox = await opened(tmp_path, records)
-    await outbox.erase(Selection(frozenset({"claims"})))
+    await erased(outbox, Selection(frozenset({"claims"})))
     await outbox.close()
     path = tmp_path / "outbox.db"
     (tmp_path / "outbox.anew.db").write_bytes(path.read_bytes())
@@ -130,7 +139,7 @@ async def test_a_disk_that_refuses_changes_nothing_and_is_tried_again(
     records = chain(20)
     outbox = await opened(tmp_path, records)
     with monkeypatch.context() as full:
-        full.setattr(erase, "wrap_row", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        full.setattr(anew, "wrap_row", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(StoreError, match="No space left"):
             await outbox.write_anew()
     assert await left(outbox) == records
@@ -143,18 +152,8 @@ async def test_a_disk_that_refuses_changes_nothing_and_is_tried_again(
 async def test_rows_of_older_software_go_with_what_they_may_be(tmp_path: Path) -> None:
     records = [replace(record, purposes="") for record in chain(20)]
     outbox = await opened(tmp_path, records)
-    await outbox.erase(Selection(frozenset({"claims"})))
+    await erased(outbox, Selection(frozenset({"claims"})))
     assert {record.priority for record in await left(outbox)} == set(EVERY) - {Priority.CRASH}
-    await outbox.erase(Selection(frozenset({"feedback"})))
+    await erased(outbox, Selection(frozenset({"feedback"})))
     assert await left(outbox) == []
-    await outbox.close()
-
-
-async def test_many_runs_are_told_as_fewer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erase, "RUNS_MAX", 4)
-    records = chain(40)
-    outbox = await opened(tmp_path, records)
-    runs = await outbox.erase(Selection(frozenset({"claims"})))
-    assert [run.records for run in runs] == [3, 3, 3, 1]
-    assert runs[0] == Run(Position(1, 1), Position(1, 9), 3, records[8].digest)
     await outbox.close()
