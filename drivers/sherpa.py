@@ -4,9 +4,13 @@ Each model lives in a child process of its own (`drivers.sherpa_child`), started
 """
 
 import asyncio
+import io
 import json
+import re
 import sys
-from collections.abc import Sequence
+import wave
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +26,7 @@ _LOAD_S: Final = 60.0  # hundreds of megabytes from an SD card
 _ANSWER_S: Final = 10.0
 _ANSWER_MAX_BYTES: Final = 8 << 20
 _CONFIDENCE: Final = 0.7  # it does not say how sure it is
+_SENTENCE: Final = re.compile(r"(?<=[。！？；])|(?<=[.!?;])\s+")
 _CHILD: Final = (sys.executable, "-m", "drivers.sherpa_child")
 
 
@@ -32,21 +37,52 @@ class SherpaModel:
         self.folder = folder
         self._hears = hears
         self._child = ModelChild(f"sherpa-onnx of {folder}", command, answer_max_bytes=_ANSWER_MAX_BYTES)
-        self._loading = asyncio.Lock()  # a voice is asked for phrases to come and for the one of now
+        self._line = asyncio.Lock()  # a voice is asked for phrases to come and for the one of now
+        self._hurried = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._talks: set[asyncio.Task[bytes]] = set()
 
-    async def ask(self, payload: bytes) -> bytes:
-        """The model's answer; it is loaded first where it is not, or has died."""
+    async def ask(self, payload: bytes, *, patient: bool = False) -> bytes:
+        """The model's answer; it is loaded first where it is not, or has died.
+
+        patient: everybody else goes first. Who is cancelled leaves the model running: to load it again takes longer
+        than an answer that nobody wants any more.
+        """
         try:
-            async with self._loading:
+            async with self._turn(patient=patient):
                 if not self._child.running:
                     await self._load()
-            return await self._child.ask(payload, _ANSWER_S)
+                talk = asyncio.create_task(self._child.ask(payload, _ANSWER_S), name="sherpa")
+                self._talks.add(talk)
+                talk.add_done_callback(self._forget)
+                return await asyncio.shield(talk)
         except ModelDown as exc:
             raise SourceLost(str(exc)) from exc
 
     async def close(self) -> None:
         """End its process."""
         await self._child.kill("")
+
+    @asynccontextmanager
+    async def _turn(self, *, patient: bool) -> AsyncIterator[None]:
+        if patient:
+            await self._quiet.wait()
+        else:
+            self._hurried += 1
+            self._quiet.clear()
+        try:
+            async with self._line:
+                yield
+        finally:
+            self._hurried -= not patient
+            if not self._hurried:
+                self._quiet.set()
+
+    def _forget(self, talk: asyncio.Task[bytes]) -> None:
+        self._talks.discard(talk)
+        if not talk.cancelled():
+            talk.exception()  # told to whoever still waits
 
     async def _load(self) -> None:
         await self._child.start([str(self.folder)])
@@ -85,9 +121,13 @@ class SherpaVoice:
         """All that the sound depends on, as far as it is known here."""
         return f"sherpa\0{self._model.folder}\0{_read_out(text, language)}"
 
-    async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:  # noqa: ARG002  # its own process
-        """A WAV file."""
-        return await self._model.ask(_read_out(text, language).encode())
+    async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:
+        """A WAV file. What is made beforehand (nice) is made sentence by sentence, behind whatever is said now."""
+        said = _read_out(text, language)
+        if not nice:
+            return await self._model.ask(said.encode())
+        parts = [part for part in _SENTENCE.split(said) if part.strip()]
+        return _joined([await self._model.ask(part.encode(), patient=True) for part in parts])
 
     async def close(self) -> None:
         """End the model's process."""
@@ -96,3 +136,20 @@ class SherpaVoice:
 
 def _read_out(text: str, language: Language) -> str:
     return spoken_zh(text) if language == "zh" else spoken_en(text)
+
+
+def _joined(sounds: Sequence[bytes]) -> bytes:
+    """One WAV file of several of the same kind. Raises SourceLost for what is none."""
+    if len(sounds) == 1:
+        return sounds[0]
+    target = io.BytesIO()
+    try:
+        with wave.open(target, "wb") as sink:
+            for number, sound in enumerate(sounds):
+                with wave.open(io.BytesIO(sound), "rb") as part:
+                    if not number:
+                        sink.setparams(part.getparams())
+                    sink.writeframes(part.readframes(part.getnframes()))
+    except (wave.Error, EOFError) as exc:
+        raise SourceLost(f"the voice made no sound: {exc}") from exc
+    return target.getvalue()
