@@ -32,7 +32,8 @@ Why = Literal["never_asked", "paper"] | WhyChanged
 class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What was last chosen of one purpose, and whether it still holds; times in UTC.
 
-    swept: what waited to leave when it was taken back is deleted.
+    days: it holds for so many from when the time is known, which it was not yet when it was chosen. swept: what waited
+    to leave when it was taken back is deleted.
     """
 
     granted: bool
@@ -41,6 +42,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     notice: Annotated[int, Meta(ge=1)]
     at_ns: int | None = None
     until_ns: int | None = None
+    days: Annotated[int, Meta(ge=0, le=DAYS_MAX)] = 0
     trip_only: bool = False
     score_only: bool = False
     place: Precision = "none"
@@ -136,7 +138,8 @@ class Consents:
             by=by,
             notice=notice,
             at_ns=now.wall_ns,
-            until_ns=None if trip_only else now.best_ns + days * _DAY_NS,
+            until_ns=None if trip_only or now.wall_ns is None else now.wall_ns + days * _DAY_NS,
+            days=0 if trip_only or now.wall_ns is not None else days,
             trip_only=trip_only,
             score_only=score_only,
             place=place,
@@ -178,8 +181,12 @@ class Consents:
         return ended + self.look()
 
     def look(self) -> list[ConsentChanged]:
-        """What has run out. Where nobody knows the time nothing does. Also keeps what could not be kept before."""
+        """What has run out, and what is known now to run out on a date. Where nobody knows the time nothing does.
+
+        Also keeps what could not be kept before.
+        """
         now = self._time.now()
+        dated = [] if now.wall_ns is None else self._date(now.wall_ns)
         ended = [
             self._end(purpose, "expired")
             for purpose, choice in self._choices.items()
@@ -187,7 +194,7 @@ class Consents:
         ]
         if self._unsaved:
             self._save()
-        return ended
+        return dated + ended
 
     def end_trip(self) -> list[ConsentChanged]:
         """A trip is over: so is what was for this trip only."""
@@ -195,6 +202,13 @@ class Consents:
             self._end(purpose, "trip_ended")
             for purpose, choice in self._choices.items()
             if choice.granted and choice.trip_only
+        ]
+
+    def _date(self, wall_ns: int) -> list[ConsentChanged]:
+        undated = {purpose: choice for purpose, choice in self._choices.items() if choice.granted and choice.days}
+        return [
+            self._change(purpose, msgspec.structs.replace(choice, until_ns=wall_ns + choice.days * _DAY_NS, days=0))
+            for purpose, choice in undated.items()
         ]
 
     def _end(self, purpose: Purpose, why: WhyChanged) -> ConsentChanged:

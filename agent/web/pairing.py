@@ -30,6 +30,8 @@ BROWSER_DAYS: Final = 90
 
 
 class _Browser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """until_ns 0: nobody has known the time yet since it was paired."""
+
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     until_ns: int
 
@@ -69,9 +71,13 @@ class Pairing:
         self._renew()
 
     def look(self) -> None:
-        """Show another code where this one is old."""
+        """Show another code where this one is old, and date what could not be dated before."""
         if self._monotonic_ns() - self._made_ns >= CODE_S * _NS:
             self._renew()
+        until_ns = self._until_ns()
+        if until_ns and any(not browser.until_ns for browser in self._browsers):
+            self._browsers = [_Browser(browser.digest, browser.until_ns or until_ns) for browser in self._browsers]
+            self._save()
 
     def locked_s(self) -> int:
         """Seconds until somebody may try again, 0 where he may now."""
@@ -88,7 +94,7 @@ class Pairing:
             self._count_wrong()
             return None
         token = secrets.token_urlsafe(32)
-        browser = _Browser(_digest(token), self._time.now().best_ns + BROWSER_DAYS * 86_400 * _NS)
+        browser = _Browser(_digest(token), self._until_ns())
         self._browsers = [*self._browsers, browser][-BROWSERS_MAX:]  # the oldest one is paired anew if it comes back
         self._save()
         self._wrong, self._lock_s, self._locked_until_ns = 0, LOCK_S, None
@@ -99,13 +105,17 @@ class Pairing:
         """Whether the token is that of a paired browser, and not too old. Where nobody knows the time, none is."""
         digest, now = _digest(token), self._time.now()
         found = [browser for browser in self._browsers if hmac.compare_digest(browser.digest, digest)]
-        return any(now.passed(browser.until_ns) is not True for browser in found)
+        return any(not browser.until_ns or now.passed(browser.until_ns) is not True for browser in found)
 
     def forget(self, token: str) -> None:
         """Unpair one browser."""
         digest = _digest(token)
         self._browsers = [browser for browser in self._browsers if browser.digest != digest]
         self._save()
+
+    def _until_ns(self) -> int:
+        wall_ns = self._time.now().wall_ns
+        return 0 if wall_ns is None else wall_ns + BROWSER_DAYS * 86_400 * _NS
 
     def _renew(self) -> None:
         self._code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"

@@ -211,3 +211,22 @@ def test_a_revocation_made_while_an_earlier_one_is_carried_out_is_not_taken_for_
     assert set(consents.unswept()) == {"service"}
     consents.mark_swept(consents.unswept())
     assert not consents.unswept()
+
+
+def test_days_that_were_agreed_to_before_the_clock_was_set_count_from_then() -> None:
+    """Not from the first day that this software believes in: a consent of today would have run out at once."""
+    box = Box()
+    box.time.known = False
+    event = box.consents.grant("claims", by="page", notice=3, days=30)
+    assert (event.granted, event.until_ns) == (True, None)
+    assert box.consents.look() == []
+    box.boot()
+    assert (box.ended, box.purposes()) == ([], {"claims"})
+    box.time.known = True
+    (dated,) = box.consents.look()
+    assert (dated.granted, dated.until_ns) == (True, box.time.utc_ns + 30 * DAY_NS)
+    assert box.consents.look() == []
+    box.boot()
+    box.time.utc_ns += 30 * DAY_NS
+    (ended,) = box.consents.look()
+    assert (ended.granted, ended.why) == (False, "expired")

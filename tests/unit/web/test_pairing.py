@@ -84,3 +84,17 @@ def test_a_damaged_store_lets_nobody_in() -> None:
 
 def test_a_form_key_is_of_its_browser() -> None:
     assert form_key("a") != form_key("b")
+
+
+def test_days_of_a_browser_that_was_paired_before_the_clock_was_set_count_from_then() -> None:
+    door = Door()
+    door.time.wall_ns = None
+    token = door.pairing().pair(door.codes[-1]) or ""
+    pairing = door.pairing()
+    assert pairing.knows(token)
+    door.time.wall_ns = 1_800_000_000 * NS
+    pairing.look()
+    door.time.t_ns = (BROWSER_DAYS * 86_400 - 1) * NS
+    assert door.pairing().knows(token)
+    door.time.t_ns += NS
+    assert not door.pairing().knows(token)
