@@ -71,6 +71,8 @@ class Door:
         """carry_out does a request and says what was done; it raises AgentError where that is not possible."""
         self._folder = directory / _FOLDER
         self._carry_out = carry_out
+        self._done: dict[str, Answer] = {}  # of what still lies there, since the disk refuses
+        self._told: set[str] = set()
 
     def open(self) -> None:
         """Make the folder, and throw away answers that nobody fetched."""
@@ -83,20 +85,28 @@ class Door:
             _LOG.warning("%s: %s: no command can change a consent now", self._folder, exc.strerror)
 
     async def look(self) -> int:
-        """Do what is asked for; returns how many requests there were. A disk that refuses is tried again."""
+        """Do what is asked for; returns how many requests were new. A disk that refuses is tried again, told once."""
         try:
             names = sorted(name for name in os.listdir(self._folder) if _NAME.fullmatch(name))  # noqa: PTH208  # quick
         except OSError:
             return 0
-        for name in names[:_AT_ONCE_MAX]:
+        self._done = {name: answer for name, answer in self._done.items() if name in names}
+        self._told &= set(names)
+        new = 0
+        for name in sorted(names, key=self._done.__contains__)[:_AT_ONCE_MAX]:
             path = self._folder / name
             try:
-                answer = await self._do(path)
-                path.with_suffix(".answer").write_bytes(msgspec.json.encode(answer))
+                if name not in self._done:
+                    self._done[name] = await self._do(path)
+                    new += 1
+                path.with_suffix(".answer").write_bytes(msgspec.json.encode(self._done[name]))
                 path.unlink()
             except OSError as exc:
-                _LOG.warning("request %s: %s", name, exc)
-        return len(names)
+                if name not in self._told:
+                    state = "is done, but" if name in self._done else "cannot be read, and"
+                    _LOG.warning("request %s %s stays where it lies: %s", name, state, exc)
+                self._told.add(name)
+        return new
 
     async def _do(self, path: Path) -> Answer:
         try:

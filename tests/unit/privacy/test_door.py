@@ -1,3 +1,4 @@
+import logging
 import threading
 from pathlib import Path
 
@@ -60,3 +61,36 @@ async def test_who_asks_gets_the_answer(tmp_path: Path) -> None:
     asking.join()
     assert answers == ["done"]
     assert list((tmp_path / "requests").iterdir()) == []
+
+
+@pytest.mark.parametrize("refused", ["unlink", "write_bytes"])
+async def test_a_request_that_the_disk_does_not_let_go_of_is_done_and_told_once(
+    tmp_path: Path, refused: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    agent = Agent(tmp_path)
+    agent.door.open()
+    ask(tmp_path, Revoke(purposes=["safety"]), wait_s=0)
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, refused, lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+        assert await agent.door.look() == 1
+        assert await agent.door.look() == 0
+    (record,) = caplog.records
+    assert "is done, but stays where it lies" in record.message
+    assert "Read-only file system" in record.message
+    assert await agent.door.look() == 0
+    assert len(agent.asked) == 1
+    assert {path.suffix for path in (tmp_path / "requests").iterdir()} == {".answer"}
+
+
+async def test_a_request_that_cannot_be_read_is_told_once_and_holds_up_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    agent = Agent(tmp_path)
+    agent.door.open()
+    (tmp_path / "requests" / f"{'0' * 16}.request").mkdir()
+    ask(tmp_path, Revoke(purposes=["safety"]), wait_s=0)
+    assert [await agent.door.look() for _ in range(3)] == [1, 0, 0]
+    (record,) = caplog.records
+    assert "cannot be read, and stays" in record.message
