@@ -111,29 +111,39 @@ class FileCapture:
     async def open(self) -> None:
         """Open it; a pipe need not have a writer yet."""
         await self.close()
-        try:
-            self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError as exc:
-            raise SourceLost(f"microphone {self._path}: {exc.strerror}") from exc
+        self._fd = self._open()
         self._pipe = stat.S_ISFIFO(os.fstat(self._fd).st_mode)
 
     async def read(self) -> bytes:
-        """A piece; of a pipe what is there, empty where that is nothing for a while."""
+        """A piece; of a pipe what is there, empty where that is nothing for a while, whoever writes it or has gone."""
         if self._fd is None:
             raise SourceLost(f"microphone {self._path} is not open")
         if not self._pipe:
             return os.read(self._fd, _CHUNK_BYTES)
-        arrived = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._fd, arrived.set)
         try:
             async with asyncio.timeout(self._silent_s):
-                await arrived.wait()
-            return os.read(self._fd, _CHUNK_BYTES)
+                while not (data := await self._piece(self._fd)):
+                    gone, self._fd = self._fd, self._open()  # its writer; it would say so at once and for ever
+                    os.close(gone)
+                return data
         except (TimeoutError, BlockingIOError):
             return b""
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as exc:
+            raise SourceLost(f"microphone {self._path}: {exc.strerror}") from exc
+
+    async def _piece(self, fd: int) -> bytes:
+        arrived = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(fd, arrived.set)
+        try:
+            await arrived.wait()
+            return os.read(fd, _CHUNK_BYTES)
         finally:
-            loop.remove_reader(self._fd)
+            loop.remove_reader(fd)
 
     async def close(self) -> None:
         """Close it."""

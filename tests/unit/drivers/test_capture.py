@@ -1,3 +1,4 @@
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -73,6 +74,21 @@ async def test_a_pipe_gives_what_somebody_writes(tmp_path: Path) -> None:
     assert await capture.read() == b"abcd"
     assert await capture.read() == b""
     os.close(writer)
+    await capture.close()
+
+
+async def test_a_pipe_whose_writer_has_gone_waits_for_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    capture = FileCapture(path, silent_s=10)
+    await capture.open()
+    for said in (b"abcd", b"efgh"):
+        heard = asyncio.create_task(capture.read())
+        await asyncio.sleep(0)
+        writer = os.open(path, os.O_WRONLY)
+        os.write(writer, said)
+        os.close(writer)
+        assert await heard == said
     await capture.close()
 
 
