@@ -11,6 +11,8 @@ from agent.core.ports import StateStore
 
 _NAMES_MAX: Final = 300  # of scenes and questions together
 _RECENT_MAX: Final = 64
+_GROUPS_MAX: Final = 32  # of a trigger that are counted apart
+_COUNTED_MAX: Final = 2000  # times, of all triggers
 _HOUR_S: Final = 3600.0
 
 
@@ -85,6 +87,19 @@ class SceneMemory:
             self._silenced.discard(scene)
         self.save()
 
+    def count(self, trigger: str, group: str, times: deque[Instant]) -> None:
+        """What a trigger has counted of a group so far; the triggers that have counted nothing for longest are let go.
+
+        Else triggers that are no more would stay for ever, until the file is too large to be read.
+        """
+        groups = self.counted.pop(trigger, {})
+        groups.pop(group, None)
+        groups |= {group: times} if times else {}
+        self.counted[trigger] = dict(list(groups.items())[-_GROUPS_MAX:])
+        while sum(len(each) for groups in self.counted.values() for each in groups.values()) > _COUNTED_MAX:
+            del self.counted[next(iter(self.counted))]
+        self.save()
+
     def note_put(self, scene: str, t_ns: int, *, counts: bool) -> None:
         """The scene is being played; counts: against the limit of an hour."""
         now = self.instant(t_ns)
@@ -136,6 +151,7 @@ class SceneMemory:
         counted = {
             trigger: {group: _times(times) for group, times in groups.items()}
             for trigger, groups in self.counted.items()
+            if groups
         }
         state = _State(
             put=_asleep(self._put),

@@ -9,7 +9,6 @@ from agent.core.event_base import Event
 from agent.voice.scene_file import Bounds, Condition, Scene, Step, Trigger
 from agent.voice.scene_memory import SceneMemory
 
-_GROUPS_MAX: Final = 32  # values of `per` that are counted apart
 _COUNTED_MAX: Final = 20
 _MISSING_MAX: Final = 8  # events of one trigger that wait for what may not come
 
@@ -119,16 +118,13 @@ class _Pattern:
         if trigger.count == 1:
             return True
         now = self.memory.instant(event.t_ns)
-        groups = self.memory.counted.setdefault(self.id, {})
+        groups = self.memory.counted.get(self.id, {})
         group = str(getattr(event, trigger.per)) if trigger.per else ""
-        ages = [(then, then.seconds_until(now)) for then in (*groups.pop(group, ()), now)]
+        ages = [(then, then.seconds_until(now)) for then in (*groups.get(group, ()), now)]
         within_s = trigger.within_s or 0
         full = sum(1 for _, age_s in ages if age_s is not None and 0 <= age_s <= within_s) >= trigger.count
         kept = [then for then, age_s in ages if age_s is None or age_s <= within_s]  # UTC may become known yet
-        groups[group] = deque(() if full else kept, maxlen=_COUNTED_MAX)
-        while len(groups) > _GROUPS_MAX:
-            del groups[next(iter(groups))]
-        self.memory.save()
+        self.memory.count(self.id, group, deque(() if full else kept, maxlen=_COUNTED_MAX))
         return full
 
 

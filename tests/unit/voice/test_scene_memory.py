@@ -1,0 +1,37 @@
+"""What scenes remember stays small enough to be read again."""
+
+from collections import deque
+
+from agent.voice.scene_memory import Instant, SceneMemory
+from tests.unit.voice.held_state import Store
+
+S = 10**9
+FILE_MAX = 200_000
+
+
+def times(count: int, utc_s: float = 1.79e9) -> deque[Instant]:
+    return deque(Instant(None, utc_s + number / 7) for number in range(count))
+
+
+def test_what_is_counted_is_bounded_and_who_counted_last_stays() -> None:
+    store = Store()
+    memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
+    memory.silence("a scene")
+    for number in range(210):
+        for group in range(34):
+            memory.count(f"a trigger of some scene or other {number % 200}", f"group {group}", times(20))
+    assert len(store.state) < FILE_MAX
+    again = SceneMemory(store)
+    assert again.silenced == {"a scene"}
+    assert list(again.counted) == list(memory.counted)
+    assert list(memory.counted)[-1] == "a trigger of some scene or other 9"
+    assert {len(groups) for groups in memory.counted.values()} == {32}
+
+
+def test_triggers_that_have_counted_nothing_are_not_kept() -> None:
+    store = Store()
+    memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
+    memory.count("one", "", times(2))
+    memory.count("one", "", deque())
+    memory.count("two", "", times(1))
+    assert list(SceneMemory(store).counted) == ["two"]
