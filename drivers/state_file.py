@@ -1,13 +1,14 @@
 """A small file in which something learnt outlives a boot."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from agent.core import desk_state, scene_state
 from agent.core.durable import replace_file, wipe
 from agent.core.errors import SealError, StoreError
-from agent.core.vault import held, open_held, read_wrapped
+from agent.core.vault import ASIDE, held, open_held, read_wrapped
 
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
@@ -24,12 +25,14 @@ _VEHICLES_SIZE_MAX: Final = 65_536
 class StateFile:
     """A StateStore: one small file, replaced as a whole, under the keys of the directory's vault.
 
-    What is larger than size_max, damaged, or lies under a key that is gone counts as nothing.
+    What is larger than size_max, damaged, or lies under a key that is gone counts as nothing. rest: what of a state
+    protects the driver, and stays when it is forgotten.
     """
 
-    def __init__(self, path: Path, size_max: int) -> None:
+    def __init__(self, path: Path, size_max: int, *, rest: Callable[[bytes], bytes] = lambda _: b"") -> None:
         self._path = path
         self._size_max = size_max
+        self._rest = rest
         self._forgotten = False
 
     def load(self) -> bytes:
@@ -42,14 +45,14 @@ class StateFile:
     def save(self, state: bytes) -> None:
         """Keep it. A full disk costs some learning next time, no more."""
         with suppress(OSError), held(self._path.parent):
-            if self._forgotten:
+            if self._forgotten and not (state := self._rest(state)):
                 return
             fresh = self._path.with_suffix(".new")
             fresh.write_bytes(self._wrapped(state))
             fresh.replace(self._path)
 
     def forget(self) -> None:
-        """Overwrite and delete it, and keep nothing more until the next start. Raises StoreError.
+        """Overwrite it, and keep no more than the rest until the next start. Raises StoreError.
 
         What was learnt from it is still in memory, and would only be written again.
         """
@@ -57,8 +60,16 @@ class StateFile:
         if not self._path.parent.is_dir():
             return
         with _disk(self._path), held(self._path.parent):
+            rest = self._rest(self.load())
             wipe(self._path.with_suffix(".new"))
-            wipe(self._path)
+            if not rest:
+                wipe(self._path)
+                return
+            aside = self._path.with_name(self._path.name + ASIDE)
+            wipe(aside)
+            aside.hardlink_to(self._path)  # so that the old blocks have a name when the new file has taken theirs
+            replace_file(self._path, self._wrapped(rest))
+            wipe(aside)
 
     def _read(self) -> bytes:
         """Raise OSError or SealError."""
@@ -108,7 +119,7 @@ class FileDeskStore(StateFile):
     """Messages of the insurer's desk, sealed as they came, and its tickets, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory / "desk.state", _DESK_SIZE_MAX)
+        super().__init__(directory / "desk.state", _DESK_SIZE_MAX, rest=desk_state.protecting_rest)
 
 
 class FilePackStore(StateFile):
@@ -136,7 +147,7 @@ class FileSceneStore(StateFile):
     """What the driver was asked and wants to be asked no more, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX)
+        super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX, rest=scene_state.protecting_rest)
 
 
 class FileConsentStore(DurableStateFile):

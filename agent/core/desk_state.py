@@ -3,6 +3,7 @@
 Messages are kept as they came, sealed: the disk never holds their words, and nobody who writes it can forge one.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import Final, Literal
 
@@ -46,7 +47,7 @@ class BoxTicket(msgspec.Struct, kw_only=True):
 
 
 class DeskBook(msgspec.Struct, kw_only=True):
-    """All of it. seen: id -> created_ns; nothing as old as floor_ns is taken any more, since its id may be forgotten.
+    """All of it. seen: hash of an id -> created_ns; nothing as old as floor_ns is taken any more: it may be forgotten.
 
     channel: how the driver wants answers; points: told so far.
     """
@@ -61,7 +62,7 @@ class DeskBook(msgspec.Struct, kw_only=True):
 
     def refuses(self, note: DeskNote) -> str:
         """Why it is not taken: it came before, or is as old as what is forgotten. "" where it is new."""
-        if note.id in self.seen:
+        if _hash(note.id) in self.seen:
             return f"desk message {note.id} came again"
         if note.created_ns <= self.floor_ns:
             return f"desk message {note.id} is older than what is remembered"
@@ -69,7 +70,7 @@ class DeskBook(msgspec.Struct, kw_only=True):
 
     def add(self, note: DeskNote, sealed: bytes) -> None:
         """Remember a message that is new."""
-        self.seen[note.id] = note.created_ns
+        self.seen[_hash(note.id)] = note.created_ns
         while len(self.seen) > SEEN_MAX:
             oldest = min(self.seen, key=lambda one: (self.seen[one], one))
             self.floor_ns = max(self.floor_ns, self.seen.pop(oldest))
@@ -118,6 +119,13 @@ class DeskBook(msgspec.Struct, kw_only=True):
             del self.tickets[next(done, next(iter(self.tickets)))]
 
 
+def protecting_rest(state: bytes) -> bytes:
+    """What stays of a saved book when it is erased: it keeps messages from being told twice, and the driver's wish."""
+    book = load_book(state)
+    rest = DeskBook(seen=book.seen, floor_ns=book.floor_ns, channel=book.channel)
+    return b"" if rest == DeskBook() else save_book(rest)
+
+
 def load_book(state: bytes) -> DeskBook:
     """What was saved; an empty one where nothing was, or it cannot be read."""
     try:
@@ -129,3 +137,8 @@ def load_book(state: bytes) -> DeskBook:
 def save_book(book: DeskBook) -> bytes:
     """Inverse of load_book."""
     return msgspec.msgpack.encode(book)
+
+
+def _hash(identity: str) -> str:
+    """It names ticket and time: what is remembered of it need not."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]

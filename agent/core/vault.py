@@ -28,7 +28,8 @@ _NUMBER_SIZE: Final = 4
 _SECRET_SIZE: Final = 32
 _KEY_SIZE: Final = _NUMBER_SIZE + _SECRET_SIZE
 _MARK: Final = b"\1"  # no envelope and no JSON begins so
-_ASIDE: Final = ".aside"
+ASIDE: Final = ".aside"
+"""Ends the name of a file that is about to be overwritten."""
 _NONCE_SIZE: Final = 12
 _HEAD_SIZE: Final = len(_MARK) + _NUMBER_SIZE + _NONCE_SIZE
 OVERHEAD: Final = _HEAD_SIZE + 16
@@ -118,7 +119,7 @@ def wrap_anew(directory: Path) -> Iterator[None]:
     Raises OSError.
     """
     vault = open_vault(directory)
-    for left in directory.glob(f"*{_ASIDE}"):  # by a power cut
+    for left in directory.glob(f"*{ASIDE}"):  # by a power cut
         wipe(left)
     for path in sorted(directory.iterdir()):
         with held(directory):  # file by file: whoever saves one waits for no more than that
@@ -136,7 +137,7 @@ def _wrap_file_anew(path: Path, vault: Vault) -> None:
         content = vault.unwrap(data, bound=bound)
     except SealError:
         return
-    aside = path.with_name(path.name + _ASIDE)
+    aside = path.with_name(path.name + ASIDE)
     aside.hardlink_to(path)  # so that the old blocks have a name when the new file has taken theirs
     replace_file(path, vault.wrap(content, bound=bound))
     wipe(aside)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.core.best_time import BestTime
 from agent.core.desk import DeskNote
 from agent.core.desk_events import DeskMessage, TicketReopened
-from agent.core.desk_state import KEPT_MAX, SEEN_MAX, TICKETS_MAX, load_book
+from agent.core.desk_state import KEPT_MAX, SEEN_MAX, TICKETS_MAX, load_book, protecting_rest
 from agent.core.event_base import Event
 from agent.core.events import Feedback
 from agent.core.keys import parse_ed25519
@@ -121,7 +121,7 @@ def test_an_id_that_was_forgotten_cannot_be_used_again() -> None:
     book = load_book(disk.state)
     for number in range(1, SEEN_MAX + 1):
         book.add(msgspec.structs.replace(first, id=f"x{number}", created_ns=first.created_ns + number), b"")
-    assert first.id not in book.seen
+    assert len(book.seen) == SEEN_MAX
     assert "older than what is remembered" in book.refuses(first)
     assert len(book.kept) == KEPT_MAX
 
@@ -291,3 +291,16 @@ async def test_a_message_that_nobody_was_there_to_hear_is_offered_again_and_keep
     await box.clock.advance(3 * 86_400)
     box.tickets.look()
     assert len(box.spoken) == 3, "it has expired"
+
+
+def test_no_message_comes_again_after_an_erasure(caplog: pytest.LogCaptureFixture) -> None:
+    """Of its name nothing is readable meanwhile: it tells the ticket, and when."""
+    caplog.set_level(logging.INFO)
+    disk = Disk()
+    note = Box(disk).take()
+    disk.state = protecting_rest(disk.state)
+    assert note.id.encode() not in disk.state
+    again = Box(disk)
+    again.tickets.on_desk(sealed(note))
+    assert (again.emitted, again.tickets.book.tickets) == ([], {})
+    assert [record.message for record in caplog.records] == ["desk message m1 came again: ignored"]

@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.desk_state import DeskBook, load_book, protecting_rest, save_book
 from agent.core.errors import StoreError
 from agent.core.page_code import code_path
 from agent.core.vault import FILES, add_key, shred_old_keys, wrap_anew
 from drivers.hardware import _open_stores
 from drivers.imu_mount import FileMountStore
-from drivers.state_file import FileBusStore, FileConsentStore, FilePackStore, StateFile
+from drivers.state_file import FileBusStore, FileConsentStore, FileDeskStore, FilePackStore, FileSceneStore, StateFile
 from drivers.vehicle_cache import FileVehicleCache
 
 
@@ -72,3 +73,32 @@ def test_no_two_files_of_the_directory_are_first_written_under_one_name(tmp_path
     fresh = [store._path.with_suffix(".new") for store in stores]
     fresh.append(code_path(str(tmp_path)).with_suffix(".new"))
     assert len(fresh) == len(set(fresh)) > 7
+
+
+def test_what_protects_the_driver_outlives_an_erasure_and_nothing_else(tmp_path: Path) -> None:
+    """Else a message could be told again, and he would be asked what he wants to be asked no more."""
+    book = DeskBook(seen={"ab": 5}, floor_ns=3, channel="call", points=7)
+    desk, scenes = FileDeskStore(tmp_path), FileSceneStore(tmp_path)
+    desk.save(save_book(book))
+    scenes.save(b'{"silenced":["charge_slow"],"put":{"charge_slow":1.0}}')
+    before = [(tmp_path / name).read_bytes() for name in ("desk.state", "scenes.state")]
+    for _ in range(2):
+        desk.forget()
+        scenes.forget()
+        assert load_book(desk.load()) == DeskBook(seen={"ab": 5}, floor_ns=3, channel="call")
+        assert scenes.load() == b'{"silenced":["charge_slow"]}'
+        assert names(tmp_path) == {"desk.state", "scenes.state"}
+    assert [(tmp_path / name).read_bytes() for name in ("desk.state", "scenes.state")] != before
+    book.seen["cd"] = 6
+    desk.save(save_book(book))  # by who still knows all of it, and has heard more
+    scenes.save(b'{"silenced":[],"put":{"charge_slow":1.0}}')
+    assert load_book(desk.load()) == DeskBook(seen={"ab": 5, "cd": 6}, floor_ns=3, channel="call")
+
+
+@pytest.mark.parametrize("state", [b"", b"no state", save_book(DeskBook(points=7))])
+def test_where_nothing_protects_the_driver_nothing_is_left(tmp_path: Path, state: bytes) -> None:
+    assert protecting_rest(state) == b""
+    for store in (FileDeskStore(tmp_path), FileSceneStore(tmp_path)):
+        store.save(state)
+        store.forget()
+    assert names(tmp_path) == set()
