@@ -27,9 +27,9 @@ from agent.core.paths import find_dbc
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
-from agent.decode.profile import load_profile
+from agent.decode.profile import Profile, load_profile
 from agent.desk_room import DeskRoom
-from agent.diagnosis.knowledge import load_knowledge
+from agent.diagnosis.knowledge import Knowledge, load_knowledge
 from agent.emergency import Emergency
 from agent.link.uplink import Uplink
 from agent.mechanic import Mechanic
@@ -97,7 +97,34 @@ class _App:
             emit=self._emit,
             store=hardware.trend_store,
         )
-        self._pipeline = Pipeline(
+        self._pipeline = self._make_pipeline(profile)
+        self._models.watch_pack(self._pipeline)
+        self._receipt_key = read_receipt_key(self._config)
+        self._desk = DeskRoom(
+            hardware,
+            clock,
+            time=self._best_time,
+            receipt_key=self._receipt_key,
+            language=lambda: self._config.voice.language,
+            trends=self._mechanic.figures,
+            agreed=self._privacy.consents.agreed,
+            emit=self._emit,
+            speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
+        )
+        self._voice = self._make_voice(knowledge)
+        self._conversation = self._voice.conversation
+        claims = partial(self._privacy.allows, "claims")
+        self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
+        if self._config.web.enabled:
+            self._page = self._make_page()
+        for source in hardware.codes:
+            source.tell_codes(self._mechanic.on_codes)
+        self._uplink: Uplink | None = None
+        self._platform: NationalPlatform | None = None
+
+    def _make_pipeline(self, profile: Profile) -> Pipeline:
+        hardware, clock = self._hardware, self._clock
+        return Pipeline(
             profile,
             [find_dbc(name) for name in self._config.dbc],
             limits=self._config.detect,
@@ -112,23 +139,12 @@ class _App:
             epoch_ns=clock.wall_ns() - clock.monotonic_ns() if clock.synced else None,
             on_codes=self._mechanic.on_codes,
         )
-        self._models.watch_pack(self._pipeline)
-        self._receipt_key = read_receipt_key(self._config)
-        self._desk = DeskRoom(
-            hardware,
-            clock,
-            time=self._best_time,
-            receipt_key=self._receipt_key,
-            language=lambda: self._config.voice.language,
-            trends=self._mechanic.figures,
-            agreed=self._privacy.consents.agreed,
-            emit=self._emit,
-            speak=lambda event: self._conversation.on_event(event),  # noqa: PLW0108 - it is made below
-        )
-        self._voice = VoiceRoom(
+
+    def _make_voice(self, knowledge: Knowledge) -> VoiceRoom:
+        return VoiceRoom(
             self._config,
-            hardware,
-            clock,
+            self._hardware,
+            self._clock,
             time=self._best_time,
             knowledge=knowledge,
             notify=self._desk.tickets.watching(self._notify),
@@ -138,15 +154,6 @@ class _App:
             agreed=self._privacy.in_force,
             take_back=partial(self._privacy.take_back, by="voice"),
         )
-        self._conversation = self._voice.conversation
-        claims = partial(self._privacy.allows, "claims")
-        self._emergency = Emergency(self._config.vehicle, clock, emit=self._emit, enabled=claims)
-        if self._config.web.enabled:
-            self._page = self._make_page()
-        for source in hardware.codes:
-            source.tell_codes(self._mechanic.on_codes)
-        self._uplink: Uplink | None = None
-        self._platform: NationalPlatform | None = None
 
     def _make_page(self) -> LocalPage:
         return LocalPage(

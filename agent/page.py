@@ -19,9 +19,9 @@ from agent.core.erasure import Selection
 from agent.core.events import Purpose
 from agent.core.page_code import PageCode, code_path
 from agent.core.ports import Clock, Hardware, Language, Notice
+from agent.core.terms import Terms
 from agent.privacy_room import PrivacyRoom
 from agent.tickets import Tickets
-from agent.web.box import Terms
 from agent.web.journal import Journal
 from agent.web.pairing import Pairing
 from agent.web.server import AddressMissing, listen, serve
@@ -110,7 +110,7 @@ class LocalPage:
 
     def grant(self, purpose: Purpose, terms: Terms) -> None:
         """Agree. Raises InputError."""
-        self._privacy.grant(purpose, by="page", **msgspec.structs.asdict(terms))
+        self._privacy.grant(purpose, terms, by="page")
 
     async def revoke(self, purpose: Purpose) -> None:
         """Agree no longer."""

@@ -22,10 +22,11 @@ from agent.core.errors import StoreError
 from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
 from agent.core.ports import Clock, Hardware, Notice
-from agent.core.privacy_events import By, Precision
+from agent.core.privacy_events import By
+from agent.core.terms import Terms
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
-from agent.privacy.consent import DAYS_DEFAULT, Consents, InForce
+from agent.privacy.consent import Consents, InForce
 from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
 from agent.privacy.erasures import Erasure, Erasures
@@ -120,22 +121,9 @@ class PrivacyRoom:
         """Whether a purpose is agreed to now."""
         return self.consents.agreed().allows(purpose)
 
-    def grant(
-        self,
-        purpose: Purpose,
-        *,
-        by: By,
-        notice: int,
-        days: int = DAYS_DEFAULT,
-        trip_only: bool = False,
-        score_only: bool = False,
-        place: Precision = "none",
-    ) -> None:
-        """Agree to a purpose from now on; see Consents.grant. Raises InputError."""
-        event = self.consents.grant(
-            purpose, by=by, notice=notice, days=days, trip_only=trip_only, score_only=score_only, place=place
-        )
-        self._emit(event)
+    def grant(self, purpose: Purpose, terms: Terms, *, by: By) -> None:
+        """Agree to a purpose from now on. Raises InputError."""
+        self._emit(self.consents.grant(purpose, terms, by=by))
 
     async def revoke(self, purposes: Sequence[Purpose], *, by: By) -> None:
         """Agree no longer. When this returns nothing of these purposes is collected, and what waits is deleted.
@@ -316,15 +304,7 @@ class PrivacyRoom:
 
     async def _carry_out(self, request: Request) -> str:
         if isinstance(request, Grant):
-            self.grant(
-                request.purpose,
-                by="command",
-                notice=request.notice,
-                days=request.days,
-                trip_only=request.trip_only,
-                score_only=request.score_only,
-                place=request.place,
-            )
+            self.grant(request.purpose, request, by="command")
             return f"{request.purpose}: agreed to"
         if isinstance(request, Revoke):
             await self.revoke(request.purposes, by="command")

@@ -18,12 +18,12 @@ from agent.core.errors import InputError, StoreError
 from agent.core.events import Ground, Purpose
 from agent.core.ports import StateStore
 from agent.core.privacy_events import By, ConsentChanged, Precision, WhyChanged
+from agent.core.terms import Terms
 from agent.privacy.agreed import Agreed
 from agent.privacy.notices import PURPOSES
 
 _LOG: Final = logging.getLogger(__name__)
 _DAY_NS: Final = 86_400 * 10**9
-DAYS_DEFAULT: Final = 365
 DAYS_MAX: Final = 1826
 
 Why = Literal["never_asked", "paper"] | WhyChanged
@@ -110,25 +110,21 @@ class Consents:
     def grant(
         self,
         purpose: Purpose,
+        terms: Terms,
         *,
         by: By,
-        notice: int,
-        days: int = DAYS_DEFAULT,
-        trip_only: bool = False,
-        score_only: bool = False,
-        place: Precision = "none",
     ) -> ConsentChanged:
-        """Agree, from now on, for so many days. notice: the version that was shown.
+        """Agree, from now on.
 
         Raises InputError where another version holds now, or the days or the options are not possible.
         """
-        if notice != self._versions[purpose]:
-            raise InputError(f"{purpose}: notice {notice} was shown, but {self._versions[purpose]} holds now")
-        if not 1 <= days <= DAYS_MAX:
-            raise InputError(f"{purpose}: 1 to {DAYS_MAX} days are possible, not {days}")
-        if score_only and purpose != "ubi_score":
+        if terms.notice != self._versions[purpose]:
+            raise InputError(f"{purpose}: notice {terms.notice} was shown, but {self._versions[purpose]} holds now")
+        if not 1 <= terms.days <= DAYS_MAX:
+            raise InputError(f"{purpose}: 1 to {DAYS_MAX} days are possible, not {terms.days}")
+        if terms.score_only and purpose != "ubi_score":
             raise InputError(f"{purpose}: only ubi_score can be agreed to as score only")
-        if place != "none" and purpose not in {"claims", "safety"}:
+        if terms.place != "none" and purpose not in {"claims", "safety"}:
             raise InputError(f"{purpose}: tells no place; only claims and safety do")
         now = self._time.now()
         if not self.standing(purpose).in_force:
@@ -136,13 +132,13 @@ class Consents:
         choice = Choice(
             granted=True,
             by=by,
-            notice=notice,
+            notice=terms.notice,
             at_ns=now.wall_ns,
-            until_ns=None if trip_only or now.wall_ns is None else now.wall_ns + days * _DAY_NS,
-            days=0 if trip_only or now.wall_ns is not None else days,
-            trip_only=trip_only,
-            score_only=score_only,
-            place=place,
+            until_ns=None if terms.trip_only or now.wall_ns is None else now.wall_ns + terms.days * _DAY_NS,
+            days=0 if terms.trip_only or now.wall_ns is not None else terms.days,
+            trip_only=terms.trip_only,
+            score_only=terms.score_only,
+            place=terms.place,
         )
         return self._change(purpose, choice)
 

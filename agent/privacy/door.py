@@ -17,8 +17,7 @@ from msgspec import Meta
 
 from agent.core.errors import AgentError, InputError
 from agent.core.events import Purpose
-from agent.core.privacy_events import Precision
-from agent.privacy.consent import DAYS_DEFAULT
+from agent.core.terms import Terms
 
 _LOG: Final = logging.getLogger(__name__)
 _FOLDER: Final = "requests"
@@ -29,15 +28,10 @@ _LOOK_S: Final = 0.1
 _OLD_S: Final = 3600.0  # an answer that nobody fetched
 
 
-class Grant(msgspec.Struct, frozen=True, kw_only=True, tag="grant", forbid_unknown_fields=True):
+class Grant(Terms, frozen=True, kw_only=True, tag="grant", forbid_unknown_fields=True):
     """Agree to a purpose; see agent.privacy.consent."""
 
     purpose: Purpose
-    notice: int
-    days: int = DAYS_DEFAULT
-    trip_only: bool = False
-    score_only: bool = False
-    place: Precision = "none"
 
 
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke", forbid_unknown_fields=True):

@@ -3,25 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import msgspec
-
 from agent.core.desk import DeskNote
 from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.events import Purpose
 from agent.core.ports import Language, Notice
-from agent.core.privacy_events import Precision
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """How a purpose is agreed to on the page. notice: the version that was shown."""
-
-    notice: int
-    days: int
-    trip_only: bool = False
-    score_only: bool = False
-    place: Precision = "none"
+from agent.core.terms import Terms
 
 
 class Box(Protocol):

@@ -7,7 +7,8 @@ from typing import Any, Final
 from agent.core.errors import InputError
 from agent.core.events import Purpose
 from agent.core.privacy_events import Precision
-from agent.web.box import Box, Terms
+from agent.core.terms import Terms
+from agent.web.box import Box
 from agent.web.frame import Viewer, button_form, key_field
 
 _ROWS: Final = ("sends", "to", "kept", "why", "refusing")

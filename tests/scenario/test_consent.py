@@ -6,6 +6,7 @@ import pytest
 
 from agent.core.events import HarshDriving, Purpose, TripEnded
 from agent.core.privacy_events import ConsentChanged
+from agent.core.terms import Terms
 from agent.privacy.door import Grant, Revoke
 from agent.store.chain import Admission, admissions_of, verify_chain
 from agent.store.unseal import open_record
@@ -94,7 +95,7 @@ async def test_the_gap_that_a_revocation_leaves_is_explained(tmp_path: Path) -> 
 
 async def test_a_consent_for_one_trip_covers_the_trips_own_end(tmp_path: Path) -> None:
     async with room(tmp_path) as (privacy, _, events):
-        privacy.grant("ubi_score", by="voice", notice=1, trip_only=True, score_only=True)
+        privacy.grant("ubi_score", Terms(notice=1, trip_only=True, score_only=True), by="voice")
         braking = HarshDriving(t_ns=1, maneuver="braking", peak_mps2=5, duration_s=1)
         trip = TripEnded(t_ns=2, started_ns=0, duration_s=600, distance_m=9000, speed_max_kmh=60)
         assert privacy.egress.admit(braking) is None, "a score has no manoeuvres"

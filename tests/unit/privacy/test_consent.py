@@ -7,6 +7,7 @@ from agent.core.best_time import Now
 from agent.core.config import Consent
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Purpose
+from agent.core.terms import Terms
 from agent.privacy.consent import Consents
 from agent.privacy.notices import PURPOSES
 from drivers.state_file import FileConsentStore
@@ -85,7 +86,7 @@ def test_a_refusal_before_anything_was_asked_stays_and_is_no_event() -> None:
 
 def test_a_consent_runs_out() -> None:
     box = Box()
-    granted = box.consents.grant("service", by="page", notice=3, days=2)
+    granted = box.consents.grant("service", Terms(notice=3, days=2), by="page")
     assert granted.until_ns == box.time.utc_ns + 2 * DAY_NS
     box.time.utc_ns += 2 * DAY_NS - 1
     assert box.consents.look() == []
@@ -100,7 +101,7 @@ def test_a_consent_runs_out() -> None:
 
 def test_where_nobody_knows_the_time_nothing_runs_out() -> None:
     box = Box()
-    box.consents.grant("service", by="page", notice=3, days=1)
+    box.consents.grant("service", Terms(notice=3, days=1), by="page")
     box.time.known = False
     box.boot()
     assert box.purposes() == {"service"}
@@ -111,11 +112,11 @@ def test_where_nobody_knows_the_time_nothing_runs_out() -> None:
 
 def test_a_consent_for_one_trip_ends_with_it_or_with_the_start() -> None:
     box = Box()
-    box.consents.grant("ubi_score", by="voice", notice=3, trip_only=True)
+    box.consents.grant("ubi_score", Terms(notice=3, trip_only=True), by="voice")
     assert box.consents.agreed().grounds >= {"ubi_score", "ubi_detail"}
     assert [event.why for event in box.consents.end_trip()] == ["trip_ended"]
     assert box.purposes() == set()
-    box.consents.grant("ubi_score", by="voice", notice=3, trip_only=True)
+    box.consents.grant("ubi_score", Terms(notice=3, trip_only=True), by="voice")
     box.boot()
     assert [event.why for event in box.ended] == ["trip_ended"]
     assert box.purposes() == set()
@@ -123,18 +124,18 @@ def test_a_consent_for_one_trip_ends_with_it_or_with_the_start() -> None:
 
 def test_score_only_leaves_the_detail_in_the_car() -> None:
     box = Box()
-    box.consents.grant("ubi_score", by="page", notice=3, score_only=True)
+    box.consents.grant("ubi_score", Terms(notice=3, score_only=True), by="page")
     assert box.consents.agreed().grounds == {"rights", "ubi_score"}
 
 
 def test_a_changed_notice_asks_anew() -> None:
     box = Box("diagnostics")
-    box.consents.grant("claims", by="page", notice=3, place="exact")
+    box.consents.grant("claims", Terms(notice=3, place="exact"), by="page")
     box.boot(VERSIONS | {"claims": 4})
     assert [(event.of_purpose, event.why) for event in box.ended] == [("claims", "notice_changed")]
     assert box.purposes() == {"diagnostics"}
     with pytest.raises(InputError, match="notice 3 was shown, but 4 holds now"):
-        box.consents.grant("claims", by="page", notice=3)
+        box.consents.grant("claims", Terms(notice=3), by="page")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_what_cannot_be_agreed_to_is_refused_and_changes_nothing(
 ) -> None:
     box = Box()
     with pytest.raises(InputError, match=reason):
-        box.consents.grant(purpose, by="command", notice=3, **options)
+        box.consents.grant(purpose, Terms(notice=3, **options), by="command")
     assert box.purposes() == set()
     assert box.store.data == b""
 
@@ -162,7 +163,7 @@ def test_choices_that_cannot_be_read_count_as_refused_for_good(damage: bytes) ->
     box.store.data = damage
     box.boot()
     assert box.purposes() == set()
-    box.consents.grant("safety", by="page", notice=3)
+    box.consents.grant("safety", Terms(notice=3), by="page")
     box.boot()
     assert box.purposes() == {"safety"}
 
@@ -181,10 +182,10 @@ def test_a_choice_that_the_disk_refuses_holds_and_is_kept_later() -> None:
 def test_nobody_agreed_to_what_was_before() -> None:
     box = Box()
     box.time.t_ns = 50
-    box.consents.grant("service", by="page", notice=3)
+    box.consents.grant("service", Terms(notice=3), by="page")
     assert box.consents.agreed().since == {"service": 50}
     box.time.t_ns = 60
-    box.consents.grant("service", by="page", notice=3, days=10)  # renewed: it was in force all along
+    box.consents.grant("service", Terms(notice=3, days=10), by="page")  # renewed: it was in force all along
     assert box.consents.agreed().since == {"service": 50}
 
 
@@ -205,7 +206,7 @@ def test_a_revocation_made_while_an_earlier_one_is_carried_out_is_not_taken_for_
     consents = Consents(Consent(purposes=["service"]), VERSIONS, store=None, time=Time(), monotonic_ns=lambda: 1)
     consents.revoke("service", by="page")
     earlier = consents.unswept()
-    consents.grant("service", by="page", notice=3)
+    consents.grant("service", Terms(notice=3), by="page")
     consents.revoke("service", by="page")
     consents.mark_swept(earlier)
     assert set(consents.unswept()) == {"service"}
@@ -217,7 +218,7 @@ def test_days_that_were_agreed_to_before_the_clock_was_set_count_from_then() -> 
     """Not from the first day that this software believes in: a consent of today would have run out at once."""
     box = Box()
     box.time.known = False
-    event = box.consents.grant("claims", by="page", notice=3, days=30)
+    event = box.consents.grant("claims", Terms(notice=3, days=30), by="page")
     assert (event.granted, event.until_ns) == (True, None)
     assert box.consents.look() == []
     box.boot()

@@ -16,8 +16,8 @@ from agent.core.errors import InputError
 from agent.core.events import Purpose
 from agent.core.paths import CONSENT
 from agent.core.ports import Language, Notice
+from agent.core.terms import Terms
 from agent.privacy.notices import PURPOSES, load_notices
-from agent.web.box import Terms
 from agent.web.pairing import Pairing
 from agent.web.site import make_site
 
