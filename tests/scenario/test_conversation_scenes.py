@@ -19,10 +19,10 @@ from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
 from simulators.clock import ManualClock
 from simulators.driver_person import Answer
+from tests.held_state import HeldState
 from tests.scenario.test_conversation import Room, brake, crash, hot, room
 from tests.scenario.test_conversation_charge import charged
 from tests.scenario.test_conversation_crash import SpeedWindow
-from tests.unit.voice.held_state import Store
 
 QUESTION = """
 [questions.battery_old]
@@ -89,7 +89,7 @@ def started(clock: ManualClock) -> TripStarted:
 
 
 async def test_who_wants_no_more_questions_is_still_told_what_is_wrong() -> None:
-    store = Store()
+    store = HeldState()
     async with room(answers=(Answer("别再问了"),), memory=SceneMemory(store)) as r:
         r.talk.on_event(hot(r.clock))
         await r.clock.advance(60)

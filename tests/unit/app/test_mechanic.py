@@ -12,6 +12,7 @@ from agent.core.event_base import Event
 from agent.core.trouble import CodeReading
 from agent.diagnosis.knowledge import load_knowledge
 from agent.mechanic import Mechanic
+from tests.held_state import HeldState
 from tests.unit.detect.feed import series, windows
 
 S = 10**9
@@ -106,19 +107,7 @@ def test_failure_types_of_uds_and_faults_of_trucks() -> None:
 
 
 def test_trends_are_kept_now_and_then_and_at_the_end() -> None:
-    class Store:
-        saved: list[bytes]
-
-        def __init__(self) -> None:
-            self.saved = []
-
-        def load(self) -> bytes:
-            return self.saved[-1] if self.saved else b""
-
-        def save(self, state: bytes) -> None:
-            self.saved.append(state)
-
-    store = Store()
+    store = HeldState()
     mechanic = Mechanic(Config(), load_knowledge(), utc_ns=lambda: None, emit=lambda _: None, store=store)
     running = {
         vss.ENGINE_SPEED: series(range(2000), 2000.0),
@@ -126,10 +115,10 @@ def test_trends_are_kept_now_and_then_and_at_the_end() -> None:
     }
     for window in windows(running, range(0, 2000 * S, S)):
         mechanic.on_window(window)
-    assert len(store.saved) == 2
+    assert store.saves == 2
     mechanic.save()
     mechanic.save()
-    assert len(store.saved) == 3
+    assert store.saves == 3
 
 
 def test_an_unknown_repair_is_named_with_its_place() -> None:

@@ -19,29 +19,17 @@ from agent.desk import seal_note
 from agent.tickets import Tickets
 from drivers.keystore import FileKeystore
 from simulators.clock import ManualClock
+from tests.held_state import HeldState
 
 INSURER = Ed25519PrivateKey.from_private_bytes(b"\5" * 32)
 CAR = FileKeystore(Ed25519PrivateKey.from_private_bytes(b"\7" * 32), "car-1")
 DAY_NS = 86_400 * 10**9
 
 
-class Disk:
-    """A StateStore in memory."""
-
-    def __init__(self) -> None:
-        self.state = b""
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
-
-
 class Box:
     """Tickets with ears: what was emitted, and what is to be said."""
 
-    def __init__(self, disk: Disk, clock: ManualClock | None = None, language: Language = "en") -> None:
+    def __init__(self, disk: HeldState, clock: ManualClock | None = None, language: Language = "en") -> None:
         self.clock = clock or ManualClock(start_ns=5)
         self.emitted: list[Event] = []
         self.spoken: list[DeskMessage] = []
@@ -97,7 +85,7 @@ def sealed(note: DeskNote) -> bytes:
 
 def test_a_message_is_kept_as_proof_and_told_in_the_drivers_language() -> None:
     for language, text in (("zh", "答1"), ("en", "Answer 1.")):
-        box = Box(Disk(), language=language)  # type: ignore[arg-type]  # one of the two
+        box = Box(HeldState(), language=language)  # type: ignore[arg-type]  # one of the two
         box.take(boot=3, sequence=9, about_ns=77)
         assert box.emitted == box.spoken
         (message,) = box.spoken
@@ -106,7 +94,7 @@ def test_a_message_is_kept_as_proof_and_told_in_the_drivers_language() -> None:
 
 def test_what_came_before_is_passed_over_also_after_a_start(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    disk = Disk()
+    disk = HeldState()
     note = Box(disk).take()
     again = Box(disk)
     again.tickets.on_desk(sealed(note))
@@ -116,7 +104,7 @@ def test_what_came_before_is_passed_over_also_after_a_start(caplog: pytest.LogCa
 
 
 def test_an_id_that_was_forgotten_cannot_be_used_again() -> None:
-    disk, clock = Disk(), ManualClock(start_ns=5)
+    disk, clock = HeldState(), ManualClock(start_ns=5)
     first = Box(disk, clock).take(number=0, what="thanks")
     book = load_book(disk.state)
     for number in range(1, SEEN_MAX + 1):
@@ -128,7 +116,7 @@ def test_an_id_that_was_forgotten_cannot_be_used_again() -> None:
 
 @pytest.mark.parametrize("what", ["expired", "forged", "flood"])
 def test_what_is_refused_is_one_line_and_leaves_no_trace(what: str, caplog: pytest.LogCaptureFixture) -> None:
-    disk, clock = Disk(), ManualClock(start_ns=5)
+    disk, clock = HeldState(), ManualClock(start_ns=5)
     box = Box(disk, clock)
     if what == "flood":
         for number in range(20):
@@ -146,7 +134,7 @@ def test_what_is_refused_is_one_line_and_leaves_no_trace(what: str, caplog: pyte
 
 
 async def test_a_flood_is_taken_when_it_comes_again_later() -> None:
-    box = Box(Disk())
+    box = Box(HeldState())
     notes = [box.take(number=number) for number in range(21)]
     assert len(box.emitted) == 20
     await box.clock.advance(3601)
@@ -155,7 +143,7 @@ async def test_a_flood_is_taken_when_it_comes_again_later() -> None:
 
 
 def test_what_was_not_told_before_a_start_is_told_after_it_and_not_emitted_twice() -> None:
-    disk = Disk()
+    disk = HeldState()
     box = Box(disk)
     box.take(number=1, what="surveyor")
     box.take(number=2)
@@ -168,7 +156,7 @@ def test_what_was_not_told_before_a_start_is_told_after_it_and_not_emitted_twice
 
 
 def test_of_each_kind_one_is_told_after_the_other_in_order() -> None:
-    box = Box(Disk())
+    box = Box(HeldState())
     for number in (1, 2, 3):
         box.take(number=number)
     assert [message.id for message in box.spoken] == ["m1"]
@@ -178,7 +166,7 @@ def test_of_each_kind_one_is_told_after_the_other_in_order() -> None:
 
 
 async def test_what_expires_before_it_could_be_told_is_let_go() -> None:
-    disk, clock = Disk(), ManualClock(start_ns=5)
+    disk, clock = HeldState(), ManualClock(start_ns=5)
     Box(disk, clock).take()
     await clock.advance(86_401)
     later = Box(disk, clock)
@@ -187,7 +175,7 @@ async def test_what_expires_before_it_could_be_told_is_let_go() -> None:
 
 
 def test_the_disk_holds_no_word_and_nobody_can_put_one_into_the_boxs_mouth() -> None:
-    disk = Disk()
+    disk = HeldState()
     Box(disk).take()
     assert b"Answer" not in disk.state
     book = load_book(disk.state)
@@ -199,7 +187,7 @@ def test_the_disk_holds_no_word_and_nobody_can_put_one_into_the_boxs_mouth() -> 
 
 
 def test_a_ticket_goes_from_opened_over_not_helped_to_helped() -> None:
-    disk = Disk()
+    disk = HeldState()
     box = Box(disk)
     box.take(number=1, what="ticket_opened", ticket=4)
     box.take(number=2, ticket=4)
@@ -216,7 +204,7 @@ def test_a_ticket_goes_from_opened_over_not_helped_to_helped() -> None:
 
 
 def test_who_wants_to_be_called_is_also_after_a_start() -> None:
-    disk = Disk()
+    disk = HeldState()
     box = Box(disk)
     box.take()
     box.answer("call_me")
@@ -231,7 +219,7 @@ def test_who_wants_to_be_called_is_also_after_a_start() -> None:
 
 
 def test_an_answer_about_the_event_of_a_ticket_names_the_ticket() -> None:
-    box = Box(Disk())
+    box = Box(HeldState())
     box.take(what="ticket_opened", ticket=7, boot=3, about_ns=10**10)
     said = Feedback(
         t_ns=1, question="garage", about="collision", about_ns=10**10 + 10**9, intent="yes", transcript="",
@@ -244,7 +232,7 @@ def test_an_answer_about_the_event_of_a_ticket_names_the_ticket() -> None:
 
 
 def test_points_are_told_once_and_summed() -> None:
-    disk = Disk()
+    disk = HeldState()
     note = Box(disk).take(what="thanks", points=50)
     box = Box(disk)
     box.tickets.on_desk(sealed(note))
@@ -254,7 +242,7 @@ def test_points_are_told_once_and_summed() -> None:
 
 def test_tickets_have_a_limit_and_closed_ones_go_first() -> None:
     book = load_book(b"")
-    note = Box(Disk()).take()
+    note = Box(HeldState()).take()
     for number in range(1, TICKETS_MAX + 2):
         what: Any = "closed" if number == 3 else "ticket_opened"
         book.add(msgspec.structs.replace(note, id=f"n{number}", ticket=number, what=what), b"")
@@ -263,7 +251,7 @@ def test_tickets_have_a_limit_and_closed_ones_go_first() -> None:
 
 
 def test_the_page_shows_what_came_and_reopens_a_ticket_too() -> None:
-    disk = Disk()
+    disk = HeldState()
     box = Box(disk)
     box.tickets.prefer("page")
     box.take(number=1, ticket=4)
@@ -277,7 +265,7 @@ def test_the_page_shows_what_came_and_reopens_a_ticket_too() -> None:
 
 
 async def test_a_message_that_nobody_was_there_to_hear_is_offered_again_and_keeps_no_other_waiting_for_good() -> None:
-    box = Box(Disk())
+    box = Box(HeldState())
     box.take(expires_ns=box.clock.wall_ns() + 3 * DAY_NS)
     box.tickets.look()
     assert [message.id for message in box.spoken] == ["m1"]
@@ -296,7 +284,7 @@ async def test_a_message_that_nobody_was_there_to_hear_is_offered_again_and_keep
 def test_no_message_comes_again_after_an_erasure(caplog: pytest.LogCaptureFixture) -> None:
     """Of its name nothing is readable meanwhile: it tells the ticket, and when."""
     caplog.set_level(logging.INFO)
-    disk = Disk()
+    disk = HeldState()
     note = Box(disk).take()
     disk.state = protecting_rest(disk.state)
     assert note.id.encode() not in disk.state

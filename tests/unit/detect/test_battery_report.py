@@ -21,21 +21,11 @@ from agent.detect.battery_diary import CHARGES_MAX, Diary, load_diary
 from agent.detect.battery_report import BatteryReports, look_at_cells, make_report
 from agent.detect.cell_days import CellDays
 from agent.pipeline import Pipeline
+from tests.held_state import HeldState
 from tests.unit.detect.feed import LIMITS, NS, Floats, Recording, series, windows
 
 DAY_S = 86_400
 CELLS = 24
-
-
-class Store:
-    def __init__(self, state: bytes = b"") -> None:
-        self.state = state
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
 
 
 def charge(day: float, **more: Any) -> ChargeSession:
@@ -200,7 +190,7 @@ def test_any_windows_give_the_same_reports(seed: int) -> None:
 
 
 def test_the_diary_outlives_starts_and_a_clock_that_is_not_set() -> None:
-    store, events = Store(), list[Event]()
+    store, events = HeldState(), list[Event]()
     for start in range(4):  # ten days each, times from zero
         reports = BatteryReports(LIMITS, store=store, epoch_ns=None if start else _ns(1000))
         events += told(reports, use(*range(11)), [charge(5.01)], [_ns(day) for day in range(12)])
@@ -245,7 +235,7 @@ def test_the_pipeline_lets_reports_hear_what_others_found() -> None:
         name = "charger"
         specs = tuple(SignalSpec(path) for path in (vss.PACK_CURRENT, vss.PACK_VOLTAGE, vss.SPEED, vss.STATE_OF_CHARGE))
 
-    store, events = Store(), list[Event]()
+    store, events = HeldState(), list[Event]()
     pipeline = Pipeline(
         load_profile("generic"),
         [],

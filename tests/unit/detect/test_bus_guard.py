@@ -12,25 +12,11 @@ from agent.core.events import BusAnomaly, BusHabits, Event
 from agent.core.frames import EXTENDED, Frame, FrameBatch, batch_of, concatenate
 from agent.core.limits import BusLimits
 from agent.detect.bus_guard import BusGuard
+from tests.held_state import HeldState
 
 NS, MS = 1_000_000_000, 1_000_000
 SPEED, STEERING, STILL, FOREIGN = 0x100, 0x110, 0x120, 0x2F0
 LIMITS = BusLimits(enabled=True, learn_s=60)
-
-
-class Kept:
-    """A StateStore of this test."""
-
-    def __init__(self) -> None:
-        self.state = b""
-        self.saves = 0
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
-        self.saves += 1
 
 
 def traffic(start_s: float, end_s: float, ids: Sequence[int] = (SPEED, STEERING, STILL), bus: int = 0) -> FrameBatch:
@@ -50,7 +36,7 @@ def traffic(start_s: float, end_s: float, ids: Sequence[int] = (SPEED, STEERING,
 CLEAN = traffic(0, 61)
 
 
-def learnt(store: Kept | None = None) -> BusGuard:
+def learnt(store: HeldState | None = None) -> BusGuard:
     guard = BusGuard(LIMITS, store=store)
     assert [event.kind for event in guard.update(CLEAN)] == ["bus_habits"]
     return guard
@@ -84,7 +70,7 @@ def test_it_learns_from_so_many_seconds_of_traffic_and_says_so() -> None:
 
 
 def test_short_drives_add_up_over_boots() -> None:
-    store = Kept()
+    store = HeldState()
     for boot in range(3):
         guard = BusGuard(LIMITS, store=store)
         told = [*guard.update(traffic(30 * boot, 30 * boot + 25)), *guard.finish()]
@@ -95,7 +81,7 @@ def test_short_drives_add_up_over_boots() -> None:
 
 
 def test_what_was_learnt_is_kept_and_not_said_again() -> None:
-    store = Kept()
+    store = HeldState()
     learnt(store).finish()
     saves = store.saves
     guard = BusGuard(LIMITS, store=store)
@@ -104,7 +90,7 @@ def test_what_was_learnt_is_kept_and_not_said_again() -> None:
 
 
 def test_a_damaged_state_is_learnt_anew_and_a_damaged_pin_refused() -> None:
-    store = Kept()
+    store = HeldState()
     store.state = PINNED[:-40]
     assert [event.kind for event in BusGuard(LIMITS, store=store).update(CLEAN)] == ["bus_habits"]
     for state in (PINNED[:-40], BusGuard(LIMITS).dump(), b"habits"):
@@ -263,7 +249,7 @@ def test_single_frames_and_usual_batches_give_the_same() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, len(PINNED) - 1), st.integers(0, 255)), min_size=1, max_size=8))
 def test_a_spoilt_state_never_stops_the_box(changes: list[tuple[int, int]]) -> None:
-    store = Kept()
+    store = HeldState()
     spoilt = bytearray(PINNED)
     for place, value in changes:
         spoilt[place] = value

@@ -10,22 +10,10 @@ from agent.detect.alignment import angle_deg, level_rotation, towards
 from agent.detect.mounting import SelfMount
 from simulators.mounting import SpeedBy, Speeds, commute, feed, hills, random_rotation
 from simulators.world import Drive
+from tests.held_state import HeldState
 
 NS = 1_000_000_000
 G = 9.80665
-
-
-class Memory:
-    """A StateStore."""
-
-    def __init__(self, state: bytes = b"") -> None:
-        self.state = state
-
-    def load(self) -> bytes:
-        return self.state
-
-    def save(self, state: bytes) -> None:
-        self.state = state
 
 
 @cache
@@ -82,7 +70,7 @@ def test_before_it_knows_it_is_level_and_says_so() -> None:
 
 
 def test_what_was_learnt_outlives_a_boot() -> None:
-    store = Memory()
+    store = HeldState()
     learn(SelfMount(store), 2, 10)
     assert 0 < len(store.state) < 1000
     again = SelfMount(store)
@@ -95,7 +83,7 @@ def test_what_was_learnt_outlives_a_boot() -> None:
 
 
 def test_a_box_that_was_moved_between_boots_is_doubted_and_learnt_anew() -> None:
-    store = Memory()
+    store = HeldState()
     learn(SelfMount(store), 2, 10)
     mount, mounted, doubted_s = SelfMount(store), random_rotation(9), None
     for t_ns, _ in feed(mount, drive_of(3, 10), mounted):
@@ -108,7 +96,7 @@ def test_a_box_that_was_moved_between_boots_is_doubted_and_learnt_anew() -> None
 
 
 def test_a_box_that_was_turned_about_the_vertical_is_noticed_too() -> None:
-    store = Memory()
+    store = HeldState()
     learn(SelfMount(store), 2, 10)
     turned = random_rotation(2) @ np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     mount = SelfMount(store)
@@ -204,7 +192,7 @@ def test_nonsense_teaches_no_direction(
     ],
 )
 def test_a_state_that_makes_no_sense_is_none(state: bytes) -> None:
-    mount = SelfMount(Memory(state))
+    mount = SelfMount(HeldState(state))
     assert mount.orientation is None
     assert mount.heading_error_deg == 180
 

@@ -11,6 +11,7 @@ from agent.core.terms import Terms
 from agent.privacy.consent import Consents
 from agent.privacy.notices import PURPOSES
 from drivers.state_file import FileConsentStore
+from tests.held_state import HeldState
 
 DAY_NS = 86_400 * 10**9
 VERSIONS: dict[Purpose, int] = dict.fromkeys(PURPOSES, 3)
@@ -28,23 +29,9 @@ class Time:
         return Now(floor_ns=0, wall_ns=self.utc_ns) if self.known else Now(floor_ns=0)
 
 
-class Memory:
-    def __init__(self) -> None:
-        self.data = b""
-        self.refuses = False
-
-    def load(self) -> bytes:
-        return self.data
-
-    def save(self, state: bytes) -> None:
-        if self.refuses:
-            raise StoreError("full")
-        self.data = state
-
-
 class Box:
     def __init__(self, *purposes: Purpose, place: typing.Literal["none", "area", "exact"] = "none") -> None:
-        self.time, self.store = Time(), Memory()
+        self.time, self.store = Time(), HeldState()
         self.first = Consent(purposes=list(purposes), crash_position=place)
         self.boot()
 
@@ -154,13 +141,13 @@ def test_what_cannot_be_agreed_to_is_refused_and_changes_nothing(
     with pytest.raises(InputError, match=reason):
         box.consents.grant(purpose, Terms(notice=3, **options), by="command")
     assert box.purposes() == set()
-    assert box.store.data == b""
+    assert box.store.state == b""
 
 
 @pytest.mark.parametrize("damage", [b"{", b"{}", b'{"v":2,"choices":{}}', b'{"v":1,"choices":{"claims":{}}}'])
 def test_choices_that_cannot_be_read_count_as_refused_for_good(damage: bytes) -> None:
     box = Box("claims", "safety")
-    box.store.data = damage
+    box.store.state = damage
     box.boot()
     assert box.purposes() == set()
     box.consents.grant("safety", Terms(notice=3), by="page")

@@ -4,7 +4,7 @@ from agent.core.best_time import Now
 from agent.core.erasure import ErasureReceipt, Selection
 from agent.core.errors import StoreError
 from agent.privacy.erasures import DEADLINE_NS, Erasures
-from tests.unit.privacy.test_consent import Memory
+from tests.held_state import HeldState
 
 NOW = Now(floor_ns=0, wall_ns=1_790_000_000 * 10**9)
 LATER = Now(floor_ns=0, wall_ns=1_790_000_000 * 10**9 + DEADLINE_NS)
@@ -12,7 +12,7 @@ SERVICE = Selection(frozenset({"service"}), None, 5)
 
 
 def test_a_request_is_kept_until_it_is_done_and_signed_for() -> None:
-    memory = Memory()
+    memory = HeldState()
     Erasures(memory).add(SERVICE, request="r1", boot=4, by="page", now=NOW)
     erasures = Erasures(memory)
     (undone,) = erasures.undone()
@@ -42,7 +42,7 @@ def test_without_a_clock_there_is_no_deadline() -> None:
 
 
 def test_what_cannot_be_kept_is_not_begun() -> None:
-    memory = Memory()
+    memory = HeldState()
     memory.refuses = True
     erasures = Erasures(memory)
     with pytest.raises(StoreError):
@@ -51,7 +51,7 @@ def test_what_cannot_be_kept_is_not_begun() -> None:
 
 
 def test_of_too_many_those_that_are_signed_for_go_first() -> None:
-    memory = Memory()
+    memory = HeldState()
     erasures = Erasures(memory)
     for number in range(101):
         erasures.add(SERVICE, request=f"r{number}", boot=4, by="page", now=NOW)
@@ -61,12 +61,12 @@ def test_of_too_many_those_that_are_signed_for_go_first() -> None:
     names = [each.request for each in Erasures(memory).all()]
     assert len(names) == 100
     assert "r50" not in names
-    memory.data = b"damaged"
+    memory.state = b"damaged"
     assert Erasures(memory).all() == ()
 
 
 def test_one_that_is_still_to_be_done_is_never_let_go() -> None:
-    erasures = Erasures(Memory())
+    erasures = Erasures(HeldState())
     for number in range(100):
         erasures.add(SERVICE, request=f"r{number}", boot=4, by="page", now=NOW)
     with pytest.raises(StoreError, match="100 erasures are still to be done"):

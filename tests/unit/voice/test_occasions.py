@@ -12,7 +12,7 @@ from agent.core.partners import Partner, Policy
 from agent.core.vss import ENGINE_LAMP, LATITUDE, LONGITUDE, SPEED, TYRE_PRESSURES, TYRES_LOW
 from agent.voice.occasions import Occasions
 from agent.voice.scene_memory import SceneMemory
-from tests.unit.voice.held_state import Store
+from tests.held_state import HeldState
 
 MakeWindow = Callable[..., Any]
 GARAGE = Partner(name="老王修车", offers=["repair", "tyres"], latitude=31.2, longitude=121.4, phone="021 5555")
@@ -25,7 +25,7 @@ class Box:
     """A box in a car; t_s counts since the first boot, and boots begin at 0 again."""
 
     make_window: MakeWindow
-    store: Store = field(default_factory=Store)
+    store: HeldState = field(default_factory=HeldState)
     policy: Policy = field(default_factory=Policy)
     synced: bool = True
     t_s: float = 0.0

@@ -3,7 +3,7 @@
 from collections import deque
 
 from agent.voice.scene_memory import Instant, SceneMemory
-from tests.unit.voice.held_state import Store
+from tests.held_state import HeldState
 
 S = 10**9
 FILE_MAX = 200_000
@@ -14,7 +14,7 @@ def times(count: int, utc_s: float = 1.79e9) -> deque[Instant]:
 
 
 def test_what_is_counted_is_bounded_and_who_counted_last_stays() -> None:
-    store = Store()
+    store = HeldState()
     memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
     memory.silence("a scene")
     for number in range(210):
@@ -29,7 +29,7 @@ def test_what_is_counted_is_bounded_and_who_counted_last_stays() -> None:
 
 
 def test_triggers_that_have_counted_nothing_are_not_kept() -> None:
-    store = Store()
+    store = HeldState()
     memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
     memory.count("one", "", times(2))
     memory.count("one", "", deque())

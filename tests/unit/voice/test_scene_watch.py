@@ -11,7 +11,7 @@ from agent.voice.facts import keys_of
 from agent.voice.scene_file import load_scenes
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.scene_watch import SceneWatch
-from tests.unit.voice.held_state import Store
+from tests.held_state import HeldState
 
 TAIL = '\n[say]\nzh = "好。"\nen = "Good."\n'
 DAY_S = 86_400
@@ -22,7 +22,7 @@ class Watched:
     """One scene, and a box that may boot anew."""
 
     path: Path
-    store: Store = field(default_factory=Store)
+    store: HeldState = field(default_factory=HeldState)
     utc_s: float | None = 1e9
     watch: SceneWatch = field(init=False)
 

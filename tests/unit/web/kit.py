@@ -20,6 +20,7 @@ from agent.core.terms import Terms
 from agent.privacy.notices import PURPOSES, load_notices
 from agent.web.pairing import Pairing
 from agent.web.site import make_site
+from tests.held_state import HeldState
 
 NS = 10**9
 HOST = "127.0.0.1:8470"
@@ -119,25 +120,12 @@ class Still:
         return Now(floor_ns=1_790_000_000 * NS, wall_ns=None if self.wall_ns is None else self.wall_ns + self.t_ns)
 
 
-class Memory:
-    """A StateStore."""
-
-    def __init__(self, data: bytes = b"") -> None:
-        self.data = data
-
-    def load(self) -> bytes:
-        return self.data
-
-    def save(self, state: bytes) -> None:
-        self.data = state
-
-
 @dataclass
 class Door:
     """Pairing with the code that it shows."""
 
     time: Still = field(default_factory=Still)
-    store: Memory = field(default_factory=Memory)
+    store: HeldState = field(default_factory=HeldState)
     codes: list[str] = field(default_factory=list)
 
     def pairing(self) -> Pairing:

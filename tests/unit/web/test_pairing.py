@@ -1,5 +1,6 @@
 from agent.web.pairing import BROWSER_DAYS, BROWSERS_MAX, CODE_S, LOCK_S, TRIES_MAX, form_key
-from tests.unit.web.kit import NS, Door, Memory
+from tests.held_state import HeldState
+from tests.unit.web.kit import NS, Door
 
 
 def wrong(code: str) -> str:
@@ -22,7 +23,7 @@ def test_paired_browsers_outlive_a_start_and_the_store_holds_no_token() -> None:
     door = Door()
     token = door.pairing().pair(door.codes[-1])
     assert token is not None
-    assert token.encode() not in door.store.data
+    assert token.encode() not in door.store.state
     assert door.pairing().knows(token)
 
 
@@ -78,7 +79,7 @@ def test_the_oldest_browser_makes_room_and_one_can_be_forgotten() -> None:
 def test_a_damaged_store_lets_nobody_in() -> None:
     door = Door()
     token = door.pairing().pair(door.codes[-1]) or ""
-    door.store = Memory(door.store.data[:-5])
+    door.store = HeldState(door.store.state[:-5])
     assert not door.pairing().knows(token)
 
 
