@@ -7,6 +7,7 @@ that changes nothing. Nobody agrees by voice: that needs a notice before his eye
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
 
@@ -46,7 +47,7 @@ class ConsentWords:
     def read(self, text: str, language: Language) -> ConsentWish | None:
         """Read any text; None where it is not about that. Never raises."""
         book = self.languages[language]
-        clauses = [joined(tokens) for tokens in clauses_of(text)]
+        clauses = [part for tokens in clauses_of(text) for part in _parts(joined(tokens), book)]
         taking = [clause for clause in clauses if _takes_back(clause, book)]
         if taking:
             return ConsentWish("take_back", _wanted(taking, clauses, book))
@@ -81,6 +82,7 @@ class _File(Section, frozen=True, kw_only=True):
     asking: _Spoken
     excepting: _Spoken
     keeping: _Spoken
+    but: _Spoken
     everything: _Spoken
     purposes: _Purposes
 
@@ -94,6 +96,7 @@ class _Book:
     asking: re.Pattern[str]
     excepting: re.Pattern[str]
     keeping: re.Pattern[str]
+    but: re.Pattern[str]
     everything: re.Pattern[str]
     purposes: Mapping[Purpose, re.Pattern[str]]
 
@@ -110,6 +113,7 @@ def _make_book(file: _File, language: Language) -> _Book:
         asking=any_of(file.asking),
         excepting=any_of(file.excepting),
         keeping=any_of(file.keeping),
+        but=any_of(file.but),
         everything=any_of(file.everything),
         purposes={purpose: any_of(getattr(file.purposes, purpose)) for purpose in PURPOSES},
     )
@@ -121,11 +125,20 @@ def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(gap.join(map(pattern_of, phrase.split(_GAP))) for phrase in longest_first))
 
 
+def _parts(clause: str, book: _Book) -> list[str]:
+    """A clause, cut where "but" begins another one; "all but" does not."""
+    excepted = [match.span() for match in book.excepting.finditer(clause)]
+    found = [match.start() for match in book.but.finditer(clause)]
+    cuts = [at for at in found if not any(first <= at < end for first, end in excepted)]
+    return [clause[first:end].strip() for first, end in pairwise([0, *cuts, len(clause)])]
+
+
 def _takes_back(clause: str, book: _Book) -> bool:
-    found = book.take_back.search(clause)
-    if found is None or book.asking.search(clause):
+    plain = book.neutral.sub(" ", clause)
+    found = book.take_back.search(plain)
+    if found is None or book.asking.search(plain):
         return False
-    before = book.neutral.sub("", clause[: found.start()])
+    before = plain[: found.start()]
     return not any(distance(before[turn.end() :]) <= _REACH for turn in book.turned.finditer(before))
 
 
@@ -135,7 +148,11 @@ def _wanted(taking: Sequence[str], clauses: Sequence[str], book: _Book) -> tuple
     spared = kept + [clause for clause in clauses if book.excepting.search(clause)]
     plain = [clause for clause in clauses if clause not in spared]
     everything = any(book.everything.search(clause) for clause in taking)
-    named = _named([clause for clause in taking if clause in plain], book)
+    clear = [clause for clause in taking if clause in plain]
+    named = _named(clear, book)
+    mixed = any(book.keeping.search(book.take_back.sub("", clause)) for clause in clear)
+    if mixed and (everything or len(named) > 1):
+        return ()  # "stop sending my score and keep my answers": who goes by the order is wrong half the time
     if not named and not everything:
         named = _named(plain, book)
     if not named and (everything or any(book.everything.search(clause) for clause in plain)):
