@@ -133,7 +133,7 @@ class Performer:
     async def _ask(self, current: Performance, question: Question, microphone: Microphone) -> Turn:
         """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply.
 
-        Words about consents are done, told, and no answer: the question is put again, once.
+        Words about consents are done, told each time, and no answer: the question is put again, once.
         """
         prompt, event = current.item.prompt, current.item.event
         scene = prompt.scene
@@ -156,9 +156,10 @@ class Performer:
                 now_ns = self._clock.monotonic_ns()
                 self._notify(Notice("heard", now_ns, "" if heard is None else heard.text, event=event))
                 done = "" if heard is None else self._heed(heard)
+                if done:
+                    await self._say(current, done)
                 if done and not heeded:
                     heeded = True
-                    await self._say(current, done)
                     dialog = self._dialog(current, question)  # other answers may leave now than before
                     continue
                 turn = dialog.hear(None if done else heard, asked_ns=asked_ns, t_ns=now_ns)
