@@ -15,15 +15,15 @@ from agent.voice.director import Cabin, Director
 from agent.voice.gate import Gate
 from agent.voice.moments import Moments
 from agent.voice.occasions import Occasions
+from agent.voice.openings import Openings
 from agent.voice.outranked import Outranked
 from agent.voice.performance import Performance, Performer
 from agent.voice.presence import Presence
 from agent.voice.prompts import Phrases, Prompt
-from agent.voice.push_to_talk import PushToTalk, is_begun_by_driver
+from agent.voice.push_to_talk import PushToTalk
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.waiting import Item, Waiting
 
-_PATIENCE_NS: Final = 10 * 10**9  # longer, and a driver has forgotten what the talk was about
 _EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
 
 
@@ -61,6 +61,7 @@ class Conversation:
         self._gate = Gate(config)
         self._presence = Presence()
         self._moments = Moments()
+        self._openings = Openings(self._gate, self._moments, clock)
         self._waiting = Waiting(config.waiting_max)
         self._director = Director(config, phrases, memory=memory, sent=sent)
         self._performer = Performer(
@@ -70,8 +71,8 @@ class Conversation:
             clock=clock,
             notify=notify,
             emit=emit,
-            is_calm=lambda: self._gate.is_calm(clock.monotonic_ns()),
-            wait_open=self._wait_open,
+            is_calm=self._openings.is_calm,
+            wait_open=self._openings.wait_open,
             is_sent=lambda: Feedback.purpose in sent,
             on_talk=self._on_talk,
             heed=self._heed_answer,
@@ -100,8 +101,9 @@ class Conversation:
                 self.on_event(occasion)
             for prompt, event in self._director.overdue(self._cabin(window.t_ns), window.t_ns):
                 self._queue(prompt, event)
-        if self._current is not None and self._current.sounding and not self._may_go_on(self._current):
-            self._current.stop()
+        current = self._current
+        if current is not None and current.sounding and not self._openings.may_go_on(current.item, told=current.told):
+            current.stop()
 
     def on_event(self, event: Event) -> None:
         """Queue what the event calls for, if anything. Never waits."""
@@ -160,8 +162,8 @@ class Conversation:
                 now_ns = self._clock.monotonic_ns()
                 moments = self._moments.at(now_ns)
                 item = self._waiting.first(now_ns, driver=self._presence.there(now_ns), moments=moments)
-                if item is None or not self._may_sound(item):
-                    await self._wait_for(item)
+                if item is None or not self._openings.may_sound(item):
+                    await self._openings.wait_for(item, self._changed)
                     continue
                 self._waiting.remove(item)
                 if self._outranked.silences(item.event, self._clock.monotonic_ns()):
@@ -246,47 +248,6 @@ class Conversation:
 
     def _is_asking(self) -> bool:
         return self._current is not None and self._current.question is not None
-
-    def _is_open(self, item: Item) -> bool:
-        now_ns = self._clock.monotonic_ns()
-        return self._gate.is_open(now_ns, item.prompt.urgency, begun=is_begun_by_driver(item.event))
-
-    def _opens_ns(self, item: Item) -> int | None:
-        return self._gate.opens_ns(item.prompt.urgency, begun=is_begun_by_driver(item.event))
-
-    def _may_sound(self, item: Item) -> bool:
-        return item.prompt.moment in self._moments.at(self._clock.monotonic_ns()) and self._is_open(item)
-
-    def _may_go_on(self, current: Performance) -> bool:
-        """A talk that has begun needs the gate alone: whoever answers has time."""
-        return self._may_sound(current.item) or (current.told and self._is_open(current.item))
-
-    async def _wait_open(self, item: Item) -> bool:
-        """Return once the gate lets a talk go on; False where it stays closed for too long."""
-        patience_ns = self._clock.monotonic_ns() + _PATIENCE_NS
-        while not self._is_open(item):
-            now_ns = self._clock.monotonic_ns()
-            opens_ns = self._opens_ns(item) or now_ns
-            if opens_ns > patience_ns:
-                return False
-            await self._clock.sleep((opens_ns - now_ns) / 1e9)
-        return True
-
-    async def _wait_for(self, item: Item | None) -> None:
-        """Wait for news, or for the gate to open for the item. The gate may have closed further by then: look again."""
-        self._changed.clear()
-        opens_ns = None if item is None else self._opens_ns(item)
-        if opens_ns is None:
-            await self._changed.wait()
-            return
-        delay_s = (opens_ns - self._clock.monotonic_ns()) / 1e9
-        timer = asyncio.create_task(self._clock.sleep(delay_s), name="voice-gate")
-        timer.add_done_callback(lambda _: self._changed.set())
-        try:
-            await self._changed.wait()
-        finally:
-            timer.cancel()
-            await asyncio.wait({timer})
 
     async def _perform_alone(self, item: Item) -> None:
         """Perform one item in a task of its own, so that something more urgent can cut it short."""
