@@ -109,4 +109,4 @@ async def test_said_to_a_question_it_is_done_and_the_question_is_put_again(again
     assert done[:4] == [False, True, again != "我没事", False], "what is done is told, each time"
     first = r.feedback()[0]
     assert (first.intent, first.transcript) == (("fine", "我没事") if again == "我没事" else ("none", ""))
-    assert "上报" not in r.texts("said")[done.count(True) + 1], "nobody is told any more, so nothing of that is promised"
+    assert "上报" not in r.texts("said")[done.count(True) + 1], "nobody is told any more, nor promised it"
