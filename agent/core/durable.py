@@ -20,6 +20,16 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def rename(path: Path, to: Path) -> None:
+    """Give a file another name of its directory, synced. Raises OSError, and it is then called as it was."""
+    path.rename(to)
+    try:
+        sync_directory(to.parent)
+    except OSError:
+        to.rename(path)
+        raise
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in it durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from agent.core.durable import sync_directory, wiping
+from agent.core.durable import rename, sync_directory, wiping
 from agent.core.vault import Vault
 from agent.store.files import ROW_BYTES, TABLES, connect, remove
 from agent.store.rows import open_row, wrap_row
@@ -55,8 +55,7 @@ class Copy:
             (boot, sequence, digest, self._used_bytes, self._records),
         )
         self._new.close()
-        self._building.rename(self._path.with_name(_ANEW))
-        sync_directory(self._path.parent)
+        rename(self._building, self._path.with_name(_ANEW))  # or not at all: the next start takes it for the store
 
     def close(self) -> None:
         """Let go of it; what was broken off is removed."""

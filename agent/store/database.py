@@ -29,6 +29,7 @@ from agent.store.disk import disk
 from agent.store.erase import Run, delete_range, erase_rows, slices_of, wiped
 from agent.store.files import (
     NAME,
+    PATIENCE_MS,
     ROW_BYTES,
     TABLES,
     Table,
@@ -45,6 +46,7 @@ from agent.store.reserve import Reserve
 from agent.store.rows import open_row, row_of
 
 _SLICES_A_CHECKPOINT: Final = 8  # of deletions: what SQLite carries over by itself is more than others may wait for
+_BRIEFLY_MS: Final = 50  # what can be done later waits no longer for who reads: a crash may wait behind it
 
 T = TypeVar("T")
 
@@ -184,24 +186,24 @@ class Database:
                 state.used_bytes -= size_bytes
             yield runs
             if bounds[1] == last or number % _SLICES_A_CHECKPOINT == 0:
-                self._settle()
+                self._settle(patience_ms=_BRIEFLY_MS)
                 yield []
 
     def write_anew(self) -> Generator[bool, None, None]:
         """Slices that leave nothing in the file but what it holds, under a fresh key. Wants room for it once more."""
+        yield from self._wipe_old()  # of one that was broken off: its name is wanted
         self._vault = add_key(self._path.parent)
         with closing(Copy(self._db, self._path, self._vault)) as copy:
             while copy.go_on():
                 yield True
-            self._settle()
+            self._settle(patience_ms=_BRIEFLY_MS)
             yield True
             copy.finish()
         self._db.close()
         put_in_place(self._path)
         self._db = connect(self._path, check=False)
         self._doubtful = True
-        for _ in wiping_old(self._path):
-            yield True
+        yield from self._wipe_old()
 
     def shred_old_keys(self) -> Generator[bool, None, None]:
         """Slices that write the other files of the directory anew, and then destroy the keys before."""
@@ -262,6 +264,10 @@ class Database:
             state.sequence, state.digest = records[-1].sequence, records[-1].digest
             return self._shed(state)
 
+    def _wipe_old(self) -> Generator[bool, None, None]:
+        for _ in wiping_old(self._path):
+            yield True
+
     def _break_off(self) -> None:
         if self._slices is not None:
             self._slices.close()
@@ -307,9 +313,13 @@ class Database:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _settle(self) -> None:
+    def _settle(self, *, patience_ms: int = PATIENCE_MS) -> None:
         """Carry everything from the WAL into the file, written and synced anew."""
-        busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        self._db.execute(f"PRAGMA busy_timeout = {patience_ms}")
+        try:
+            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
         if busy:
             raise StoreError("outbox: somebody reads it without end")
         self._doubtful = False

@@ -85,11 +85,12 @@ _CHECK_TIME_S: Final = 2.0  # a longer check would hold up the start; what it di
 _CHECK_STEPS: Final = 10_000
 _WAL_PAGES: Final = 2000  # checkpointed from then on: what a receipt deletes before is written once
 WAL_SIZE_MAX: Final = 8 << 20
+PATIENCE_MS: Final = 5_000  # with whoever reads the file from another process
 
 
 def connect(path: Path, *, check: bool = True) -> sqlite3.Connection:
     """Raise sqlite3.DatabaseError where the file is corrupt; check: look for that, for some seconds at most."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=PATIENCE_MS / 1000)
     try:
         _prepare(db, path)
         if check:

@@ -1,5 +1,6 @@
 """The queue between the disk and the network: asynchronous face of the database. Only a receipt deletes."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from functools import partial
@@ -127,13 +128,20 @@ class Outbox:
     async def _slices(self, slices: Generator[T, None, None]) -> AsyncIterator[T]:
         """A call each, so that nobody waits for the whole.
 
-        On a damaged page the file is rebuilt, and it must be asked for again.
+        On a damaged page the file is rebuilt, and it must be asked for again. Who is cancelled first gets what the
+        slice under way has done.
         """
         while True:
+            call = asyncio.create_task(self._worker.call(partial(self._database.next_slice, slices)), name="slice")
             try:
-                part = await self._worker.call(partial(self._database.next_slice, slices))
+                part = await asyncio.shield(call)
             except CorruptError:
                 await self._worker.call(self._database.rebuild)
+                raise
+            except asyncio.CancelledError:
+                await asyncio.wait({call})
+                if call.exception() is None and (part := call.result()) is not None:
+                    yield part
                 raise
             if part is None:
                 return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from agent.core.durable import sync_directory
+from agent.core.durable import rename, sync_directory
 from agent.core.errors import SealError
 from agent.core.events import Priority
 from agent.core.records import GENESIS, parse_envelope
@@ -68,8 +68,7 @@ def build(path: Path) -> Damage:
     remove(building)
     with closing(connect(building)) as new:
         quarantined, recovered, expected = _salvage(path, new)
-    building.rename(path.with_name(_REBUILT))
-    sync_directory(path.parent)
+    rename(building, path.with_name(_REBUILT))
     unreadable = None if expected is None else max(0, expected - recovered - quarantined)
     return Damage(quarantined, unreadable, recovered)
 

@@ -1,13 +1,19 @@
 """A long erasure: others get their turn between its slices, and it may be broken off between any two of them."""
 
 import asyncio
+import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+import sqlite3
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.core import durable
 from agent.core.erasure import Selection
 from agent.core.errors import StoreError
 from agent.core.events import Event, RecordsErased
@@ -37,6 +43,11 @@ def slices_of_all(database: Database) -> Iterator[None]:
     for work in (database.erase(SERVICE), database.write_anew(), database.shred_old_keys()):
         while database.next_slice(work) is not None:
             yield
+
+
+def carry_through(database: Database, work: Generator[object, None, None]) -> None:
+    while database.next_slice(work) is not None:
+        pass
 
 
 def stored(database: Database) -> list[SealedRecord]:
@@ -103,6 +114,65 @@ def test_a_store_that_is_closed_in_the_middle_leaves_nothing_half_done(tmp_path:
     database.close()
 
 
+def test_a_copy_whose_name_the_disk_does_not_keep_is_not_taken_for_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored after that would be gone with the next start."""
+    records = chain(24)
+    database = open_database(tmp_path)
+    database.append(records[:12], may_use_reserve=False)
+    with monkeypatch.context() as broken:
+        broken.setattr(durable, "sync_directory", lambda _: (_ for _ in ()).throw(OSError(5, "input/output error")))
+        work = database.write_anew()
+        with pytest.raises(StoreError, match="input/output"):
+            carry_through(database, work)
+    database.append(records[12:], may_use_reserve=False)
+    database.close()
+    database = open_database(tmp_path)
+    assert stored(database) == records
+    assert databases(tmp_path) == ["outbox.db"]
+    database.close()
+
+
+def test_an_old_file_that_was_not_overwritten_to_its_end_is_before_another_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_CHUNK", bytes(4096))
+    database = open_database(tmp_path)
+    database.append(chain(24), may_use_reserve=False)
+    old = tmp_path / "outbox.erased.db"
+    work = database.write_anew()
+    while not old.exists():
+        assert database.next_slice(work)
+    os.link(old, kept := tmp_path / "its blocks")
+    assert any(kept.read_bytes())
+    for _ in slices_of_all(database):
+        pass
+    assert not any(kept.read_bytes())
+    database.close()
+
+
+def test_who_reads_the_store_makes_an_erasure_wait_and_not_the_crash_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.store.files.PATIENCE_MS", 60_000)
+    monkeypatch.setattr("agent.store.database.PATIENCE_MS", 60_000)
+    database = open_database(tmp_path)
+    database.append(chain(24), may_use_reserve=False)
+    with closing(sqlite3.connect(tmp_path / "outbox.db")) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT place FROM service_records").fetchone()  # and the rest later
+        begun_s = time.monotonic()
+        for work in (database.erase(SERVICE), database.write_anew()):
+            with pytest.raises(StoreError, match="reads it without end"):
+                carry_through(database, work)
+        assert time.monotonic() - begun_s < 30
+    for _ in slices_of_all(database):
+        pass
+    assert stored(database) == kept(chain(24))
+    database.close()
+
+
 def test_another_work_ends_one_that_was_broken_off(tmp_path: Path) -> None:
     database = open_database(tmp_path)
     records = chain(24)
@@ -132,6 +202,37 @@ async def test_who_hurries_waits_for_no_more_than_a_slice(tmp_path: Path) -> Non
         assert not erasing.done()
     await erasing
     assert len(await left(outbox)) == len(kept(records)) + 10
+    await outbox.close()
+
+
+async def test_who_is_stopped_in_the_middle_tells_all_that_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = chain(60)
+    outbox = await opened(tmp_path, records)
+    begun, go_on, next_slice, loop = asyncio.Event(), threading.Event(), Database.next_slice, asyncio.get_running_loop()
+    slices = 0
+
+    def held_in_the_fifth(database: Database, work: Generator[object, None, None]) -> object:
+        nonlocal slices
+        slices += 1
+        if slices == 5:
+            loop.call_soon_threadsafe(begun.set)
+            go_on.wait(10)
+        return next_slice(database, work)
+
+    monkeypatch.setattr(Database, "next_slice", held_in_the_fifth)
+    told: list[Event] = []
+    telling = asyncio.create_task(Reports(told.append, lambda: 0).tell_erased(outbox.erase(SERVICE), SERVICE, "r"))
+    await begun.wait()
+    telling.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await telling
+    gone = len(records) - len(await left(outbox))
+    assert slices == 5
+    assert 0 < gone == sum(sum(event.records) for event in told if isinstance(event, RecordsErased))
     await outbox.close()
 
 
