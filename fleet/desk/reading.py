@@ -43,7 +43,7 @@ DESK_KINDS: Final[Mapping[str, type[Event]]] = {
 
 def event_of(event: Mapping[str, Any]) -> AnyEvent | str:
     """The event of a row of one of DESK_KINDS, or why it is none: JSON has no word for what is no number."""
-    kind = DESK_KINDS.get(event.get("kind", ""))
+    kind = DESK_KINDS.get(str(event.get("kind")))
     if kind is None:
         return "no event of a kind that a desk knows"
     try:

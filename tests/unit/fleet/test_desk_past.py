@@ -68,7 +68,7 @@ def test_a_message_that_cannot_be_read_is_named_once_and_the_others_go(
     assert office.said() == ["answer"]
 
 
-@pytest.mark.parametrize("event", ['{"kind": "collision"}', '{"no": "kind"}', "{}"])
+@pytest.mark.parametrize("event", ['{"kind": "collision"}', '{"kind": ["collision"]}', '{"no": "kind"}', "{}"])
 def test_an_event_that_cannot_be_read_is_named_once_and_the_desk_goes_on(
     office: Office, event: str, caplog: pytest.LogCaptureFixture
 ) -> None:
