@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -23,6 +24,7 @@ from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.privacy_events import By
+from agent.core.records import SEQUENCE_MAX, Position
 from agent.core.terms import Terms
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
@@ -148,6 +150,8 @@ class PrivacyRoom:
         request, boot = os.urandom(16).hex(), self._recorder.outbox.boot
         erasure = self._erasures.add(selection, request=request, boot=boot, by=by, now=self._time.now())
         self._emit(erasure.event(self._clock.monotonic_ns()))
+        with suppress(StoreError):  # it is told when it is tried again, in its turn
+            await self._draw_line(erasure)
         await self._catch_up()
         return request
 
@@ -260,20 +264,28 @@ class PrivacyRoom:
 
     async def _carry_out_erasure(self, erasure: Erasure) -> None:
         """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""
+        if erasure.sequence is None and erasure.boot == self._recorder.outbox.boot:
+            erasure = await self._draw_line(erasure)
         selection = erasure.selection
-        records = await self._delete(selection, request=erasure.request, boot_max=erasure.boot)
+        sequence = SEQUENCE_MAX if erasure.sequence is None else erasure.sequence
+        records = await self._delete(selection, request=erasure.request, until=Position(erasure.boot, sequence))
         purposes = selection.purposes
         for kept in self._kept:
             if purposes is None or purposes & kept.purposes:
                 await asyncio.to_thread(kept.store.forget)
         await self._recorder.outbox.write_anew()
         await self._recorder.outbox.shred_old_keys()
-        self._erasures.finish(erasure.request, records)
+        records = self._erasures.finish(erasure.request, records)
         self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")
 
-    async def _delete(self, selection: Selection, *, request: str = "", boot_max: int | None = None) -> int:
+    async def _draw_line(self, erasure: Erasure) -> Erasure:
+        """What comes from now on stays, however long it takes until its turn. Raises StoreError."""
+        dropped, last = await self._recorder.forget_waiting(erasure.selection)
+        return self._erasures.draw_line(erasure.request, last, dropped)
+
+    async def _delete(self, selection: Selection, *, request: str = "", until: Position | None = None) -> int:
         """What waits to leave, by every way. Raises StoreError."""
-        records = await self._recorder.erase(selection, request=request, boot_max=boot_max)
+        records = await self._recorder.erase(selection, request=request, until=until)
         if self._uplink is not None:
             self._uplink.erased()
         if self._platform is not None and (selection.purposes is None or "safety" in selection.purposes):

@@ -27,6 +27,9 @@ Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Nanoseconds = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
+SEQUENCE_MAX: Final = 2**32 - 1
+
+
 class Position(NamedTuple):
     """A record's place: boot counts starts of the agent from 1, sequence counts records of one boot from 1."""
 

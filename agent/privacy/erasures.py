@@ -13,6 +13,7 @@ from agent.core.errors import StoreError
 from agent.core.events import Purpose
 from agent.core.ports import StateStore
 from agent.core.privacy_events import By, ErasureRequested
+from agent.core.records import Position
 
 _LOG: Final = logging.getLogger(__name__)
 _DAY_NS: Final = 86_400 * 10**9
@@ -23,7 +24,10 @@ _KEPT_MAX: Final = 100
 
 
 class Erasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One request, of a boot. done_here: nothing of it is left on this box. receipt: the insurer's, as it came."""
+    """One request, of a boot and the records up to a sequence in it; None: not known yet.
+
+    done_here: nothing of it is left on this box. receipt: the insurer's, as it came.
+    """
 
     request: str
     boot: int
@@ -33,6 +37,7 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     asked_ns: int | None
     deadline_ns: int | None
     by: By
+    sequence: int | None = None
     done_here: bool = False
     records_here: int = 0
     receipt: bytes = b""
@@ -110,9 +115,18 @@ class Erasures:
         self._put(erasure)
         return erasure
 
-    def finish(self, request: str, records: int) -> None:
-        """Nothing of it is left here. Raises StoreError."""
-        self._put(msgspec.structs.replace(self._erasures[request], done_here=True, records_here=records))
+    def draw_line(self, request: str, last: Position, dropped: int) -> Erasure:
+        """It is about no record behind that one; so many went before they became one. Raises StoreError."""
+        erasure = self._erasures[request]
+        sequence = last.sequence if erasure.sequence is None else erasure.sequence
+        self._put(msgspec.structs.replace(erasure, sequence=sequence, records_here=erasure.records_here + dropped))
+        return self._erasures[request]
+
+    def finish(self, request: str, records: int) -> int:
+        """Nothing of it is left here; how many went in all. Raises StoreError."""
+        erasure = self._erasures[request]
+        self._put(msgspec.structs.replace(erasure, done_here=True, records_here=erasure.records_here + records))
+        return self._erasures[request].records_here
 
     def take(self, receipt: ErasureReceipt, blob: bytes) -> Erasure | None:
         """Keep a receipt that was verified; None where it is for no request of this box. Raises StoreError."""

@@ -171,14 +171,14 @@ class Database:
         with disk():
             return next(slices, None)
 
-    def erase(self, selection: Selection, *, boot_max: int | None = None) -> Generator[list[Run], None, None]:
+    def erase(self, selection: Selection, *, until: Position | None = None) -> Generator[list[Run], None, None]:
         """Slices that delete what its owner wants to be gone, wiped from its pages, and give what went.
 
         What is stored meanwhile stays.
         """
         last = place_of(Position(self.boot, self._sequence))
-        if boot_max is not None:
-            last = min(last, place_of(Position(boot_max + 1, 0)) - 1)
+        if until is not None:
+            last = min(last, place_of(until))
         for number, bounds in enumerate(slices_of(self._db, last), 1):
             with wiped(self._db), self._change() as state:
                 runs, size_bytes = erase_rows(self._db, self._vault, selection, bounds)

@@ -103,9 +103,9 @@ class Outbox:
         self.receipts_refused += refused
         return deleted
 
-    def erase(self, selection: Selection, *, boot_max: int | None = None) -> AsyncIterator[list[Run]]:
-        """Delete what its owner wants to be gone, of boots up to boot_max; what went, slice by slice."""
-        return self._slices(self._database.erase(selection, boot_max=boot_max))
+    def erase(self, selection: Selection, *, until: Position | None = None) -> AsyncIterator[list[Run]]:
+        """Delete what its owner wants to be gone, up to a record; what went, slice by slice."""
+        return self._slices(self._database.erase(selection, until=until))
 
     async def write_anew(self) -> None:
         """Leave nothing in the file but what it holds, under a fresh key of the vault."""

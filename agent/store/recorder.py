@@ -161,11 +161,10 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
 
-    async def erase(self, selection: Selection, *, request: str = "", boot_max: int | None = None) -> int:
-        """Forget what is selected, wherever it waits, and tell which records are gone; returns how many went.
+    async def forget_waiting(self, selection: Selection) -> tuple[int, Position]:
+        """Forget what is selected and not on the disk yet; how many went, and the last record that is on it.
 
-        request: the ErasureRequested it is for; boot_max: the last boot that it is about.
-        Raises StoreError where the disk refuses: then try again.
+        Raises StoreError where the disk refuses.
         """
         dropped = self._drop_waiting(selection)
         while self._sealing or self._held:  # their places in the chain are taken: to the disk, and from there
@@ -176,7 +175,18 @@ class Recorder:
             if self._failure is not None:
                 raise self._failure
         dropped += self._drop_waiting(selection)  # given back by a batch that was broken off
-        slices = self.outbox.erase(selection, boot_max=boot_max)
+        return dropped, Position(self.outbox.boot, self._sequence)
+
+    async def erase(self, selection: Selection, *, request: str = "", until: Position | None = None) -> int:
+        """Forget what is selected up to a record, and tell which are gone; returns how many went.
+
+        request: the ErasureRequested it is for; until: None for all there are, wherever they wait.
+        Raises StoreError where the disk refuses: then try again.
+        """
+        dropped = 0
+        if until is None:
+            dropped, until = await self.forget_waiting(selection)
+        slices = self.outbox.erase(selection, until=until)
         return dropped + await self.reports.tell_erased(slices, selection, request)
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from agent.core.erasure import Selection
 from agent.core.events import Collision, Priority
-from agent.core.records import GENESIS, SealedRecord
+from agent.core.records import GENESIS, Position, SealedRecord
 from agent.store.outbox import Outbox
 from agent.store.recorder import Recorder
 from drivers.clock import SystemClock
@@ -67,7 +67,7 @@ async def _measure(folder: Path) -> dict[str, object]:
         await asyncio.sleep(_QUIET * _EVERY_S)
         quiet_ms = taken_ms[:]
         begun_s = time.perf_counter()
-        erased = await recorder.erase(Selection(frozenset({"service"})), boot_max=1)
+        erased = await recorder.erase(Selection(frozenset({"service"})), until=Position(1, _RECORDS))
         erased_s = time.perf_counter()
         await recorder.outbox.write_anew()
         await recorder.outbox.shred_old_keys()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.erasure import ErasureReceipt, Selection
+from agent.core.errors import StoreError
 from agent.core.ports import ServiceState
 from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.vault import read_vault
@@ -243,6 +244,39 @@ async def test_an_agent_that_is_stopped_while_it_erases_stops_at_once_and_goes_o
             await one.clock.advance(0.5)
     told = await one.events()
     assert {event.kind for event in told} == {"erasure_requested", "records_erased"}
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["behind another one", "the disk had refused"])
+async def test_what_comes_after_a_request_stays_however_late_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, refused: bool
+) -> None:
+    """The insurer goes by the request's place too; a crash in between would be gone here and never have left."""
+    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    async with car(tmp_path, "service") as one:
+        await one.drive(5)
+        held = asyncio.Event()
+        write_anew = Outbox.write_anew
+
+        async def write_late(outbox: Outbox) -> None:
+            if refused and not held.is_set():
+                raise StoreError("full")
+            await held.wait()
+            await write_anew(outbox)
+
+        monkeypatch.setattr(Outbox, "write_anew", write_late)
+        if not refused:
+            one.leave(Erase(purposes=["claims"]))
+            await one.clock.advance(0.5)
+        one.leave(Erase())
+        await one.clock.advance(0.5)
+        asked_ns = one.clock.monotonic_ns()
+        await one.drive(5)
+        held.set()
+        while Erasures(FileErasureStore(one.directory)).undone():
+            await one.clock.advance(1.0)
+    codes = [event.t_ns for event in await one.events() if event.kind == "trouble_codes"]
+    assert len(codes) == 20
+    assert min(codes) > asked_ns
 
 
 async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behind_it(
