@@ -193,6 +193,7 @@ class _App:
                 on_bundle=self._configs.on_bundle,
                 on_desk=self._desk.tickets.on_desk,
                 on_erased=self._privacy.on_erased,
+                withheld=self._privacy.withholds,
                 uniform=self._uniform,
             )
         parts = Parts(

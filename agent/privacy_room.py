@@ -24,7 +24,7 @@ from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.privacy_events import By
-from agent.core.records import SEQUENCE_MAX, Position
+from agent.core.records import SEQUENCE_MAX, Position, SealedRecord
 from agent.core.terms import Terms
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
@@ -122,6 +122,11 @@ class PrivacyRoom:
     def allows(self, purpose: Purpose) -> bool:
         """Whether a purpose is agreed to now."""
         return self.consents.agreed().allows(purpose)
+
+    def withholds(self, record: SealedRecord) -> bool:
+        """Whether it waits to be deleted since its purpose was taken back: it is not to leave meanwhile."""
+        unwanted = self.consents.unswept()
+        return bool(unwanted) and Selection(frozenset(unwanted)).covers(record.purposes.split(), None)
 
     def grant(self, purpose: Purpose, terms: Terms, *, by: By) -> None:
         """Agree to a purpose from now on. Raises InputError."""

@@ -10,6 +10,7 @@ from agent.core.erasure import ErasureReceipt
 from agent.core.errors import ConfigError
 from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.ports import Clock, Hardware
+from agent.core.records import SealedRecord
 from agent.link import mqtt
 from agent.link.dial import check_link
 from agent.link.renewal import Renewal
@@ -29,6 +30,7 @@ def make_uplink(
     on_bundle: Callable[[bytes], None],
     on_desk: Callable[[bytes], None],
     on_erased: Callable[[ErasureReceipt, bytes], None],
+    withheld: Callable[[SealedRecord], bool],
     uniform: Callable[[], float],
 ) -> Uplink:
     """The one way to the insurer, not connected yet."""
@@ -45,6 +47,7 @@ def make_uplink(
         on_bundle=on_bundle,
         on_desk=on_desk,
         on_erased=on_erased,
+        withheld=withheld,
         on_signed_time=SignedTime(directory, best_time, device=device, receipt_key=receipt_key).take,
         uniform=uniform,
     )

@@ -65,7 +65,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class SealedRecord:
     """A record as it lies on the disk and travels; payload is the whole envelope. bulk: as its event has it.
 
-    purposes, with spaces between, and wall_ns, UTC, are for erasing it later; they do not travel, nor come back.
+    purposes, with spaces between, and wall_ns, UTC, are for erasing it later; they do not travel, nor does wall_ns come
+    back from the disk.
     """
 
     device: str

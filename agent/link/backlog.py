@@ -1,11 +1,10 @@
 """What of the outbox goes next: the head first, and what lies behind it where the whole head has had its turn."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
 
-from agent.core.events import Priority
 from agent.core.records import Position, Range, SealedRecord
 from agent.link.turns import Turns
 
@@ -36,11 +35,19 @@ class Backlog:
     It is read page by page, forward: the head again where something may have come before, or once a second.
     """
 
-    def __init__(self, outbox: Outbox, *, window: int, answer_s: float) -> None:
-        """answer_s is how long the insurer may take for a receipt."""
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        window: int,
+        answer_s: float,
+        withheld: Callable[[SealedRecord], bool] = lambda _: False,
+    ) -> None:
+        """answer_s is how long the insurer may take for a receipt; withheld: whether a record is not to go now."""
         self._turns = Turns(answer_s=answer_s)
         self._outbox = outbox
         self._window = window
+        self._withheld = withheld
         self._page_max = min(window, _PAGE_MAX)
         self._rest_s = min(answer_s, _REST_S)
         self._page: deque[SealedRecord] = deque()
@@ -79,7 +86,7 @@ class Backlog:
             await self._look_at_head(now_s)
         while True:
             while self._page:
-                if self._turns.is_due(self._page[0].position, now_s):
+                if self._is_due(self._page[0], now_s):
                     return self._page[0] if self._has_room(now_s) else None
                 self._step()
             if not self._has_more(now_s):
@@ -95,7 +102,7 @@ class Backlog:
     async def notices(self, count_max: int) -> list[SealedRecord]:
         """The first records, as far as they are a crash's and no detail of it. Raises StoreError."""
         head = await self._outbox.peek(None, count_max)
-        return [record for record in head if record.priority == Priority.CRASH and not record.bulk]
+        return [record for record in head if record.is_notice and not self._withheld(record)]
 
     def hurried(self, position: Position, now_s: float) -> None:
         """It went before its connection was open."""
@@ -115,6 +122,9 @@ class Backlog:
         instants = (self._turns.next_s(now_s), restart_s)
         return min((instant for instant in instants if instant is not None), default=None)
 
+    def _is_due(self, record: SealedRecord, now_s: float) -> bool:
+        return self._turns.is_due(record.position, now_s) and not self._withheld(record)
+
     def _step(self) -> None:
         record = self._page.popleft()
         if not self._page_is_head:
@@ -125,7 +135,7 @@ class Backlog:
         self._look_by_s = now_s + _LOOK_S
         self._page_is_head = True
         head = await self._outbox.peek(None, self._page_max)
-        self._page = deque(record for record in head if self._turns.is_due(record.position, now_s))
+        self._page = deque(record for record in head if self._is_due(record, now_s))
         self._head_end = head[-1].position if len(head) >= self._page_max else None
 
     def _has_more(self, now_s: float) -> bool:

@@ -49,12 +49,13 @@ class Uplink:
         on_bundle: Callable[[bytes], None] = lambda _: None,
         on_desk: Callable[[bytes], None] = lambda _: None,
         on_erased: Callable[[ErasureReceipt, bytes], None] = lambda *_: None,
+        withheld: Callable[[SealedRecord], bool] = lambda _: False,
         on_signed_time: Callable[[bytes, int], Awaitable[None]] | None = None,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         """receipt_key is the insurer's Ed25519 key, PEM or raw. on_receipt gets the number of records received.
 
-        on_signed_time gets a receipt and the time in it.
+        on_signed_time gets a receipt and the time in it. withheld: whether a record is not to leave now.
         """
         self._link = link
         self._outbox = outbox
@@ -72,7 +73,7 @@ class Uplink:
         self._uniform = uniform
         self._counts: Counter[str] = Counter()
         window = min(link.in_flight_max * _WINDOWS, _WINDOW_MAX)
-        self._backlog = Backlog(outbox, window=window, answer_s=link.receipt_timeout_s)
+        self._backlog = Backlog(outbox, window=window, answer_s=link.receipt_timeout_s, withheld=withheld)
         self._budget = Budget(link.budget_kb_per_hour)
         self._sender = Sender(
             link,

@@ -26,7 +26,7 @@ from agent.core.records import Position, Range, SealedRecord, digest_of
 from agent.core.vault import add_key, open_vault, shred_old_keys, wrap_anew
 from agent.store.anew import Copy, make_good, put_in_place, wiping_old
 from agent.store.disk import disk
-from agent.store.erase import Run, delete_range, erase_rows, slices_of, wiped
+from agent.store.erase import Run, delete_range, erase_rows, purposes_of_row, slices_of, wiped
 from agent.store.files import (
     NAME,
     PATIENCE_MS,
@@ -105,14 +105,17 @@ class Database:
             if number < behind:
                 continue
             place = place_of(position) if number == behind else 0
-            query = f"SELECT place, payload, crc FROM {table.name} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
+            query = f"SELECT place, payload, crc, purposes FROM {table.name} WHERE place > ? ORDER BY place LIMIT ?"  # noqa: S608  # a constant
             with disk():
                 rows = self._db.execute(query, (place, count_max - len(records))).fetchall()
-            opened = [open_row(self._vault, *row) for row in rows]
+            opened = [open_row(self._vault, *row[:3]) for row in rows]
             if None in opened:
-                self._quarantine(table, [row for row, payload in zip(rows, opened, strict=True) if payload is None])
+                self._quarantine(table, [row[:3] for row, payload in zip(rows, opened, strict=True) if payload is None])
             records += [
-                SealedRecord(self._device, *position_of(row[0]), table.priority, payload, table.bulk)
+                SealedRecord(
+                    *(self._device, *position_of(row[0]), table.priority, payload, table.bulk),
+                    " ".join(purposes_of_row(table, row[3])),
+                )
                 for row, payload in zip(rows, opened, strict=True)
                 if payload is not None
             ]

@@ -78,7 +78,7 @@ def erase_rows(
             f"SELECT place, LENGTH(payload), purposes, wall_ns FROM {table.name} WHERE place > ? AND place <= ?",  # noqa: S608  # a constant
             bounds,
         ):
-            if selection.covers(_purposes(table, purposes), wall_ns if isinstance(wall_ns, int) else None):
+            if selection.covers(purposes_of_row(table, purposes), wall_ns if isinstance(wall_ns, int) else None):
                 places.append((place, number))
                 size_bytes += size + ROW_BYTES
     runs = _runs(db, vault, sorted(places))
@@ -87,6 +87,13 @@ def erase_rows(
         db.executemany(f"DELETE FROM {table.name} WHERE place = ?", rows)  # noqa: S608  # a constant
     db.execute("DELETE FROM damaged")
     return runs, size_bytes
+
+
+def purposes_of_row(table: Table, stored: object) -> Sequence[str]:
+    """Of a record; rows of older software do not say: crashes were claims, the rest may be of any other purpose."""
+    if isinstance(stored, str) and stored:
+        return stored.split()
+    return _OF_CRASHES if table.name.startswith("crash") else _OF_UNKNOWN
 
 
 def joined(runs: Sequence[Run], count_max: int) -> list[Run]:
@@ -121,13 +128,6 @@ def delete_range(db: sqlite3.Connection, first: Position, last: Position) -> tup
         size_bytes += size + count * ROW_BYTES
         deleted += count
     return deleted, size_bytes
-
-
-def _purposes(table: Table, stored: object) -> Sequence[str]:
-    """Of a record; rows of older software do not say: crashes were claims, the rest may be of any other purpose."""
-    if isinstance(stored, str) and stored:
-        return stored.split()
-    return _OF_CRASHES if table.name.startswith("crash") else _OF_UNKNOWN
 
 
 def _runs(db: sqlite3.Connection, vault: Vault, places: Sequence[tuple[int, int]]) -> list[Run]:

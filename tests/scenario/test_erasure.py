@@ -6,14 +6,17 @@ import sqlite3
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.core.erasure import ErasureReceipt, Selection
 from agent.core.errors import StoreError
+from agent.core.events import Priority
 from agent.core.ports import ServiceState
 from agent.core.privacy_events import ErasureRequested, RecordsErased
+from agent.core.records import SealedRecord
 from agent.core.vault import read_vault
 from agent.privacy.door import Erase, Revoke
 from agent.privacy.erasures import Erasures
@@ -175,13 +178,17 @@ async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkey
         one.leave(Erase())
         await one.clock.advance(0.5)
         assert privacy.summary()["erasures_undone"] == 1
+        waiting = SealedRecord("car-1", 1, 1, Priority.SERVICE, b"", purposes="service")
+        others = replace(waiting, purposes="claims rights")
+        assert not privacy.withholds(waiting)
         one.leave(Revoke(purposes=["service"]))
         revoking = asyncio.create_task(one.clock.advance(0.5))
         while privacy.allows("service"):  # noqa: ASYNC110  # plain data
             await asyncio.sleep(0)
+        assert (privacy.withholds(waiting), privacy.withholds(others)) == (True, False), "it does not leave meanwhile"
         held.set()
         await revoking
-        while privacy.summary()["erasures_undone"]:
+        while privacy.withholds(waiting):
             await one.clock.advance(0.5)
         assert privacy.summary() == {"agreed": [], "erasures_undone": 0, "erasures_overdue": 0}
 

@@ -147,6 +147,7 @@ class Rig:
         self.notices: list[Notice] = []
         self.bundles: list[bytes] = []
         self.received: list[int] = []
+        self.withheld: set[int] = set()
         self.uplink = Uplink(
             link,
             self.records,
@@ -158,6 +159,7 @@ class Rig:
             connect=self.wire.connect,
             on_receipt=self.received.append,
             on_bundle=self.bundles.append,
+            withheld=lambda record: record.sequence in self.withheld,
             uniform=lambda: uniform,
         )
         self._noted = asyncio.Event()
@@ -214,6 +216,24 @@ async def test_the_window_is_kept_and_a_crash_overtakes() -> None:
         assert rig.wire.arrived.index(9) <= 3  # two were on their way, one more was waiting for its place
         assert sorted(rig.wire.arrived) == list(range(1, 10))
         assert rig.wire.in_flight_most == 2
+
+
+async def test_what_is_withheld_does_not_go_and_keeps_nothing_else_back() -> None:
+    async with _running() as rig:
+        rig.withheld = set(range(1, 42))
+        for sequence in range(1, 41):
+            rig.records.add(sequence)
+        rig.records.add(41, Priority.CRASH)
+        rig.records.add(42, Priority.CRASH)
+        rig.records.add(43)
+        rig.uplink.wake()
+        await rig.until(lambda: rig.wire.arrived == [42, 43])
+        rig.wire.cut()
+        await rig.until(lambda: len(rig.wire.arrived) == 4)
+        assert 41 not in rig.wire.hurried
+        rig.withheld.clear()
+        rig.uplink.wake()
+        await rig.until(lambda: set(rig.wire.arrived) == set(range(1, 44)))
 
 
 async def test_once_per_connection_and_again_on_the_next() -> None:

@@ -55,6 +55,12 @@ def stored(folder: Path) -> Iterator[bytes]:
     return (path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "reserve")
 
 
+async def test_what_waits_says_of_which_purposes_it_is(tmp_path: Path) -> None:
+    outbox = await opened(tmp_path, chain(8))
+    assert [record.purposes for record in await left(outbox)] == list(PURPOSES) * 2
+    await outbox.close()
+
+
 @pytest.mark.parametrize(
     ("selection", "stays"),
     [
