@@ -4,13 +4,12 @@
 `erase` change things; `state` tells people how they stand. All are for the event loop's thread.
 """
 
-import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -24,27 +23,20 @@ from agent.core.events import Event, Purpose, TripEnded
 from agent.core.paths import CONSENT
 from agent.core.ports import Clock, Hardware, Notice
 from agent.core.privacy_events import By
-from agent.core.records import SEQUENCE_MAX, Position, SealedRecord
 from agent.core.terms import Terms
 from agent.link.uplink import Uplink
 from agent.platform import NationalPlatform
 from agent.privacy.consent import Consents, InForce
 from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
-from agent.privacy.erasures import Erasure, Erasures
+from agent.privacy.erasures import Erasures
 from agent.privacy.notices import PURPOSES, load_notices, versions_of
 from agent.privacy_export import export_parts
 from agent.store.recorder import Recorder
-from agent.supervise import keep_telling
-
-T = TypeVar("T")
+from agent.sweep import Sweeper
 
 _LOG: Final = logging.getLogger(__name__)
 _PERIOD_S: Final = 0.5
-_AGAIN_NS: Final = 30 * 10**9
-_BUSY_S: Final = 5.0  # well below the unit's WatchdogSec
-_BUSY_LONGEST_S: Final = 1800.0
-_WAIT_S: Final = 5.0  # that a command is kept waiting for an erasure, and others behind it
 
 
 class PrivacyRoom:
@@ -76,21 +68,21 @@ class PrivacyRoom:
         self._notify = hardware.notify
         self._service = hardware.service
         self._opened = False
-        self._kept = hardware.kept
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()
-        self._behind = False
-        self._again_ns = 0
-        self._sweeping = asyncio.Lock()
-        self._begun: set[asyncio.Task[object]] = set()  # what goes on although nobody waits for it any more
+        self._sweeper = Sweeper(
+            self.consents, self._erasures, hardware.kept, clock, tell_busy=self._tell_busy, say=self._say
+        )
+        self.withholds = self._sweeper.withholds
 
     async def open(self, recorder: Recorder, uplink: Uplink | None, platform: NationalPlatform | None) -> None:
         """Before anything is emitted: do what was asked for while the agent was off, and what was broken off."""
-        self._recorder, self._uplink, self._platform = recorder, uplink, platform
+        self._boot = recorder.outbox.boot
+        self._sweeper.open(recorder, uplink, platform)
         for erasure in self._erasures.all():
             if erasure.is_asked_again(self._time.now()):  # the insurer did not hear of it, or his answer was lost
                 self._emit(erasure.event(self._clock.monotonic_ns()))
-        await self._wait_for(self._begin(self._catch_up(), "catch-up"))
+        await self._sweeper.catch_up_for_a_while()
         for event in self._ended:
             self._emit(event)
         self._door.open()
@@ -106,12 +98,10 @@ class PrivacyRoom:
                     self._emit(event)
                 with self._clock.hold():
                     await self._door.look()
-                    await self._try_again()
+                    await self._sweeper.try_again()
                 self._tell_overdue()
         finally:
-            for begun in self._begun:
-                begun.cancel()
-            await asyncio.gather(*self._begun, return_exceptions=True)
+            await self._sweeper.close()
 
     def on_event(self, event: Event) -> None:
         """Behind the door: a consent for one trip covers the trip's own end."""
@@ -123,11 +113,6 @@ class PrivacyRoom:
         """Whether a purpose is agreed to now."""
         return self.consents.agreed().allows(purpose)
 
-    def withholds(self, record: SealedRecord) -> bool:
-        """Whether it waits to be deleted since its purpose was taken back: it is not to leave meanwhile."""
-        unwanted = self.consents.unswept()
-        return bool(unwanted) and Selection(frozenset(unwanted)).covers(record.purposes.split(), None)
-
     def grant(self, purpose: Purpose, terms: Terms, *, by: By) -> None:
         """Agree to a purpose from now on. Raises InputError."""
         self._emit(self.consents.grant(purpose, terms, by=by))
@@ -138,12 +123,12 @@ class PrivacyRoom:
         Behind a long erasure that goes on by itself.
         """
         self._stop(purposes, by)
-        await self._wait_for(self._begin(self._catch_up(), "sweep"))
+        await self._sweeper.catch_up_for_a_while()
 
     def take_back(self, purposes: Sequence[Purpose], *, by: By) -> None:
         """As revoke, for who cannot wait: what waits is deleted by `run`, at its next look."""
         self._stop(purposes, by)
-        self._behind, self._again_ns = True, self._clock.monotonic_ns()
+        self._sweeper.hurry()
 
     async def erase(self, selection: Selection, *, by: By) -> str:
         """Let data be gone, here and at the insurer's; returns the request's name. Consents stay as they are.
@@ -152,19 +137,19 @@ class PrivacyRoom:
         the car is in memory until the agent stops, and is not written again. Raises StoreError where not even the
         request can be kept.
         """
-        request, boot = os.urandom(16).hex(), self._recorder.outbox.boot
-        erasure = self._erasures.add(selection, request=request, boot=boot, by=by, now=self._time.now())
+        request = os.urandom(16).hex()
+        erasure = self._erasures.add(selection, request=request, boot=self._boot, by=by, now=self._time.now())
         self._emit(erasure.event(self._clock.monotonic_ns()))
         with suppress(StoreError):  # it is told when it is tried again, in its turn
-            await self._draw_line(erasure)
-        await self._catch_up()
+            await self._sweeper.draw_line(erasure)
+        await self._sweeper.catch_up()
         return request
 
     async def begin_erasure(self, selection: Selection, *, by: By) -> str:
         """As erase, but returns after some seconds, and then "" where it is not done yet and goes on by itself."""
-        erasing = self._begin(self.erase(selection, by=by), "erasure")
-        done = await self._wait_for(erasing)
-        return erasing.result() if done and not self._behind else ""
+        erasing = self._sweeper.begin(self.erase(selection, by=by), "erasure")
+        done = await self._sweeper.wait_for(erasing)
+        return erasing.result() if done and not self._sweeper.behind else ""
 
     def on_erased(self, receipt: ErasureReceipt, blob: bytes) -> None:
         """The insurer has signed that it is gone with him. If the disk refuses he is asked again at the next start."""
@@ -211,91 +196,8 @@ class PrivacyRoom:
             if event is not None:
                 self._emit(event)
 
-    def _begin(self, work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
-        task = asyncio.create_task(work, name=name)
-        self._begun.add(task)
-        return task
-
-    async def _wait_for(self, begun: asyncio.Task[T]) -> bool:
-        """Whether it was done in some seconds; raises then what it raised."""
-        done, _ = await asyncio.wait({begun}, timeout=_WAIT_S)
-        if done:
-            self._begun.discard(begun)
-            begun.result()
-        return bool(done)
-
-    async def _try_again(self) -> None:
-        """What the disk refused; not while somebody is at it, and not at once: a large store is written as a whole."""
-        for begun in [each for each in self._begun if each.done()]:
-            self._begun.remove(begun)
-            begun.result()  # a bug ends the process
-        if self._behind and not self._sweeping.locked() and self._clock.monotonic_ns() >= self._again_ns:
-            await self._wait_for(self._begin(self._catch_up(), "again"))
-
-    async def _catch_up(self) -> None:
-        """Everything that is still to be deleted; what the disk refuses stays to be done.
-
-        At a start a large store takes longer than the service manager waits for a sign of life: killed for that, the
-        agent would begin anew each time.
-        """
-        async with self._sweeping:
-            telling = asyncio.create_task(
-                keep_telling(self._tell_busy, period_s=_BUSY_S, longest_s=_BUSY_LONGEST_S), name="busy"
-            )
-            try:
-                await self._sweep()
-            except StoreError as exc:
-                if not self._behind:
-                    _LOG.warning("not everything is deleted yet that should be: %s", exc)
-                self._behind = True
-                self._again_ns = self._clock.monotonic_ns() + _AGAIN_NS
-            else:
-                self._behind = False
-            finally:
-                telling.cancel()
-                await asyncio.wait({telling})
-
-    async def _sweep(self) -> None:
-        """Until nothing is left: while a long erasure runs more is taken back, or asked for."""
-        while (unwanted := self.consents.unswept()) or self._erasures.undone():
-            if unwanted:
-                await self._delete(Selection(frozenset(unwanted)))
-                self.consents.mark_swept(unwanted)
-            for erasure in self._erasures.undone():
-                await self._carry_out_erasure(erasure)
-
     def _tell_busy(self) -> None:
         self._service("alive" if self._opened else "starting")
-
-    async def _carry_out_erasure(self, erasure: Erasure) -> None:
-        """Rows, then files, then all that stays under a fresh key, then the old key. Raises StoreError."""
-        if erasure.sequence is None and erasure.boot == self._recorder.outbox.boot:
-            erasure = await self._draw_line(erasure)
-        selection = erasure.selection
-        sequence = SEQUENCE_MAX if erasure.sequence is None else erasure.sequence
-        records = await self._delete(selection, request=erasure.request, until=Position(erasure.boot, sequence))
-        purposes = selection.purposes
-        for kept in self._kept:
-            if purposes is None or purposes & kept.purposes:
-                await asyncio.to_thread(kept.store.forget)
-        await self._recorder.outbox.write_anew()
-        await self._recorder.outbox.shred_old_keys()
-        records = self._erasures.finish(erasure.request, records)
-        self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")
-
-    async def _draw_line(self, erasure: Erasure) -> Erasure:
-        """What comes from now on stays, however long it takes until its turn. Raises StoreError."""
-        dropped, last = await self._recorder.forget_waiting(erasure.selection)
-        return self._erasures.draw_line(erasure.request, last, dropped)
-
-    async def _delete(self, selection: Selection, *, request: str = "", until: Position | None = None) -> int:
-        """What waits to leave, by every way. Raises StoreError."""
-        records = await self._recorder.erase(selection, request=request, until=until)
-        if self._uplink is not None:
-            self._uplink.erased()
-        if self._platform is not None and (selection.purposes is None or "safety" in selection.purposes):
-            await self._platform.forget(selection)
-        return records
 
     def _tell_overdue(self) -> None:
         for erasure in self._erasures.overdue(self._time.now()):

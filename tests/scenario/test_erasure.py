@@ -165,7 +165,7 @@ async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_p
 
 
 async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     async with room(tmp_path, "service") as (privacy, one, _):
         held = asyncio.Event()
         write_anew = Outbox.write_anew
@@ -196,8 +196,8 @@ async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkey
 async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_a_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.privacy_room._BUSY_S", 0.01)
-    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    monkeypatch.setattr("agent.sweep._BUSY_S", 0.01)
+    monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     told: asyncio.Queue[ServiceState] = asyncio.Queue()
     held = asyncio.Event()
     write_anew = Outbox.write_anew
@@ -224,7 +224,7 @@ async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_
 async def test_an_agent_that_is_stopped_while_it_erases_stops_at_once_and_goes_on_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     for module in ("agent.store.erase.SLICE_ROWS", "agent.store.anew._SLICE_ROWS"):
         monkeypatch.setattr(module, 1)
     begun, go_on, next_slice, loop = asyncio.Event(), threading.Event(), Database.next_slice, asyncio.get_running_loop()
@@ -258,7 +258,7 @@ async def test_what_comes_after_a_request_stays_however_late_its_turn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, refused: bool
 ) -> None:
     """The insurer goes by the request's place too; a crash in between would be gone here and never have left."""
-    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     async with car(tmp_path, "service") as one:
         await one.drive(5)
         held = asyncio.Event()
@@ -289,7 +289,7 @@ async def test_what_comes_after_a_request_stays_however_late_its_turn(
 async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behind_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.privacy_room._WAIT_S", 0.0)
+    monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     async with room(tmp_path, "service") as (privacy, one, _):
         held = asyncio.Event()
         write_anew = Outbox.write_anew
@@ -306,5 +306,5 @@ async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behi
         for _ in range(20):
             await one.clock.advance(0.5)
         async with asyncio.timeout(10):
-            await asyncio.gather(*privacy._begun)
+            await asyncio.gather(*privacy._sweeper._begun)
         assert privacy.consents.unswept() == {}
