@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -108,10 +109,23 @@ async def test_beyond_what_is_served_at_once_one_is_told_and_many_are_not_let_in
             writer.close()
 
 
-async def test_requests_on_one_connection_each_have_their_time() -> None:
+async def test_requests_on_one_connection_each_have_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+    call_later = loop.call_later
+    ends: list[asyncio.TimerHandle] = []
+
+    def noted(delay_s: float, *called: Any) -> asyncio.TimerHandle:
+        timer: asyncio.TimerHandle = call_later(delay_s, *called)
+        if delay_s == LONG_S:
+            ends.append(timer)
+        return timer
+
+    monkeypatch.setattr(loop, "call_later", noted)
     async with served(LONG_S) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
             writer.write(ASK)
             assert b"200 OK" in await reader.readuntil(b"heard 0")
+        assert [end.cancelled() for end in ends] == [True, True, True, False]
         writer.close()
+    assert all(end.cancelled() for end in ends), "none is left behind"
