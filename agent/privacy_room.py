@@ -191,10 +191,8 @@ class PrivacyRoom:
         return export_parts(Path(self._config.store.directory), self._config, device_key, owner_key, consents=consents)
 
     def _stop(self, purposes: Sequence[Purpose], by: By) -> None:
-        for purpose in purposes:
-            event = self.consents.revoke(purpose, by=by)
-            if event is not None:
-                self._emit(event)
+        for event in self.consents.revoke(purposes, by=by):
+            self._emit(event)
 
     def _tell_busy(self) -> None:
         self._service("alive" if self._opened else "starting")

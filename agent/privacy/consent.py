@@ -5,7 +5,7 @@ driver may have said no. Every change is an event, to be sealed as a proof.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, Protocol
 
@@ -140,14 +140,17 @@ class Consents:
             score_only=terms.score_only,
             place=terms.place,
         )
-        return self._change(purpose, choice)
+        (changed,) = self._change({purpose: choice})
+        return changed
 
-    def revoke(self, purpose: Purpose, *, by: By) -> ConsentChanged | None:
-        """Agree no longer. None where that had not been in force; it is kept as a refusal all the same."""
-        was_in_force = self.standing(purpose).in_force
-        choice = Choice(granted=False, by=by, notice=self._versions[purpose], at_ns=self._time.now().wall_ns)
-        changed = self._change(purpose, choice)
-        return changed if was_in_force else None
+    def revoke(self, purposes: Sequence[Purpose], *, by: By) -> list[ConsentChanged]:
+        """Agree no longer; what had not been in force is kept as a refusal all the same, and is no change."""
+        in_force = [purpose for purpose in purposes if self.standing(purpose).in_force]
+        now_ns = self._time.now().wall_ns
+        choices = {
+            purpose: Choice(granted=False, by=by, notice=self._versions[purpose], at_ns=now_ns) for purpose in purposes
+        }
+        return [changed for changed in self._change(choices) if changed.of_purpose in in_force]
 
     def unswept(self) -> Mapping[Purpose, Choice]:
         """Purposes that the driver took back, and of which records may still wait to leave."""
@@ -169,12 +172,12 @@ class Consents:
 
     def start(self) -> list[ConsentChanged]:
         """What has ended while the agent was off: what was for one trip, and what was agreed to of another notice."""
-        ended = [
-            self._end(purpose, "trip_ended" if choice.trip_only else "notice_changed")
+        ended = {
+            purpose: _ended(choice, "trip_ended" if choice.trip_only else "notice_changed")
             for purpose, choice in self._choices.items()
             if choice.granted and (choice.trip_only or choice.notice != self._versions[purpose])
-        ]
-        return ended + self.look()
+        }
+        return self._change(ended) + self.look()
 
     def look(self) -> list[ConsentChanged]:
         """What has run out, and what is known now to run out on a date. Where nobody knows the time nothing does.
@@ -183,38 +186,45 @@ class Consents:
         """
         now = self._time.now()
         dated = [] if now.wall_ns is None else self._date(now.wall_ns)
-        ended = [
-            self._end(purpose, "expired")
+        ended = {
+            purpose: _ended(choice, "expired")
             for purpose, choice in self._choices.items()
             if choice.granted and choice.until_ns is not None and now.passed(choice.until_ns)
-        ]
+        }
+        changed = dated + self._change(ended)
         if self._unsaved:
             self._save()
-        return dated + ended
+        return changed
 
     def end_trip(self) -> list[ConsentChanged]:
         """A trip is over: so is what was for this trip only."""
-        return [
-            self._end(purpose, "trip_ended")
-            for purpose, choice in self._choices.items()
-            if choice.granted and choice.trip_only
-        ]
+        return self._change(
+            {
+                purpose: _ended(choice, "trip_ended")
+                for purpose, choice in self._choices.items()
+                if choice.granted and choice.trip_only
+            }
+        )
 
     def _date(self, wall_ns: int) -> list[ConsentChanged]:
-        undated = {purpose: choice for purpose, choice in self._choices.items() if choice.granted and choice.days}
-        return [
-            self._change(purpose, msgspec.structs.replace(choice, until_ns=wall_ns + choice.days * _DAY_NS, days=0))
-            for purpose, choice in undated.items()
-        ]
+        return self._change(
+            {
+                purpose: msgspec.structs.replace(choice, until_ns=wall_ns + choice.days * _DAY_NS, days=0)
+                for purpose, choice in self._choices.items()
+                if choice.granted and choice.days
+            }
+        )
 
-    def _end(self, purpose: Purpose, why: WhyChanged) -> ConsentChanged:
-        ended = msgspec.structs.replace(self._choices[purpose], granted=False, by="box", why=why)
-        return self._change(purpose, ended)
-
-    def _change(self, purpose: Purpose, choice: Choice) -> ConsentChanged:
-        self._choices = {**self._choices, purpose: choice}
+    def _change(self, choices: Mapping[Purpose, Choice]) -> list[ConsentChanged]:
+        """All at once, with one write: a power cut leaves no half of it, and the loop waits for one sync."""
+        if not choices:
+            return []
+        self._choices = {**self._choices, **choices}
         self._agreed = self._work_out()
         self._save()
+        return [self._changed(purpose, choice) for purpose, choice in choices.items()]
+
+    def _changed(self, purpose: Purpose, choice: Choice) -> ConsentChanged:
         return ConsentChanged(
             t_ns=self._monotonic_ns(),
             of_purpose=purpose,
@@ -270,6 +280,10 @@ class Consents:
             self._unsaved = True
         else:
             self._unsaved = False
+
+
+def _ended(choice: Choice, why: WhyChanged) -> Choice:
+    return msgspec.structs.replace(choice, granted=False, by="box", why=why)
 
 
 class InForce(Collection[Purpose]):

@@ -55,8 +55,7 @@ def test_paper_has_the_first_word_and_the_driver_the_last() -> None:
     box = Box("claims", "safety", place="area")
     assert box.purposes() == {"claims", "safety"}
     assert box.consents.agreed().places["claims"] == "area"
-    changed = box.consents.revoke("claims", by="voice")
-    assert changed is not None
+    (changed,) = box.consents.revoke(["claims"], by="voice")
     assert (changed.of_purpose, changed.granted, changed.by, changed.why) == ("claims", False, "voice", "chosen")
     assert box.purposes() == {"safety"}
     box.boot()
@@ -65,10 +64,24 @@ def test_paper_has_the_first_word_and_the_driver_the_last() -> None:
 
 def test_a_refusal_before_anything_was_asked_stays_and_is_no_event() -> None:
     box = Box()
-    assert box.consents.revoke("service", by="page") is None
+    assert box.consents.revoke(["service"], by="page") == []
     box.first = Consent(purposes=["service"])
     box.boot()
     assert box.purposes() == set()
+
+
+def test_what_is_taken_back_together_is_one_write() -> None:
+    """A power cut leaves no half of it, and the loop does not wait for a sync of each."""
+    box = Box("claims", "service")
+    assert box.store.saves == 0
+    changed = box.consents.revoke([*PURPOSES, "claims"], by="voice")
+    assert [each.of_purpose for each in changed] == ["claims", "service"]
+    assert box.store.saves == 1
+    box.consents.look()
+    assert box.store.saves == 1, "nothing has changed"
+    box.boot()
+    assert box.purposes() == set()
+    assert set(box.consents.unswept()) == set(PURPOSES)
 
 
 def test_a_consent_runs_out() -> None:
@@ -158,7 +171,7 @@ def test_choices_that_cannot_be_read_count_as_refused_for_good(damage: bytes) ->
 def test_a_choice_that_the_disk_refuses_holds_and_is_kept_later() -> None:
     box = Box("claims")
     box.store.refuses = True
-    box.consents.revoke("claims", by="page")
+    box.consents.revoke(["claims"], by="page")
     assert box.purposes() == set()
     box.store.refuses = False
     box.consents.look()
@@ -191,10 +204,10 @@ def test_the_file_keeps_it_and_says_where_it_cannot(tmp_path: Path) -> None:
 
 def test_a_revocation_made_while_an_earlier_one_is_carried_out_is_not_taken_for_done() -> None:
     consents = Consents(Consent(purposes=["service"]), VERSIONS, store=None, time=Time(), monotonic_ns=lambda: 1)
-    consents.revoke("service", by="page")
+    consents.revoke(["service"], by="page")
     earlier = consents.unswept()
     consents.grant("service", Terms(notice=3), by="page")
-    consents.revoke("service", by="page")
+    consents.revoke(["service"], by="page")
     consents.mark_swept(earlier)
     assert set(consents.unswept()) == {"service"}
     consents.mark_swept(consents.unswept())
