@@ -1,6 +1,6 @@
 """Joins an answer of the driver's with the car's state around it: signals, codes, trends, events, tickets, diagnosis.
 
-Of what was heard there is the text alone: sound is never kept.
+Of what was heard there is the text alone: its sound is an event of its own, if at all.
 """
 
 from collections import deque

@@ -2,12 +2,13 @@
 
 `records`: all that waits to leave, opened with his key (without it they stay sealed, in base64). `learnt`: what the box
 has learnt of the car, the battery's diary and the tickets among it, as it lies in its files. `consents` and `erasures`
-with the insurer's receipts, as COSE in base64. What has left is at the insurer's: ask him for a copy.
+with the insurer's receipts, as COSE in base64. What has left is at the insurer's: ask him for a copy. Bytes, such as
+sound, are in base64.
 """
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from agent import __version__
 from agent.core.config import Config
 from agent.core.errors import InputError, SealError
-from agent.core.records import parse_envelope
+from agent.core.events import VoiceClip
+from agent.core.records import Position, parse_envelope
 from agent.core.vault import read_wrapped
 from agent.store.look import look_through
 from agent.store.unseal import open_record
@@ -37,9 +39,11 @@ def export_parts(
     owner_key: X25519PrivateKey | None,
     *,
     consents: Sequence[Mapping[str, Any]],
+    on_clip: Callable[[Position, VoiceClip], None] = lambda _, __: None,
 ) -> Iterator[str]:
     """Pieces of the text, to be written one after another. consents: how each purpose stands.
 
+    on_clip is called with each clip of sound that could be opened, and where its record is.
     Raises InputError where the outbox is there and cannot be read.
     """
     head = {
@@ -54,7 +58,7 @@ def export_parts(
     yield _text(head)[:-1] + ', "records": ['
     comma = "\n"
     for envelope in _envelopes(directory):
-        yield comma + _text(_record(envelope, device_key, owner_key))
+        yield comma + _text(_record(envelope, device_key, owner_key, on_clip))
         comma = ",\n"
     yield "\n]}\n"
 
@@ -72,7 +76,12 @@ def _envelopes(directory: Path) -> Iterator[bytes]:
             raise
 
 
-def _record(envelope: bytes, device_key: Ed25519PublicKey, owner_key: X25519PrivateKey | None) -> dict[str, Any]:
+def _record(
+    envelope: bytes,
+    device_key: Ed25519PublicKey,
+    owner_key: X25519PrivateKey | None,
+    on_clip: Callable[[Position, VoiceClip], None],
+) -> dict[str, Any]:
     header, _ = parse_envelope(envelope)
     found: dict[str, Any] = {"boot": header.boot, "sequence": header.sequence, "priority": header.priority.name.lower()}
     if owner_key is None:
@@ -81,6 +90,8 @@ def _record(envelope: bytes, device_key: Ed25519PublicKey, owner_key: X25519Priv
         _, told = open_record(envelope, owner_key, device_key)
     except SealError as exc:
         return found | {"sealed": base64.b64encode(envelope).decode(), "cannot_be_opened": str(exc)}
+    if isinstance(told.event, VoiceClip):
+        on_clip(header.position, told.event)
     time = None if told.wall_ns is None else datetime.fromtimestamp(told.wall_ns / 1e9, UTC).isoformat()
     return found | {"time": time, "agent_version": told.agent, "event": _plain(told.event)}
 

@@ -72,6 +72,7 @@ class VoiceRoom:
             occasions=Occasions(config.partners, config.policy, memory, utc_ns),
             sent=sent,
             consents=ConsentTalk(load_consent_words(), agreed=agreed, take_back=take_back),
+            agreed=agreed,
         )
         for words in hardware.words:
             words.tell_words(self.conversation.on_words)

@@ -1,11 +1,12 @@
 """A Microphone that understands short replies by itself: sound -> voice activity -> keyword model -> words.
 
 The model runs in a child process of its own, started with the first question and kept. What is no reply is not
-heard, and listening goes on; sound is forgotten as soon as it has been judged.
+heard, and listening goes on; sound is forgotten as soon as it has been judged, but for a reply's where it is asked for.
 """
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.core.errors import ModelDown, SourceLost
@@ -55,14 +56,14 @@ class KeywordMicrophone:
         self._listening = asyncio.Lock()
         self.refused = 0  # stretches that were no reply
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:
         """Return the next reply, None after timeout_s without one. Raises SourceLost without sound or model."""
         if language not in self._models and self._recogniser is None:
             raise SourceLost(f"there is no keyword model for {language}")
         async with self._listening:
             await self._capture.open()
             try:
-                return await self._hear(timeout_s, language)
+                return await self._hear(timeout_s, language, keep_sound=keep_sound)
             finally:
                 await self._capture.close()
 
@@ -74,7 +75,7 @@ class KeywordMicrophone:
             await self._recogniser.close()
         self._loaded = False
 
-    async def _hear(self, timeout_s: float, language: Language) -> Heard | None:
+    async def _hear(self, timeout_s: float, language: Language, *, keep_sound: bool) -> Heard | None:
         self._segmenter.reset()
         sound = _Sound()
         loading = asyncio.create_task(self._load(language), name="microphone-model")
@@ -86,11 +87,11 @@ class KeywordMicrophone:
                 sound.take(data)
                 if loading.done():
                     loading.result()
-                    heard = await self._judge(sound, language)
+                    heard = await self._judge(sound, language, keep_sound=keep_sound)
                     if heard is not None:
                         return heard
             await loading
-            return await self._judge(sound, language, last=True)
+            return await self._judge(sound, language, keep_sound=keep_sound, last=True)
         except ModelDown as exc:
             self._loaded = False
             raise SourceLost(f"keyword model: {exc}") from exc
@@ -108,14 +109,16 @@ class KeywordMicrophone:
             raise ModelDown(refused[name])
         self._loaded = True
 
-    async def _judge(self, sound: "_Sound", language: Language, *, last: bool = False) -> Heard | None:
+    async def _judge(
+        self, sound: "_Sound", language: Language, *, keep_sound: bool, last: bool = False
+    ) -> Heard | None:
         frames = log_mel(sound.waiting(last=last))
         for stretch in self._segmenter.update(frames):
             heard = await self._reply(stretch, language)
             if heard is None and self._recogniser is not None:
-                heard = await self._recogniser.transcribe(sound.piece(stretch), language)
+                heard = await self._recogniser.transcribe(from_pcm(sound.piece(stretch)), language)
             if heard is not None:
-                return heard
+                return replace(heard, sound=sound.piece(stretch)) if keep_sound else heard
             self.refused += 1
         return None
 
@@ -156,7 +159,7 @@ class _Sound:
         self._judged = self._dropped + start + frames * HOP * 2
         return from_pcm(data) if frames else from_pcm(b"")
 
-    def piece(self, stretch: Stretch) -> Float32s:
-        """The samples of a stretch."""
+    def piece(self, stretch: Stretch) -> bytes:
+        """The samples of a stretch, and a quarter of a second around it."""
         end = stretch.end * HOP * 2 - self._dropped
-        return from_pcm(bytes(self._data[max(0, end - len(stretch.frames) * HOP * 2 - BYTES_PER_S // 2) : end]))
+        return bytes(self._data[max(0, end - len(stretch.frames) * HOP * 2 - BYTES_PER_S // 2) : end])

@@ -39,7 +39,13 @@ class TypedMicrophone:
         self._tell = listener
         self._watch()
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:  # noqa: ARG002 - one keyboard
+    async def listen(
+        self,
+        *,
+        timeout_s: float,
+        language: Language,  # noqa: ARG002 - one keyboard
+        keep_sound: bool = False,  # noqa: ARG002 - it has none
+    ) -> Heard | None:
         """Return the next line, None after timeout_s. Raises SourceLost once the input has ended."""
         if not self._lines and not self._ended:
             self._watch()

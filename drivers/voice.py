@@ -80,7 +80,7 @@ class _Deaf:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:  # noqa: ARG002
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:  # noqa: ARG002
         raise SourceLost(self._reason)
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from agent.core.keys import public_pem
 from agent.core.toml import load_toml
 from drivers.keystore import create_ed25519, open_ed25519
 from fleet.bundle import make_manifest
+from fleet.clips import add_clips, without_sound
 from fleet.desk.command import add_desk, add_tickets
 from fleet.emergency import add_msd
 from fleet.labels import add_labels
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_export(commands.add_parser("export", help="write a device's sealed records to a file, as evidence"))
     _add_events(commands.add_parser("events", help="list what has been received, as JSON lines"))
     _add_telemetry(commands.add_parser("telemetry", help="print a device's telemetry as CSV"))
+    add_clips(commands.add_parser("clips", help="write the sound that drivers agreed to leave, as WAV files"))
     add_labels(commands.add_parser("labels", help="list collisions with what their drivers answered, for training"))
     _add_devices(commands.add_parser("devices", help="list the devices heard of, as JSON lines"))
     add_desk(commands.add_parser("desk", help="open tickets from what comes in, hold their clock, and speak to cars"))
@@ -225,7 +227,7 @@ def _add_events(parser: argparse.ArgumentParser) -> None:
     def run(args: argparse.Namespace) -> int:
         with closing(open_store(args.database)) as store:
             for event in store.events(args.device):
-                print(json.dumps(event, ensure_ascii=False))
+                print(json.dumps(without_sound(event), ensure_ascii=False))
         return 0
 
     parser.set_defaults(run=run)

@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import time
-import typing
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from agent import app
 from agent.core import vss
 from agent.core.config import Config, Consent, Detect, Device, Store, Vehicle, Voice, Web
 from agent.core.errors import AgentError
-from agent.core.events import Purpose
+from agent.core.event_base import WITHOUT_SOUND, Purpose
 from agent.core.keys import parse_ed25519
 from agent.core.ports import Microphone, Notice, Speaker
 from agent.store.chain import verify_chain
@@ -207,6 +206,7 @@ class _Demo:
         return table
 
     def _config(self) -> Config:
+        sound: list[Purpose] = ["audio"] if self._options.keep_sound else []
         return Config(
             profile=PROFILE,
             device=Device(id=_DEVICE, groups=["demo"], key=str(self._folder / "device.pem")),
@@ -215,7 +215,7 @@ class _Demo:
             store=Store(directory=str(self._folder / "data")),
             link=self._cloud.link_config(_DEVICE, drain_timeout_s=_DRAIN_S),
             trust=self._cloud.trust(),
-            consent=Consent(purposes=list(typing.get_args(Purpose)), crash_position="area"),
+            consent=Consent(purposes=[*WITHOUT_SOUND, *sound], crash_position="area"),
             web=Web(enabled=bool(self._options.page), port=self._options.page or Web().port),
             vehicle=Vehicle(propulsion=list(_PROPULSION[self._scenario.car.kind])),
         )

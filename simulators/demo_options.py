@@ -17,7 +17,7 @@ class Options:
     """What the command line chose.
 
     claims: where the claims desk's pages go, None for nowhere; page: port of the box's own page, 0 for none;
-    speak: whether the simulated driver's answers are sound.
+    speak: whether the simulated driver's answers are sound; keep_sound: whether he agrees to that being kept.
     """
 
     scenario: str = "commute"
@@ -30,6 +30,7 @@ class Options:
     claims: Path | None = None
     page: int = 0
     speak: bool = False
+    keep_sound: bool = False
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -49,4 +50,10 @@ def parse_options(argv: Sequence[str]) -> Options:
     parser.add_argument(
         "--speak", action="store_true", help="the simulated driver speaks his answers, and the box hears the sound"
     )
-    return Options(**vars(parser.parse_args(argv)))
+    parser.add_argument(
+        "--keep-sound", action="store_true", help="with --speak: he also agrees to `audio`, that the sound is kept"
+    )
+    args = parser.parse_args(argv)
+    if args.keep_sound and not args.speak:
+        parser.error("--keep-sound needs --speak: without it there is no sound")
+    return Options(**vars(args))

@@ -67,7 +67,7 @@ class SpeakingDriver:
         """Answers that go as text, since the keyword model does not know their words."""
         return [answer.text for answer in self._answers if answer.text and answer.text not in self._sounds]
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:
         """What the box makes of the next answer, None where it hears none. Raises SourceLost without a model."""
         self._next += self._taken
         self._taken = False
@@ -75,7 +75,7 @@ class SpeakingDriver:
         if answer.text is not None and answer.text not in self._sounds:
             return await SimulatedDriver(self._clock, [answer]).listen(timeout_s=timeout_s, language=language)
         self._cabin.expect(self._twice(answer))
-        heard = await self._ears.listen(timeout_s=timeout_s, language=language)
+        heard = await self._ears.listen(timeout_s=timeout_s, language=language, keep_sound=keep_sound)
         self.heard += heard is not None
         return heard
 

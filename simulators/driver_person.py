@@ -37,7 +37,13 @@ class SimulatedDriver:
         self._timed.sort(key=lambda timed: timed[0])
         self.questions = 0
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:  # noqa: ARG002 - the script decides
+    async def listen(
+        self,
+        *,
+        timeout_s: float,
+        language: Language,  # noqa: ARG002 - the script decides
+        keep_sound: bool = False,  # noqa: ARG002 - it has none
+    ) -> Heard | None:
         """Return the scripted answer after its reaction time, None after timeout_s of silence."""
         self.questions += 1
         delay_s, answer = self._next(timeout_s)

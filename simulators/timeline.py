@@ -43,6 +43,7 @@ from agent.core.events import (
     TripEnded,
     TripStarted,
     TroubleCodes,
+    VoiceClip,
 )
 from agent.core.ports import Notice
 
@@ -189,7 +190,7 @@ def describe(event: Event) -> str:
             return "trip started"
         case TripEnded():
             return f"trip ended: {event.distance_m:.0f} m in {event.duration_s:.0f} s"
-        case Feedback() | DeskMessage() | TicketReopened():
+        case Feedback() | VoiceClip() | DeskMessage() | TicketReopened():
             return _describe_talk(event)
         case BatteryAlarm() | BatteryAdvice() | PackSensorFault() | BatteryHealth() | BatteryReport():
             return _describe_battery(event)
@@ -197,11 +198,13 @@ def describe(event: Event) -> str:
             return _describe_health(event)
 
 
-def _describe_talk(event: Feedback | DeskMessage | TicketReopened) -> str:
+def _describe_talk(event: Feedback | VoiceClip | DeskMessage | TicketReopened) -> str:
     """Lines about what driver and desk have to say to each other."""
     match event:
         case Feedback():
             return f"the driver's answer is on record: {event.intent}"
+        case VoiceClip():
+            return f"so is its sound, as he agreed: {len(event.sound) / event.rate_hz:.1f} s, {len(event.sound)} bytes"
         case DeskMessage():
             return f"the insurer's desk on ticket {event.ticket}, signed: {event.what.replace('_', ' ')}"
         case TicketReopened():

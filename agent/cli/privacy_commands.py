@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -12,10 +12,14 @@ import msgspec
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config, load_config
+from agent.core.durable import open_new
 from agent.core.errors import AgentError, InputError
+from agent.core.events import VoiceClip
 from agent.core.keys import parse_ed25519
 from agent.core.paths import CONSENT
+from agent.core.pcmu import to_wav
 from agent.core.ports import Language
+from agent.core.records import Position
 from agent.privacy.consent import Consents, Standing
 from agent.privacy.door import Erase, Grant, Request, Revoke, ask
 from agent.privacy.notices import PURPOSES, PurposeNotice, load_notices, versions_of
@@ -129,24 +133,44 @@ def erase(args: argparse.Namespace) -> int:
 
 
 def export(args: argparse.Namespace) -> int:
-    """Write all that the box knows of its owner. Raises InputError where the file is there already."""
+    """Write all that the box knows of its owner. Raises InputError where a file is there already."""
+    if args.sounds is not None and args.key is None:
+        raise InputError("--sounds needs --key: without it records stay sealed")
     config = load_config(args.config)
     public = parse_ed25519(FileKeystore.open(Path(config.device.key), config.device.id).public_key)
     private = None if args.key is None else open_x25519(args.key)
     consents = [_plain(look_at_consents(config).standing(purpose)) for purpose in PURPOSES]
-    parts = export_parts(Path(config.store.directory), config, public, private, consents=consents)
+    parts = export_parts(
+        Path(config.store.directory), config, public, private, consents=consents, on_clip=_sounds_to(args.sounds)
+    )
     if str(args.file) == "-":
         for part in parts:
             sys.stdout.write(part)
         return 0
     try:
-        descriptor = os.open(args.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(open_new(args.file), "w", encoding="utf-8") as file:
             file.writelines(parts)
     except OSError as exc:
         raise InputError(f"{args.file}: {exc.strerror}") from exc
     print(f"{args.file}: {args.file.stat().st_size} bytes")
     return 0
+
+
+def _sounds_to(directory: Path | None) -> Callable[[Position, VoiceClip], None]:
+    """What writes clips there, None for nowhere. It raises InputError."""
+
+    def write(position: Position, clip: VoiceClip) -> None:
+        if directory is None:
+            return
+        path = directory / f"{position.boot}-{position.sequence}.wav"
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(open_new(path), "wb") as file:
+                file.write(to_wav(clip.sound, clip.rate_hz))
+        except OSError as exc:
+            raise InputError(f"{path}: {exc.strerror}") from exc
+
+    return write
 
 
 def _plain(standing: Standing) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def _add_export(parser: argparse.ArgumentParser, config_default: Path) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON, to be made; - for standard output")
     parser.add_argument("--config", type=Path, default=config_default, help=f"default: {config_default}")
     parser.add_argument("--key", type=Path, help="the owner's private key: without it records stay sealed")
+    parser.add_argument(
+        "--sounds",
+        type=Path,
+        metavar="DIRECTORY",
+        help="also write each kept sound there, BOOT-SEQUENCE.wav; needs --key",
+    )
     parser.set_defaults(run=_later("export"))
 
 

@@ -3,7 +3,6 @@
 import json
 import tempfile
 import time
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +10,7 @@ from typing import Any, Final
 from agent import app
 from agent.cli.speeds import SpeedProbe
 from agent.core.config import Config, Consent, Device, Store, Voice
-from agent.core.events import Purpose
+from agent.core.event_base import WITHOUT_SOUND
 from agent.core.ports import Hardware, Notice
 from drivers.keystore import FileKeystore
 from drivers.onnx_worker import OnnxWorker
@@ -71,7 +70,7 @@ def _make_config(folder: Path, cloud: Cloud, *, profile: str, dbc: Sequence[str]
         store=Store(directory=str(folder / "data")),
         link=cloud.link_config(_DEVICE, drain_timeout_s=_DRAIN_S),
         trust=cloud.trust(),
-        consent=Consent(purposes=list(typing.get_args(Purpose))),
+        consent=Consent(purposes=list(WITHOUT_SOUND)),
         voice=Voice(enabled=False),  # nobody sits in a recording
     )
 

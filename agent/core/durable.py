@@ -30,6 +30,11 @@ def rename(path: Path, to: Path) -> None:
         raise
 
 
+def open_new(path: Path) -> int:
+    """Descriptor of a new file that nobody else may read. Raises OSError where there is one of that name."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
 def sync_directory(path: Path) -> None:
     """Make renames in it durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal, get_args
 
 import msgspec
 
-Purpose = Literal["claims", "safety", "service", "ubi_score", "feedback", "diagnostics"]
+Purpose = Literal["claims", "safety", "service", "ubi_score", "feedback", "diagnostics", "audio"]
 """What the driver may agree to, each by itself."""
+
+WITHOUT_SOUND: Final[tuple[Purpose, ...]] = tuple(purpose for purpose in get_args(Purpose) if purpose != "audio")
+"""All that is agreed to where somebody means all: the sound of a voice needs its own name."""
 
 Ground = Literal[Purpose, "ubi_detail", "rights"]
 """What a field may leave on: a purpose that the driver agreed to; ubi_detail, which is ubi_score unless he gives the

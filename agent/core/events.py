@@ -35,6 +35,7 @@ from agent.core.system_events import (
     RecordsShed,
     SourceChanged,
 )
+from agent.core.voice_events import VoiceClip
 
 __all__ = [
     "AgentStarted",
@@ -82,6 +83,7 @@ __all__ = [
     "TripEnded",
     "TripStarted",
     "TroubleCodes",
+    "VoiceClip",
 ]
 
 
@@ -245,5 +247,6 @@ AnyEvent = (
     | TicketReopened
     | ErasureRequested
     | RecordsErased
+    | VoiceClip
 )
 """The closed set that may leave the car; msgspec decodes by the `kind` tag."""

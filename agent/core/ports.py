@@ -169,17 +169,21 @@ class Speaker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the driver said or typed."""
+    """What the driver said or typed.
+
+    sound: of that alone, 16-bit little-endian mono at 16 kHz; empty unless it was asked for.
+    """
 
     text: str
     confidence: float
+    sound: bytes = field(default=b"", repr=False)
 
 
 class Microphone(Protocol):
     """Hears the driver, when asked to."""
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
-        """Return the next thing said, None after timeout_s of silence."""
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:
+        """Return the next thing said, None after timeout_s of silence. keep_sound: with its sound, if it has any."""
         ...
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{16}\.request")
 _SIZE_MAX: Final = 4096
 _AT_ONCE_MAX: Final = 16
 _LOOK_S: Final = 0.1
+_PURPOSES_MAX: Final = len(get_args(Purpose))
 _OLD_S: Final = 3600.0  # an answer that nobody fetched
 
 
@@ -37,13 +38,13 @@ class Grant(Terms, frozen=True, kw_only=True, tag="grant", forbid_unknown_fields
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke", forbid_unknown_fields=True):
     """Agree no longer to these purposes."""
 
-    purposes: Annotated[list[Purpose], Meta(min_length=1, max_length=6)]
+    purposes: Annotated[list[Purpose], Meta(min_length=1, max_length=_PURPOSES_MAX)]
 
 
 class Erase(msgspec.Struct, frozen=True, kw_only=True, tag="erase", forbid_unknown_fields=True):
     """Let data be gone, here and at the insurer's; see agent.core.erasure. No purposes: all of them."""
 
-    purposes: Annotated[list[Purpose], Meta(max_length=6)] = []  # msgspec copies an empty list for each
+    purposes: Annotated[list[Purpose], Meta(max_length=_PURPOSES_MAX)] = []  # msgspec copies an empty list for each
     from_ns: int | None = None
     until_ns: int | None = None
 

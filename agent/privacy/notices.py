@@ -37,6 +37,7 @@ class _File(Section, frozen=True, kw_only=True):
     ubi_score: PurposeNotice
     feedback: PurposeNotice
     diagnostics: PurposeNotice
+    audio: PurposeNotice
 
 
 Notices = Mapping[Language, Mapping[Purpose, PurposeNotice]]

@@ -5,7 +5,7 @@ that changes nothing. Nobody agrees by voice: that needs a notice before his eye
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -72,6 +72,7 @@ class _Purposes(Section, frozen=True, kw_only=True):
     ubi_score: _Spoken
     feedback: _Spoken
     diagnostics: _Spoken
+    audio: _Spoken
 
 
 class _File(Section, frozen=True, kw_only=True):
@@ -98,13 +99,22 @@ class _Book:
     keeping: re.Pattern[str]
     but: re.Pattern[str]
     everything: re.Pattern[str]
-    purposes: Mapping[Purpose, re.Pattern[str]]
+    names: re.Pattern[str]
+    named: Mapping[str, frozenset[Purpose]]  # by group of names
 
 
 def _make_book(file: _File, language: Language) -> _Book:
     def any_of(spoken: _Spoken) -> re.Pattern[str]:
-        return _any_of(spoken.zh if language == "zh" else spoken.en)
+        return _any_of(phrases_of(spoken))
 
+    def phrases_of(spoken: _Spoken) -> Sequence[str]:
+        return spoken.zh if language == "zh" else spoken.en
+
+    owners: dict[str, set[Purpose]] = {}
+    for purpose in PURPOSES:
+        for phrase in phrases_of(getattr(file.purposes, purpose)):
+            owners.setdefault(phrase, set()).add(purpose)
+    groups = {f"n{number}": phrase for number, phrase in enumerate(_longest_first(owners))}
     return _Book(
         take_back=any_of(file.take_back),
         tell=any_of(file.tell),
@@ -115,14 +125,21 @@ def _make_book(file: _File, language: Language) -> _Book:
         keeping=any_of(file.keeping),
         but=any_of(file.but),
         everything=any_of(file.everything),
-        purposes={purpose: any_of(getattr(file.purposes, purpose)) for purpose in PURPOSES},
+        names=re.compile("|".join(f"(?P<{group}>{_pattern(phrase)})" for group, phrase in groups.items())),
+        named={group: frozenset(owners[phrase]) for group, phrase in groups.items()},
     )
 
 
 def _any_of(phrases: Sequence[str]) -> re.Pattern[str]:
-    gap = f".{{0,{_GAP_MAX}}}?"
-    longest_first = sorted(phrases, key=len, reverse=True)
-    return re.compile("|".join(gap.join(map(pattern_of, phrase.split(_GAP))) for phrase in longest_first))
+    return re.compile("|".join(map(_pattern, _longest_first(phrases))))
+
+
+def _longest_first(phrases: Iterable[str]) -> list[str]:
+    return sorted(phrases, key=len, reverse=True)
+
+
+def _pattern(phrase: str) -> str:
+    return f".{{0,{_GAP_MAX}}}?".join(map(pattern_of, phrase.split(_GAP)))
 
 
 def _parts(clause: str, book: _Book) -> list[str]:
@@ -162,4 +179,5 @@ def _wanted(taking: Sequence[str], clauses: Sequence[str], book: _Book) -> tuple
 
 
 def _named(clauses: Sequence[str], book: _Book) -> set[Purpose]:
-    return {purpose for clause in clauses for purpose in PURPOSES if book.purposes[purpose].search(clause)}
+    found = (match.lastgroup for clause in clauses for match in book.names.finditer(clause))
+    return {purpose for group in found if group for purpose in book.named[group]}

@@ -9,6 +9,7 @@ from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority
 from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
 from agent.core.signals import SignalWindow
+from agent.voice.clips import Clips
 from agent.voice.consent_talk import ConsentTalk
 from agent.voice.dialog import remark
 from agent.voice.director import Cabin, Director
@@ -34,7 +35,8 @@ class Conversation:
     microphone is reported once per outage and tried again with backoff. It takes nothing back: whatever is answered is
     an event beside the one it is about. memory: what scenes have asked; occasions: what only they want to know; sent:
     purposes whose events leave the car, as they are when asked; nothing else is promised. consents: does what is said
-    about them; None: such words are like any others.
+    about them; None: such words are like any others. agreed: purposes agreed to, as they are when asked; without
+    `audio` among them no sound is kept.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Conversation:
         occasions: Occasions | None = None,
         sent: Collection[Purpose] = get_args(Purpose),
         consents: ConsentTalk | None = None,
+        agreed: Collection[Purpose] = (),
     ) -> None:
         self._config = config
         self._clock = clock
@@ -58,6 +61,7 @@ class Conversation:
         self._emit = emit
         self._occasions = occasions
         self._consents = consents
+        self._clips = Clips(agreed, clock=clock, emit=emit)
         self._gate = Gate(config)
         self._presence = Presence()
         self._moments = Moments()
@@ -76,6 +80,7 @@ class Conversation:
             is_sent=lambda: Feedback.purpose in sent,
             on_talk=self._on_talk,
             heed=self._heed_answer,
+            clips=self._clips,
         )
         self._button = PushToTalk()
         self._said_ns: dict[str, int] = {}  # by prompt key
@@ -132,7 +137,9 @@ class Conversation:
             if (spoken := self._heed(heard)) is not None:
                 self.on_event(spoken)
             else:
-                self._emit(remark(heard, language=self._config.language, t_ns=now_ns))
+                said = remark(heard, language=self._config.language, t_ns=now_ns)
+                self._emit(said)
+                self._clips.keep(heard, said)
         return True
 
     def on_presses(self, presses: int) -> None:

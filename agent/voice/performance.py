@@ -10,6 +10,7 @@ from agent.core.errors import SourceLost
 from agent.core.events import Event, Feedback
 from agent.core.occasions import NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Language, Microphone, Notice, Notify, Speaker, Utterance
+from agent.voice.clips import Clips
 from agent.voice.dialog import Dialog, Turn
 from agent.voice.director import Director
 from agent.voice.outage import Outage
@@ -43,7 +44,8 @@ class Performer:
 
     is_calm: whether a further question is bearable now; wait_open: returns once the gate lets an item sound, False
     where that takes too long for a talk. on_talk: gets what was said after the button was pressed. heed: does what an
-    answer says about consents, and returns what to say to it, empty where the answer is about the question.
+    answer says about consents, and returns what to say to it, empty where the answer is about the question. clips: take
+    the sound of answers.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Performer:
         is_sent: Callable[[], bool],
         on_talk: Callable[[Heard | NothingHeard], None],
         heed: Callable[[Heard], str],
+        clips: Clips,
     ) -> None:
         self.counts = dict.fromkeys(("said", "asked", "answered", "forgone", "silenced"), 0)
         self.speaker_outage = Outage("speaker", clock=clock, notify=notify)
@@ -75,6 +78,7 @@ class Performer:
         self._is_sent = is_sent
         self._on_talk = on_talk
         self._heed = heed
+        self._clips = clips
 
     async def perform(self, current: Performance) -> None:
         """Say the prompt, put its question and what follows from the answers."""
@@ -123,7 +127,7 @@ class Performer:
     async def _listen(self, microphone: Microphone, *, timeout_s: float, language: Language) -> Heard | None:
         """Raises SourceLost, which is told once per outage."""
         try:
-            heard = await microphone.listen(timeout_s=timeout_s, language=language)
+            heard = await microphone.listen(timeout_s=timeout_s, language=language, keep_sound=self._clips.open())
         except SourceLost as exc:
             self.microphone_outage.lost(str(exc))
             raise
@@ -148,6 +152,7 @@ class Performer:
             self.counts["asked"] += 1
             await self._sound(current, text)
             asked_ns = self._clock.monotonic_ns()
+            heard = None
             try:
                 heard = await self._listen(microphone, timeout_s=timeout_s, language=prompt.language)
             except SourceLost:
@@ -162,9 +167,11 @@ class Performer:
                     heeded = True
                     dialog = self._dialog(current, question)  # other answers may leave now than before
                     continue
-                turn = dialog.hear(None if done else heard, asked_ns=asked_ns, t_ns=now_ns)
+                heard = None if done else heard
+                turn = dialog.hear(heard, asked_ns=asked_ns, t_ns=now_ns)
             if turn.feedback is not None:
                 self._settle(current, question, turn, turn.feedback)
+                self._clips.keep(heard, turn.feedback)
                 return turn
             text = turn.text
 

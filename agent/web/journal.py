@@ -2,8 +2,12 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+import msgspec
+
+from agent.core.events import VoiceClip
 from agent.core.ports import Notice
 from agent.core.privacy_events import ErasureRequested
 
@@ -24,6 +28,8 @@ class Journal:
         """
         if isinstance(notice.event, ErasureRequested):
             self._lines.clear()
+        if isinstance(notice.event, VoiceClip):
+            notice = replace(notice, event=msgspec.structs.replace(notice.event, sound=b""))  # its consent may end
         if notice.topic in _TOPICS and not (notice.event is not None and notice.event.bulk):
             self._lines.append(notice)
 

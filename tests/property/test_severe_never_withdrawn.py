@@ -44,7 +44,7 @@ class Ear:
         self._clock = clock
         self._said = said
 
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:  # noqa: ARG002
         text, confidence = self._said.pop(0) if self._said else (None, 0.0)
         if text == _LOST:
             raise SourceLost(f"no microphone for {language}")

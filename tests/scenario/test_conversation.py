@@ -95,7 +95,7 @@ class DeafSpeaker:
 
 
 class LostMicrophone:
-    async def listen(self, *, timeout_s: float, language: Language) -> Heard | None:
+    async def listen(self, *, timeout_s: float, language: Language, keep_sound: bool = False) -> Heard | None:  # noqa: ARG002
         raise SourceLost(f"nobody can type {language} within {timeout_s}")
 
     async def close(self) -> None:
@@ -113,6 +113,7 @@ async def room(
     memory: SceneMemory | None = None,
     consents: ConsentTalk | None = None,
     sent: Collection[Purpose] = get_args(Purpose),
+    agreed: Collection[Purpose] = (),
 ) -> AsyncIterator[Room]:
     clock = ManualClock(start_ns=100_000_000_000)
     notices: list[Notice] = []
@@ -128,6 +129,7 @@ async def room(
         memory=memory,
         consents=consents,
         sent=sent,
+        agreed=agreed,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(talk.run())

@@ -13,7 +13,7 @@ from agent.core.ports import Language
 from drivers.keyword_replies import load_keywords
 from simulators.clock import ManualClock
 from simulators.demo import Outcome, main, run_demo
-from simulators.demo_options import Options
+from simulators.demo_options import Options, parse_options
 from simulators.driver_aloud import SpeakingDriver
 from simulators.driver_person import Answer
 from simulators.world import load_scenario
@@ -62,6 +62,26 @@ async def test_a_drive_with_a_speaking_driver_is_the_same_at_any_pace() -> None:
     assert re.search(r"hears +请找离家近的那家修理厂", text)
 
 
+@needs_espeak
+async def test_the_sound_is_kept_where_the_driver_agrees_to_that() -> None:
+    """The same drive otherwise: the same is heard, and said."""
+    without, _ = await drive(pace=0.0)
+    kept, text = await drive(pace=0.0, keep_sound=True)
+    assert without.good
+    assert kept.good
+    clips = [line for line in kept.lines if " voice_clip " in line]
+    assert [line for line in kept.lines if line not in clips] == without.lines
+    assert len(clips) == 1, "the other answer was typed"
+    assert re.search(r"so is its sound, as he agreed: [01]\.\d s, \d{4,5} bytes", text)
+
+
+def test_to_keep_sound_there_must_be_some(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--keep-sound"])
+    assert "--keep-sound needs --speak" in capsys.readouterr().err
+    assert not parse_options(["--speak"]).keep_sound
+
+
 def test_without_espeak_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert main(["--speak", "--pace", "0", "--broker", "embedded"]) == 2
@@ -70,14 +90,14 @@ def test_without_espeak_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert error.count("\n") == 1
 
 
-async def drive(*, pace: float) -> tuple[Outcome, str]:
+async def drive(*, pace: float, keep_sound: bool = False) -> tuple[Outcome, str]:
     lines = [
         Line(about="collision", zh="我没事，没有受伤", en="", aloud_zh="我没事"),
         Line(about="collision", zh="请找离家近的那家修理厂", en=""),
     ]
     scenario = msgspec.structs.replace(load_scenario("crash_front"), demo=Demo(answers=lines))
     console = Console(file=io.StringIO(), width=200)
-    options = Options(pace=pace, headless=True, speak=True, broker="embedded")
+    options = Options(pace=pace, headless=True, speak=True, keep_sound=keep_sound, broker="embedded")
     outcome = await run_demo(options, console, scenario=scenario)
     assert isinstance(console.file, io.StringIO)
     return outcome, console.file.getvalue()

@@ -22,7 +22,7 @@ def test_every_purpose_is_explained_in_both_languages() -> None:
     [
         ('version = 1\ntitle = "Claims"', 'version = 2\ntitle = "Claims"', "claims.version: 2, but 1 in zh.toml"),
         ("refusing =", "refuse =", "refuse"),
-        ("[feedback]", "[audio]", "audio|feedback"),
+        ("[feedback]", "[video]", "video|feedback"),
     ],
 )
 def test_a_notice_that_is_not_whole_is_refused(tmp_path: Path, old: str, new: str, reason: str) -> None:

@@ -1,12 +1,15 @@
 import json
 import re
 
+import msgspec
 import pytest
 
 from agent.core.crash_events import Collision, CrashRecord
 from agent.core.desk import DeskNote
 from agent.core.desk_state import BoxTicket
 from agent.core.erasure import Selection
+from agent.core.event_base import WITHOUT_SOUND
+from agent.core.events import VoiceClip
 from agent.core.ports import Notice
 from agent.core.privacy_events import ErasureRequested
 from agent.web.guard import BODY_MAX
@@ -71,6 +74,32 @@ async def test_consent_is_changed_by_the_page_s_own_form_only() -> None:
     assert (box.agreed["claims"].days, box.agreed["claims"].place) == (30, "area")
     assert (await browser.post("/consent/claims/revoke", {"key": key})).status == 303
     assert box.agreed == {}
+
+
+async def test_sound_is_agreed_to_by_its_own_button_only() -> None:
+    box = StillBox()
+    browser = await paired(box)
+    page = (await browser.get("/consent")).text
+    key, fields = form_key_of(page), {"notice": "1", "days": "30"}
+    for purpose in WITHOUT_SOUND:
+        assert (await browser.post(f"/consent/{purpose}/grant", fields | {"key": key})).status == 303
+    assert "audio" not in box.agreed
+    assert 'action="/consent/audio/grant"' in (await browser.get("/consent")).text
+    assert (await browser.post("/consent/audio/grant", fields | {"key": key})).status == 303
+    assert 'action="/consent/audio/revoke"' in (await browser.get("/consent")).text
+    assert (await browser.post("/consent/audio/revoke", {"key": key})).status == 303
+    assert set(box.agreed) == set(WITHOUT_SOUND)
+
+
+def test_the_journal_knows_of_a_sound_and_does_not_hold_it() -> None:
+    journal = Journal()
+    clip = VoiceClip(
+        t_ns=1, answer_ns=2, question="q", language="zh", heard="没事", codec="pcmu", rate_hz=16_000, sound=b"\x55" * 99
+    )
+    journal.take(Notice(topic="event", t_ns=1, text=clip.kind, event=clip))
+    (line,) = journal.newest_first()
+    assert line.event == msgspec.structs.replace(clip, sound=b"")
+    assert clip.sound
 
 
 @pytest.mark.parametrize(
@@ -220,7 +249,7 @@ async def test_a_copy_holds_what_the_box_can_read() -> None:
     told = json.loads(answer.text)
     assert told["signals"] == {"Vehicle.Speed": 8.5}
     assert told["since_start"][0]["event"]["delta_v_kmh"] == 23.5
-    assert len(told["purposes"]) == 6
+    assert len(told["purposes"]) == 7
 
 
 async def test_an_answer_to_the_desk_is_given_once_and_by_form_only() -> None:
