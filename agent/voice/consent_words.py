@@ -161,7 +161,8 @@ def _takes_back(clause: str, book: _Book) -> bool:
 
 def _wanted(taking: Sequence[str], clauses: Sequence[str], book: _Book) -> tuple[Purpose, ...]:
     """Which purposes: of their own names and "everything" in the clauses that take back the names count."""
-    kept = [clause for clause in clauses if clause not in taking and book.keeping.search(clause)]
+    others = [clause for clause in clauses if clause not in taking]
+    kept = [clause for clause in others if book.keeping.search(clause) or book.but.match(clause)]
     spared = kept + [clause for clause in clauses if book.excepting.search(clause)]
     plain = [clause for clause in clauses if clause not in spared]
     everything = any(book.everything.search(clause) for clause in taking)
