@@ -197,7 +197,7 @@ class WordSource(Protocol):
     def tell_words(self, listener: Callable[[Heard], bool]) -> None:
         """Call the listener with every sentence from now on; it must not wait.
 
-        False where a question is being put: the sentence is for whoever listens to the answer.
+        False where the driver is listened to: the sentence is for whoever listens.
         """
         ...
 

@@ -127,27 +127,18 @@ class Conversation:
     def on_words(self, heard: Heard) -> bool:
         """Take what the driver says of his own accord; what is said to it is called for by the event it becomes.
 
-        Words about his consents are done, and kept nowhere. False where he is being asked: his words are the answer.
+        Words about his consents are done, and kept nowhere. False where he is listened to: who listens hears them.
         """
-        if self._is_asking():
+        if self._is_listening():
             return False
-        if self._config.enabled and not self._closed and heard.text.strip():
-            now_ns = self._clock.monotonic_ns()
-            self._notify(Notice("heard", now_ns, heard.text))
-            if (spoken := self._heed(heard)) is not None:
-                self.on_event(spoken)
-            else:
-                said = remark(heard, language=self._config.language, t_ns=now_ns)
-                self._emit(said)
-                self._clips.keep(heard, said)
+        self._take_words(heard)
         return True
 
     def on_presses(self, presses: int) -> None:
         """The driver wants to say something. Who is being asked is heard already, and answers with what he says."""
         now_ns = self._clock.monotonic_ns()
-        listening = self._current is not None and isinstance(self._current.item.event, TalkWanted)
         for _ in range(presses):
-            if self._button.heed(now_ns, busy=listening or self._is_asking()):
+            if self._button.heed(now_ns, busy=self._is_listening()):
                 self.on_event(TalkWanted(t_ns=now_ns))
 
     def configure(self, config: Voice) -> None:
@@ -249,12 +240,25 @@ class Conversation:
         if self._button.note(now_ns, understood=isinstance(came, Heard)):
             self._notify(Notice("source", now_ns, "button: nothing was understood again and again, it rests a while"))
         if isinstance(came, Heard):
-            self.on_words(came)
+            self._take_words(came)
         else:
             self.on_event(came)
 
-    def _is_asking(self) -> bool:
-        return self._current is not None and self._current.question is not None
+    def _take_words(self, heard: Heard) -> None:
+        if self._config.enabled and not self._closed and heard.text.strip():
+            now_ns = self._clock.monotonic_ns()
+            self._notify(Notice("heard", now_ns, heard.text))
+            if (spoken := self._heed(heard)) is not None:
+                self.on_event(spoken)
+            else:
+                said = remark(heard, language=self._config.language, t_ns=now_ns)
+                self._emit(said)
+                self._clips.keep(heard, said)
+
+    def _is_listening(self) -> bool:
+        """Whether a question is put, or the button was pressed: the microphone is open, or will be in a moment."""
+        current = self._current
+        return current is not None and (current.question is not None or isinstance(current.item.event, TalkWanted))
 
     async def _perform_alone(self, item: Item) -> None:
         """Perform one item in a task of its own, so that something more urgent can cut it short."""

@@ -86,6 +86,17 @@ async def test_typed_words_are_a_remark_unless_a_question_is_put() -> None:
         assert [feedback.question for feedback in r.feedback()] == ["free_words", "all_right", "garage", "free_words"]
 
 
+async def test_words_that_come_while_it_listens_are_for_who_listens() -> None:
+    """Else they would be taken down, and then be said not to have been understood."""
+    async with room(answers=(Answer(ODD, reaction_s=5.0),)) as r:
+        r.talk.on_presses(1)
+        await r.clock.advance(3)
+        assert not r.talk.on_words(Heard(ODD, 1.0))
+        await r.clock.advance(20)
+        assert [feedback.transcript for feedback in r.feedback()] == [ODD]
+        assert r.talk.on_words(Heard(ODD, 1.0))
+
+
 async def test_presses_while_it_listens_are_one_talk() -> None:
     async with room(answers=(Answer(ODD, reaction_s=5.0),)) as r:
         for _ in range(20):
