@@ -71,12 +71,11 @@ class DeskPerson:
         return self._now_ns() - since_ns >= self._chance(ticket).uniform(*self._delay_s) * 1e9
 
     def _arrival(self, ticket: DeskTicket) -> Texts:
-        """A quarter of an hour, 30 to 90 minutes from now, by the clocks of China."""
+        """A quarter of an hour, 30 to 90 minutes from now, by the clocks of China; as long to read at any time of day."""
         wait_s = self._chance(ticket).uniform(1800, 5400)
         quarter = round((self._now_ns() / 1e9 + wait_s) / _QUARTER_S) * _QUARTER_S
         at = _EPOCH + timedelta(seconds=quarter) + _SHANGHAI
-        minutes = f"{at.minute}分" if at.minute else ""
-        return f"{at.hour}点{minutes}", f"at {at:%H:%M}"
+        return f"{at:%H:%M}", f"at {at:%H:%M}"
 
     def _chance(self, ticket: DeskTicket) -> random.Random:
         return random.Random(f"{self._seed}/{ticket.number}/{ticket.reopened}")
