@@ -45,7 +45,7 @@ from agent.store.rebuild import Damage, build, finish, quarantine
 from agent.store.reserve import Reserve
 from agent.store.rows import open_row, row_of
 
-_SLICES_A_CHECKPOINT: Final = 8  # of deletions: what SQLite carries over by itself is more than others may wait for
+_SLICES_A_CHECKPOINT: Final = 4  # of deletions: what SQLite carries over by itself is more than others may wait for
 _BRIEFLY_MS: Final = 50  # what can be done later waits no longer for who reads: a crash may wait behind it
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from agent.core.vault import Vault
 from agent.store.files import ROW_BYTES, TABLES, Table, place_of, position_of
 from agent.store.rows import open_row
 
-SLICE_ROWS: Final = 32
+SLICE_ROWS: Final = 64
 _UNKNOWN: Final = bytes(32)
 _OF_CRASHES: Final = ("claims",)
 _OF_UNKNOWN: Final = ("safety", "service", "ubi_score", "feedback", "diagnostics")

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from agent.core.erasure import Selection
 from agent.core.records import Position, Range, SealedRecord
@@ -19,6 +19,7 @@ from agent.store.worker import Worker
 
 T = TypeVar("T")
 
+_PAUSE_LONGEST_S: Final = 0.1
 _START = (-1, Position(0, 0))
 
 
@@ -126,12 +127,13 @@ class Outbox:
         await self._worker.close(self._database.close)
 
     async def _slices(self, slices: Generator[T, None, None]) -> AsyncIterator[T]:
-        """A call each, so that nobody waits for the whole.
+        """A call each, so that nobody waits for the whole; with a pause as long as each, so that the disk has room too.
 
         On a damaged page the file is rebuilt, and it must be asked for again. Who is cancelled first gets what the
         slice under way has done.
         """
         while True:
+            begun_s = time.monotonic()
             call = asyncio.create_task(self._worker.call(partial(self._database.next_slice, slices)), name="slice")
             try:
                 part = await asyncio.shield(call)
@@ -146,6 +148,7 @@ class Outbox:
             if part is None:
                 return
             yield part
+            await asyncio.sleep(min(time.monotonic() - begun_s, _PAUSE_LONGEST_S))
 
     async def _call(self, function: Callable[[], T], *, urgent: bool = False) -> T:
         """In the thread; after a damaged page is found, once more on a rebuilt file."""
