@@ -2,23 +2,17 @@
 
 synchronous=FULL: SQLite then fsyncs the WAL at every commit, so that "committed" survives a power cut. What makes this
 affordable on an SD card is not fewer syncs per commit but fewer commits: the recorder commits in groups.
-
-After a failed sync the kernel calls the pages clean although they never reached the medium, and a later sync that
-succeeds says nothing about them. A commit behind such a hole in the WAL would be gone after a power cut. So after any
-refusal, and at the start, the WAL is first checkpointed away before anything is called durable again; and deletions are
-synced like everything else, because the sync that fails for them could be one whose result SQLite does not report.
+See agent/store/ledger.py for what a failed sync asks for.
 """
 
 import errno
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
-
-import msgspec
 
 from agent.core.erasure import Selection
 from agent.core.errors import StoreError
@@ -29,7 +23,6 @@ from agent.store.disk import disk
 from agent.store.erase import Run, delete_range, erase_rows, purposes_of_row, slices_of, wiped
 from agent.store.files import (
     NAME,
-    PATIENCE_MS,
     ROW_BYTES,
     TABLES,
     Table,
@@ -40,6 +33,7 @@ from agent.store.files import (
     read_count,
     write_count,
 )
+from agent.store.ledger import Ledger, State
 from agent.store.quota import Shed, crash_reserve_bytes, shed, shed_detail
 from agent.store.rebuild import Damage, build, finish, quarantine
 from agent.store.reserve import Reserve
@@ -49,16 +43,6 @@ _SLICES_A_CHECKPOINT: Final = 4  # of deletions: what SQLite carries over by its
 _BRIEFLY_MS: Final = 50  # what can be done later waits no longer for who reads: a crash may wait behind it
 
 T = TypeVar("T")
-
-
-class _State(msgspec.Struct):
-    """Of the chain: this boot, its last sequence, the last record's hash. Of the queue: bytes used, records."""
-
-    boot: int
-    sequence: int
-    digest: bytes
-    used_bytes: int
-    records: int
 
 
 class Database:
@@ -73,7 +57,6 @@ class Database:
         self._size_max_bytes = size_max_bytes
         self._now_ns = now_ns
         self._path = directory / NAME
-        self._doubtful = True  # whether the WAL may have a hole
         self._damages: list[Damage] = []
         self._slices: Generator[Any, None, None] | None = None
         with disk():
@@ -82,7 +65,7 @@ class Database:
             with ExitStack() as opened:
                 self._lock = opened.enter_context(lock(directory / "outbox.lock"))
                 self._vault = self._with_reserve(partial(open_vault, directory), may_use_it=True)
-                self._db = self._open_or_rebuild()
+                self._use(self._open_or_rebuild())
                 opened.callback(self._db.close)
                 self.boot, self.head = self._with_reserve(self._start_boot, may_use_it=True)
                 opened.pop_all()
@@ -132,10 +115,10 @@ class Database:
             self._break_off()
             damage = build(self._path)
             self._db.close()
-            self._db = self._take_rebuilt(damage)
-            self._doubtful = True
-            with self._change() as state:
-                state.boot, state.sequence, state.digest = self.boot, self._sequence, self.head
+            sequence = self._ledger.sequence
+            self._use(self._take_rebuilt(damage), sequence=sequence)
+            with self._ledger.change() as state:
+                state.boot, state.sequence, state.digest = self.boot, sequence, self.head
 
     def table_of(self, position: Position) -> int | None:
         """Number in TABLES of where a record is stored, None where it is not there."""
@@ -150,7 +133,7 @@ class Database:
         for one of the same name before an SD card was replaced.
         """
         deleted = refused = 0
-        with disk(), self._change() as state:
+        with disk(), self._ledger.change() as state:
             for part in ranges:
                 last = self._find(Position(part.boot, part.last))
                 if last is not None and digest_of(last[1]) == part.digest:
@@ -179,17 +162,17 @@ class Database:
 
         What is stored meanwhile stays.
         """
-        last = place_of(Position(self.boot, self._sequence))
+        last = place_of(Position(self.boot, self._ledger.sequence))
         if until is not None:
             last = min(last, place_of(until))
         for number, bounds in enumerate(slices_of(self._db, last), 1):
-            with wiped(self._db), self._change() as state:
+            with wiped(self._db), self._ledger.change() as state:
                 runs, size_bytes = erase_rows(self._db, self._vault, selection, bounds)
                 state.records -= sum(run.records for run in runs)
                 state.used_bytes -= size_bytes
             yield runs
             if bounds[1] == last or number % _SLICES_A_CHECKPOINT == 0:
-                self._settle(patience_ms=_BRIEFLY_MS)
+                self._ledger.settle(patience_ms=_BRIEFLY_MS)
                 yield []
 
     def write_anew(self) -> Generator[bool, None, None]:
@@ -199,13 +182,12 @@ class Database:
         with closing(Copy(self._db, self._path, self._vault)) as copy:
             while copy.go_on():
                 yield True
-            self._settle(patience_ms=_BRIEFLY_MS)
+            self._ledger.settle(patience_ms=_BRIEFLY_MS)
             yield True
             copy.finish()
         self._db.close()
         put_in_place(self._path)
-        self._db = connect(self._path, check=False)
-        self._doubtful = True
+        self._use(connect(self._path, check=False), sequence=self._ledger.sequence)
         yield from self._wipe_old()
 
     def shred_old_keys(self) -> Generator[bool, None, None]:
@@ -217,13 +199,16 @@ class Database:
     def pending(self) -> int:
         """Count of records stored."""
         with disk():
-            return self._state().records
+            return self._ledger.state().records
 
     def close(self) -> None:
         """Checkpoint and close."""
         with disk(), self._lock:
             self._break_off()
             self._db.close()
+
+    def _use(self, db: sqlite3.Connection, *, sequence: int = 0) -> None:
+        self._db, self._ledger = db, Ledger(db, sequence=sequence)
 
     def _open_or_rebuild(self) -> sqlite3.Connection:
         make_good(self._path)
@@ -253,7 +238,7 @@ class Database:
             return action()
 
     def _append(self, records: Sequence[SealedRecord]) -> list[Shed]:
-        with self._change() as state:
+        with self._ledger.change() as state:
             if state.digest == records[-1].digest:
                 return []
             if records[0].position != (state.boot, state.sequence + 1):
@@ -278,7 +263,7 @@ class Database:
 
     def _quarantine(self, table: Table, rows: Sequence[tuple[int, Any, Any]]) -> None:
         """Keep damaged records where they stop nobody."""
-        with disk(), self._change() as state:
+        with disk(), self._ledger.change() as state:
             state.used_bytes -= quarantine(self._db, table, rows)
             state.records -= len(rows)
         self._damages.append(Damage(len(rows)))
@@ -286,48 +271,13 @@ class Database:
     def _start_boot(self) -> tuple[int, bytes]:
         """Count up. A copy of the counter lies beside the database: a number used twice would look like a duplicate."""
         counter = self._path.with_name("boot")
-        with self._change() as state:
+        with self._ledger.change() as state:
             state.boot = max(state.boot, read_count(counter)) + 1
             state.sequence = 0
         write_count(counter, state.boot)
         return state.boot, state.digest
 
-    def _state(self) -> _State:
-        return _State(*self._db.execute("SELECT boot, sequence, digest, used_bytes, records FROM state").fetchone())
-
-    @contextmanager
-    def _change(self) -> Iterator[_State]:
-        """One transaction over records and state."""
-        if self._doubtful:
-            self._settle()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            state = self._state()
-            yield state
-            self._db.execute(
-                "UPDATE state SET boot = ?, sequence = ?, digest = ?, used_bytes = ?, records = ?",
-                msgspec.structs.astuple(state),
-            )
-            self._db.execute("COMMIT")
-            self._sequence = state.sequence
-        except BaseException:
-            self._doubtful = True
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _settle(self, *, patience_ms: int = PATIENCE_MS) -> None:
-        """Carry everything from the WAL into the file, written and synced anew."""
-        self._db.execute(f"PRAGMA busy_timeout = {patience_ms}")
-        try:
-            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        finally:
-            self._db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
-        if busy:
-            raise StoreError("outbox: somebody reads it without end")
-        self._doubtful = False
-
-    def _shed(self, state: _State) -> list[Shed]:
+    def _shed(self, state: State) -> list[Shed]:
         """Make room for what was just inserted."""
         ordinary_max = self._size_max_bytes - crash_reserve_bytes(self._size_max_bytes)
         gone = shed(self._db, state.used_bytes - ordinary_max)
