@@ -71,7 +71,7 @@ class DeskPerson:
         return self._now_ns() - since_ns >= self._chance(ticket).uniform(*self._delay_s) * 1e9
 
     def _arrival(self, ticket: DeskTicket) -> Texts:
-        """A quarter of an hour, 30 to 90 minutes from now, by the clocks of China; as long to read at any time of day."""
+        """A quarter of an hour, 30 to 90 minutes from now, by China's clocks; as long to read at any time of day."""
         wait_s = self._chance(ticket).uniform(1800, 5400)
         quarter = round((self._now_ns() / 1e9 + wait_s) / _QUARTER_S) * _QUARTER_S
         at = _EPOCH + timedelta(seconds=quarter) + _SHANGHAI
