@@ -42,6 +42,19 @@ def rows(one: Car) -> list[bytes]:
     return [payload for table in tables for (payload,) in table]
 
 
+def hold_writing_anew(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """The long part of an erasure goes on only once this is set."""
+    held = asyncio.Event()
+    write_anew = Outbox.write_anew
+
+    async def write_slowly(outbox: Outbox) -> None:
+        await held.wait()
+        await write_anew(outbox)
+
+    monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+    return held
+
+
 async def test_after_an_erasure_a_byte_search_finds_nothing(tmp_path: Path) -> None:
     async with car(tmp_path, "service", "diagnostics") as one:
         one.pack.save(SECRET)
@@ -167,14 +180,7 @@ async def test_the_insurer_erases_and_his_receipt_comes_down(cloud: Cloud, tmp_p
 async def test_a_long_erasure_keeps_no_revocation_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     async with room(tmp_path, "service") as (privacy, one, _):
-        held = asyncio.Event()
-        write_anew = Outbox.write_anew
-
-        async def write_slowly(outbox: Outbox) -> None:
-            await held.wait()
-            await write_anew(outbox)
-
-        monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+        held = hold_writing_anew(monkeypatch)
         one.leave(Erase())
         await one.clock.advance(0.5)
         assert privacy.summary()["erasures_undone"] == 1
@@ -199,14 +205,7 @@ async def test_a_long_erasure_tells_the_service_manager_that_it_goes_on_also_at_
     monkeypatch.setattr("agent.sweep._BUSY_S", 0.01)
     monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     told: asyncio.Queue[ServiceState] = asyncio.Queue()
-    held = asyncio.Event()
-    write_anew = Outbox.write_anew
-
-    async def write_slowly(outbox: Outbox) -> None:
-        await held.wait()
-        await write_anew(outbox)
-
-    monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+    held = hold_writing_anew(monkeypatch)
     async with room(tmp_path, "service") as (privacy, one, _):
         privacy._service = told.put_nowait
         one.leave(Erase())
@@ -291,14 +290,7 @@ async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behi
 ) -> None:
     monkeypatch.setattr("agent.sweep._WAIT_S", 0.0)
     async with room(tmp_path, "service") as (privacy, one, _):
-        held = asyncio.Event()
-        write_anew = Outbox.write_anew
-
-        async def write_slowly(outbox: Outbox) -> None:
-            await held.wait()
-            await write_anew(outbox)
-
-        monkeypatch.setattr(Outbox, "write_anew", write_slowly)
+        held = hold_writing_anew(monkeypatch)
         one.leave(Erase())
         await one.clock.advance(0.5)
         privacy.take_back(["service"], by="voice")
