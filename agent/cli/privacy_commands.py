@@ -200,6 +200,7 @@ def _terms(standing: Standing) -> str:
         return ""
     terms: dict[str, Any] = {
         f"--until {datetime.fromtimestamp((choice.until_ns or 0) / 1e9, UTC):%Y-%m-%d}": choice.until_ns,
+        f"--days {choice.days}": choice.days,
         "--trip": choice.trip_only,
         "--score-only": choice.score_only,
         f"--place {choice.place}": choice.place != "none",

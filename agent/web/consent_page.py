@@ -83,6 +83,8 @@ def _standing(standing: Mapping[str, Any], viewer: Viewer) -> Iterator[str]:
         yield say("consent_trip")
     elif standing.get("until_ns"):
         yield say("consent_until", date=f"{datetime.fromtimestamp(standing['until_ns'] / 1e9, UTC):%Y-%m-%d}")
+    elif standing.get("days"):
+        yield say("consent_from_date", days=standing["days"])
     if standing.get("score_only"):
         yield say("consent_score_only")
     if standing.get("place", "none") != "none":

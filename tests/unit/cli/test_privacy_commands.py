@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,16 @@ def test_every_purpose_is_shown_with_its_notice(config: Path, capsys: pytest.Cap
     assert "[ ] claims  Claims  (never asked)" in shown
     assert main(["consent", "show", "--config", str(config)]) == 0
     assert "[x] safety  电池安全  (安装时书面同意)" in capsys.readouterr().out
+
+
+def test_days_that_count_from_when_the_clock_is_set_are_shown(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    choices = b'{"choices":{"claims":{"granted":true,"by":"page","notice":1,"days":30,"place":"area"}}}'
+    FileConsentStore(tmp_path / "data").save(choices)
+    assert main(["consent", "show", "--config", str(config), "--language", "en"]) == 0
+    assert re.search(r"\[x\] claims .*; --days 30; --place area\)", capsys.readouterr().out)
 
 
 def test_what_is_chosen_reaches_the_agent(

@@ -40,6 +40,7 @@ class StillBox:
         self.book = DeskBook()
         self.notes: list[DeskNote] = []
         self.agreed: dict[Purpose, Terms] = {}
+        self.dated = True  # whether the time was known when something was agreed to
 
     def t_ns(self) -> int:
         return 3600 * NS
@@ -62,6 +63,7 @@ class StillBox:
                 "purpose": purpose,
                 "in_force": purpose in self.agreed,
                 "why": "chosen" if purpose in self.agreed else "never_asked",
+                "days": self.agreed[purpose].days if purpose in self.agreed and not self.dated else 0,
                 "notice_now": 1,
                 "withheld": 3,
             }

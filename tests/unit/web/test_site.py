@@ -10,8 +10,9 @@ from agent.core.desk_state import BoxTicket
 from agent.core.erasure import Selection
 from agent.core.event_base import WITHOUT_SOUND
 from agent.core.events import VoiceClip
-from agent.core.ports import Notice
+from agent.core.ports import Language, Notice
 from agent.core.privacy_events import ErasureRequested
+from agent.core.terms import Terms
 from agent.web.guard import BODY_MAX
 from agent.web.journal import Journal
 from agent.web.site import make_site
@@ -74,6 +75,20 @@ async def test_consent_is_changed_by_the_page_s_own_form_only() -> None:
     assert (box.agreed["claims"].days, box.agreed["claims"].place) == (30, "area")
     assert (await browser.post("/consent/claims/revoke", {"key": key})).status == 303
     assert box.agreed == {}
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("en", "for 30 days from when the box knows the date"), ("zh", "从终端对好时间起 30 天")],
+)
+async def test_a_consent_from_before_the_clock_was_set_tells_its_days(language: Language, told: str) -> None:
+    box = StillBox()
+    browser = await paired(box)
+    box.language = language
+    box.agreed["claims"] = Terms(notice=1, days=30)
+    assert told not in (await browser.get("/consent")).text
+    box.dated = False
+    assert told in (await browser.get("/consent")).text
 
 
 async def test_sound_is_agreed_to_by_its_own_button_only() -> None:
