@@ -236,7 +236,7 @@ def test_the_simulated_person_tells_of_the_surveyor_answers_and_thanks(office: O
         ["ticket_opened", "surveyor", "answer"], ["ticket_opened", "thanks"], ["ticket_opened", "answer"]
     ]  # fmt: skip
     surveyor = office.store.messages(1)[1].note
-    assert re.fullmatch(r"查勘员\d+点(\d+分)?到您停车的地方(，到了给您打电话)?。", surveyor.zh)
+    assert re.fullmatch(r"查勘员\d\d:\d\d到您停车的地方(，到了给您打电话)?。", surveyor.zh)
     assert re.match(r"The surveyor comes at \d\d:\d\d, to where your car stands", surveyor.en)
 
 
