@@ -16,12 +16,12 @@ from drivers.keyword_features import BANDS, FRAMES_PER_S, Float32s, band_centres
 _SPEECH: Final = slice(*np.searchsorted(band_centres_hz(), [200.0, 5500.0]).tolist())
 _MARGIN: Final = 0.7  # nepers of power over the noise that the noise itself reaches
 _BAND_MAX: Final = 2.5  # more excess than this in one band proves no more
-_START: Final = 0.42  # mean excess at which speech begins
+_START: Final = 0.34  # mean excess at which speech begins
 _GO_ON: Final = 0.26  # and above which it goes on, or above this share of the loudest so far
 _GO_ON_SHARE: Final = 0.25
 _ONSET: Final = 6  # of so many frames ...
 _ONSET_MIN: Final = 4  # ... so many must be loud
-_HANGOVER: Final = 32  # frames of quiet that end it; a stop consonant between two words is shorter
+_HANGOVER: Final = 24  # frames of quiet that end it; a stop consonant between two words is shorter
 _BEFORE: Final = 14  # frames kept before the first loud one: soft consonants
 _AFTER: Final = 8
 _SHORTEST: Final = 9  # loud frames of the shortest word

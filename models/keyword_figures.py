@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from agent.core.ports import Language
 from drivers.keyword_features import log_mel, model_input
 from drivers.keyword_replies import Keywords
 from drivers.keyword_segments import Segmenter
-from models.keyword_speech import Cabins, Clip, in_cabin, other_clips, sentence_clips, stretches, wordings_of
+from models.keyword_speech import Cabins, Clip, in_cabin, other_clips, stretches, wordings_of
+from models.keyword_talk import Talk
 from models.speech_net import STEPS
 from simulators import sounds
 from simulators.voices import Part
@@ -22,6 +22,7 @@ Kind = Literal["noise", "music", "speech", "words"]
 
 _GAP_S = 0.6  # between two things said, at least
 _CHUNK_S = 20.0
+_TALKERS = 90  # texts drawn at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,6 @@ def hear(
     owners: list[int] = []
     meant: list[int] = []
     for clip in clips:
-        if clip.wording is None:
-            continue
         noisy = in_cabin(rng, clip.samples, cabins, snr_db=snr_db, music=0.0)
         for stretch in stretches(noisy):
             if stretch.short:
@@ -88,24 +87,29 @@ class Mistaken:
         return int(np.sum(self.probability >= thresholds[self.best]))
 
 
-def false_accepts(score: Score, sound: Iterable[Float32s]) -> Mistaken:
-    """Listen to what holds no reply."""
+def short_stretches(sound: Iterable[Float32s]) -> tuple[float, list[Float32s]]:
+    """Hours of a sound, and what stands alone in it as a reply does, float32[n, 40] each."""
     segmenter = Segmenter()
-    count, inputs = 0, []
+    count, found = 0, []
     for chunk in sound:
         count += len(chunk)
-        inputs += [model_input(stretch.frames, STEPS) for stretch in segmenter.update(log_mel(chunk)) if stretch.short]
-    hours = count / sounds.RATE_HZ / 3600
-    if not inputs:
+        found += [stretch.frames for stretch in segmenter.update(log_mel(chunk)) if stretch.short]
+    return count / sounds.RATE_HZ / 3600, found
+
+
+def false_accepts(score: Score, sound: Iterable[Float32s]) -> Mistaken:
+    """Listen to what holds no reply."""
+    hours, found = short_stretches(sound)
+    if not found:
         return Mistaken(hours, np.empty(0, np.int64), np.empty(0, np.float32))
-    answers = score(np.concatenate(inputs))
+    answers = score(np.concatenate([model_input(frames, STEPS) for frames in found]))
     best = answers.argmax(axis=1)
     taken = best < answers.shape[1] - 1
     return Mistaken(hours, best[taken], answers[taken, best[taken]])
 
 
 def out_of_grammar(
-    rng: np.random.Generator, kind: Kind, language: Language, part: Part, cabins: Cabins, *, hours: float
+    rng: np.random.Generator, kind: Kind, keywords: Keywords, part: Part, cabins: Cabins, *, hours: float
 ) -> Iterator[Float32s]:
     """A drive without a reply, in pieces of 20 s: noise, a radio, people who talk of other things, or single words.
 
@@ -113,7 +117,7 @@ def out_of_grammar(
     """
     chunks = round(hours * 3600 / _CHUNK_S)
     size = round(_CHUNK_S * sounds.RATE_HZ)
-    talk = _talk(rng, language, part, kind)
+    talk = _talk(rng, keywords, part, kind)
     for number in range(chunks):
         noise = cabins.cut(rng, size) if number % 4 else sounds.cabin(rng, _CHUNK_S)
         if kind == "noise":
@@ -128,13 +132,13 @@ def out_of_grammar(
         yield noise * np.float32(rng.uniform(0.02, 0.1))
 
 
-def _talk(rng: np.random.Generator, language: Language, part: Part, kind: Kind) -> Iterator[Float32s]:
-    """Sentences, or words, without end, said anew by others when all have been."""
-    make = other_clips if kind == "words" else sentence_clips
+def _talk(rng: np.random.Generator, keywords: Keywords, part: Part, kind: Kind) -> Iterator[Float32s]:
+    """Sentences, or words, without end."""
+    talk = Talk(keywords, part)
+    texts = talk.words if kind == "words" else talk.sentences
     while True:
-        said = list(make(rng, language, part, times=4))
-        for place in rng.permutation(len(said)):
-            yield said[place].samples
+        for clip in other_clips(rng, keywords.language, part, texts(rng, _TALKERS)):
+            yield clip.samples
 
 
 def _filled(rng: np.random.Generator, talk: Iterator[Float32s], size: int) -> Float32s:

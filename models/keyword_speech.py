@@ -4,62 +4,36 @@ Every example passes the box's own voice activity detection and features, so tha
 here.
 """
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.core.ports import Language
-from drivers.keyword_features import HOP, log_mel, model_input
+from drivers.keyword_features import HOP, log_mel
 from drivers.keyword_replies import Keywords
 from drivers.keyword_segments import Segmenter, Stretch
-from models.speech_net import STEPS
 from simulators import sounds
 from simulators.voices import Part, draw_person, speak_all, variants
 
 Float32s = npt.NDArray[np.float32]
 
-_CHATTER: Final = Path(sounds.__file__).with_name("chatter.toml")
 _LEAD_S: Final = 0.5
 _TAIL_S: Final = 0.8
 _NOISE_S: Final = 20
+_SONGS_MAX: Final = 24
+_NONE: Final = -1
 _GROUP: Final = 15  # texts that one person says before the next one speaks
-_ONSETS: Final = (
-    "b",
-    "br",
-    "ch",
-    "d",
-    "f",
-    "fl",
-    "g",
-    "h",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "sh",
-    "st",
-    "t",
-    "w",
-    "",
-)
-_VOWELS: Final = ("a", "e", "i", "o", "u", "ay", "ee", "oo", "ow", "igh")
-_CODAS: Final = ("b", "d", "ft", "k", "l", "lt", "m", "n", "nk", "p", "r", "s", "st", "t", "x", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One utterance: samples at 16 kHz, which wording of the language it is, None for none; who said it."""
+    """One utterance: samples at 16 kHz; which wording of the language it is, -1 for none; who said it."""
 
     samples: Float32s
-    wording: int | None
+    wording: int
     voice: str
 
 
@@ -79,10 +53,10 @@ class Cabins:
 
 
 def make_cabins(rng: np.random.Generator, count: int) -> Cabins:
-    """So many cars, and as many songs."""
+    """So many cars, and as many songs, but for a limit: cars differ more, in what they hide."""
     return Cabins(
         tuple(sounds.cabin(rng, _NOISE_S) for _ in range(count)),
-        tuple(sounds.music(rng, _NOISE_S) for _ in range(count)),
+        tuple(sounds.music(rng, _NOISE_S) for _ in range(min(count, _SONGS_MAX))),
     )
 
 
@@ -99,35 +73,22 @@ def reply_clips(rng: np.random.Generator, keywords: Keywords, part: Part) -> Ite
         yield from _said(rng, keywords.language, part, [(wordings[n], int(n)) for n in order], [variant])
 
 
-def other_clips(rng: np.random.Generator, language: Language, part: Part, *, times: int) -> Iterator[Clip]:
-    """Words that are no reply, each said so often."""
-    words = [(word, None) for word in chatter(language, part, "words")] * times
-    yield from _said(rng, language, part, [words[n] for n in rng.permutation(len(words))], variants_of(part))
-
-
-def sentence_clips(rng: np.random.Generator, language: Language, part: Part, *, times: int) -> Iterator[Clip]:
-    """Whole sentences, each said so often."""
-    sentences = [(sentence, None) for sentence in chatter(language, part, "sentences")] * times
-    yield from _said(rng, language, part, sentences, variants_of(part))
-
-
-def nonsense_clips(rng: np.random.Generator, keywords: Keywords, count: int) -> Iterator[Clip]:
-    """So many utterances of nonsense, by voices of the training."""
-    texts = [(nonsense(rng, keywords), None) for _ in range(count)]
-    yield from _said(rng, keywords.language, "training", texts, variants_of("training"))
+def other_clips(rng: np.random.Generator, language: Language, part: Part, texts: Sequence[str]) -> Iterator[Clip]:
+    """Texts that are no reply, each fifteen by another of the part's variants."""
+    yield from _said(rng, language, part, [(text, _NONE) for text in texts], variants_of(part))
 
 
 def _said(
     rng: np.random.Generator,
     language: Language,
     part: Part,
-    texts: Sequence[tuple[str, int | None]],
+    texts: Sequence[tuple[str, int]],
     people: Sequence[str],
 ) -> Iterator[Clip]:
     """Texts in groups, each by another person, as one run of espeak-ng makes them."""
-    for number, at in enumerate(range(0, len(texts), _GROUP)):
+    for at in range(0, len(texts), _GROUP):
         group = texts[at : at + _GROUP]
-        person = draw_person(rng, language, part, people[(number * 7) % len(people)])
+        person = draw_person(rng, language, part, people[int(rng.integers(0, len(people)))])
         spoken = speak_all([text for text, _ in group], language, person)
         for samples, (_, wording) in zip(spoken, group, strict=True):
             yield Clip(samples, wording, person.voice)
@@ -138,44 +99,6 @@ def fragment(rng: np.random.Generator, samples: Float32s) -> Float32s:
     size = min(len(samples), round(rng.uniform(0.25, 1.5) * sounds.RATE_HZ))
     at = int(rng.integers(0, len(samples) - size + 1))
     return samples[at : at + size]
-
-
-def chatter(language: Language, part: Part, what: str) -> Sequence[str]:
-    """What people say that is no reply; every fourth of what is not for the test is for validation."""
-    with _CHATTER.open("rb") as file:
-        lists = tomllib.load(file)[language]
-    if part == "test":
-        return tuple(lists[f"test_{what}"])
-    kept = [text for n, text in enumerate(lists[f"training_{what}"]) if (n % 4 == 3) == (part == "validation")]
-    return tuple(kept)
-
-
-def nonsense(rng: np.random.Generator, keywords: Keywords) -> str:
-    """Syllables of replies and of chatter in an order that nobody means: what is near to a reply and none."""
-    wordings = {wording for wording, _ in wordings_of(keywords)}
-    chinese = keywords.language == "zh"
-    glue = "" if chinese else " "
-    split = tuple if chinese else str.split
-    of_replies = [part for wording in sorted(wordings) for part in split(wording)]
-    of_chatter = [part for word in chatter(keywords.language, "training", "words") for part in split(word)]
-    while True:
-        size = int(rng.integers(1, 6 if chinese else 4))
-        pools = [of_replies if rng.random() < 0.5 else of_chatter for _ in range(size)]
-        parts = [str(pool[rng.integers(0, len(pool))]) for pool in pools]
-        if not chinese and rng.random() < 0.35:
-            parts = [_pseudo_word(rng) for _ in parts]
-        said = glue.join(parts)
-        longer = (wording for wording in wordings if len(split(wording)) > 1)
-        if said not in wordings and not any(f"{glue}{wording}{glue}" in f"{glue}{said}{glue}" for wording in longer):
-            return said
-
-
-def _pseudo_word(rng: np.random.Generator) -> str:
-    """One or two syllables that English might have."""
-    word = ""
-    for _ in range(int(rng.integers(1, 3))):
-        word += "".join(str(pool[rng.integers(0, len(pool))]) for pool in (_ONSETS, _VOWELS, _CODAS))
-    return word
 
 
 def variants_of(part: Part) -> list[str]:
@@ -200,17 +123,14 @@ def stretches(samples: Float32s) -> list[Stretch]:
 
 
 def example(rng: np.random.Generator, samples: Float32s, cabins: Cabins, *, snr_db: float, music: float) -> Float32s:
-    """One input of the model, float32[192, 40]; where nothing was detected, what lies where the speech is."""
+    """What the box takes for an utterance, float32[n, 40]; where it finds nothing, what lies where the speech is."""
     noisy = in_cabin(rng, samples, cabins, snr_db=snr_db, music=music)
     frames = log_mel(noisy)
     found = [stretch for stretch in Segmenter().update(frames) if stretch.short]
     if found and rng.random() < 0.9:
-        heard = max(found, key=lambda stretch: stretch.loud).frames
-    else:
-        first = round(_LEAD_S * sounds.RATE_HZ) // HOP - int(rng.integers(0, 16))
-        heard = frames[first : first + len(samples) // HOP + 16 + int(rng.integers(0, 16))]
-    (row,) = model_input(heard, STEPS)
-    return np.asarray(row, np.float32)
+        return max(found, key=lambda stretch: stretch.loud).frames
+    first = round(_LEAD_S * sounds.RATE_HZ) // HOP - int(rng.integers(0, 16))
+    return frames[first : first + len(samples) // HOP + 16 + int(rng.integers(0, 16))]
 
 
 def noise_examples(rng: np.random.Generator, cabins: Cabins, count: int) -> Iterator[Float32s]:
@@ -222,7 +142,7 @@ def noise_examples(rng: np.random.Generator, cabins: Cabins, count: int) -> Iter
             noise = noise * np.float32(0.3) + _piece(rng, cabins.music, size)
         elif number % 3 == 1:
             noise = noise + np.float32(rng.uniform(1, 5)) * sounds.burst(rng, size / sounds.RATE_HZ)[:size]
-        yield model_input(log_mel(noise * np.float32(0.05)), STEPS)[0]
+        yield log_mel(noise * np.float32(0.05))
 
 
 def _piece(rng: np.random.Generator, pool: Sequence[Float32s], size: int) -> Float32s:

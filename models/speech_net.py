@@ -30,12 +30,12 @@ class Shape:
 
 # 192 frames of 10 ms -> 64 -> 32 -> 32 -> 32, then 8 pieces: what was said first and last stays apart.
 STEPS: Final = 192
-CONVOLUTIONS: Final = (Shape(5, 3, 1, 1, 48), Shape(5, 2, 1, 2, 64), Shape(3, 1, 1, 1, 96), Shape(3, 1, 1, 1, 96))
+CONVOLUTIONS: Final = (Shape(5, 3, 1, 1, 64), Shape(5, 2, 1, 2, 96), Shape(3, 1, 1, 1, 128), Shape(3, 1, 1, 1, 128))
 _PIECES: Final = 8
 # What is heard is looked at five times: as it is, by a longer and a shorter throat, said faster and slower. Pairs of
 # bands moved and of the pace.
 _VIEWS: Final = ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.93), (0.0, 1.08))
-_HIDDEN: Final = 160
+_HIDDEN: Final = 192
 
 
 class SpeechNet:

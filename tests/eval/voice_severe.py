@@ -25,7 +25,7 @@ _HARMLESS: Final = frozenset({"fine", "false_alarm"})
 
 def severe_trials(model: Any, count: int) -> dict[str, int]:
     """model: as tests.eval.voice.Model. How many trials were cancelled, and how many heard any word at all."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(1131)
     cabins = make_cabins(rng, 40)
     question = load_phrases(PROMPTS).languages["zh"].questions[QUESTION]
     seconds = Voice().answer_timeout_s

@@ -9,29 +9,32 @@ from agent.core.paths import MODELS, PROMPTS
 from agent.core.ports import Language
 from agent.voice.prompts import load_phrases
 from agent.voice.understanding import understand
+from drivers.keyword_features import model_input
 from drivers.keyword_replies import check_model, load_keywords
 from drivers.onnx_child import open_model, run
 from drivers.pinyin import to_pinyin
-from models.keyword_speech import (
-    chatter,
-    example,
-    fragment,
-    make_cabins,
-    nonsense,
-    variants_of,
-    wordings_of,
-)
+from models.keyword_speech import example, fragment, make_cabins, variants_of, wordings_of
+from models.keyword_talk import DICTIONARY, Talk, chatter
+from models.speech_net import STEPS
 from simulators.voices import draw_person, speak_all
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+needs_words = pytest.mark.skipif(not DICTIONARY.exists(), reason="wamerican-small is not installed")
 BOTH = pytest.mark.parametrize("language", ["zh", "en"])
 SHIPPED = pytest.mark.parametrize("language", [path.stem[-2:] for path in sorted(MODELS.glob("keywords_*.toml"))])
 
 # What a reply must mean where it is asked for.
 MEANT = {
-    "all_right": {"help": "help", "fine": "fine", "garage": "garage", "false_alarm": "false_alarm", "yes": "fine"},
-    "garage": {"yes": "yes", "no": "no", "tow": "tow"},
-    "rescue": {"yes": "yes", "no": "no"},
+    "all_right": {
+        "help": "help",
+        "no": "help",
+        "fine": "fine",
+        "garage": "garage",
+        "false_alarm": "false_alarm",
+        "yes": "fine",
+    },
+    "garage": {"yes": "yes", "no": "no", "not_needed": "no", "tow": "tow"},
+    "rescue": {"yes": "yes", "no": "no", "not_needed": "no"},
     "charge": {
         "slow": "slow",
         "payment": "pay_trouble",
@@ -64,16 +67,36 @@ def test_the_words_of_a_reply_mean_it_to_the_dialogue(language: Language) -> Non
         assert understand(replies["stop_asking"].text, question.stop.lexicon).intent is not None
 
 
+@needs_espeak
+@needs_words
 @BOTH
-def test_nonsense_is_no_wording_and_holds_none(language: Language) -> None:
+def test_what_is_to_be_refused_is_said_as_no_reply_is_and_holds_none(language: Language) -> None:
     keywords = load_keywords()[language]
     wordings = {wording for wording, _ in wordings_of(keywords)}
     rng = np.random.default_rng(3)
-    drawn = {nonsense(rng, keywords) for _ in range(100)}
+    talk = Talk(keywords, "training")
+    drawn = {*talk.nonsense(rng, 150)}
     assert len(drawn) > 80
-    assert not drawn & wordings
+    said = {*drawn, *talk.words(rng, 2000)}
+    assert len(said) > 1500
+    assert not said & wordings
     if language == "zh":
-        assert not any(wording in said for said in drawn for wording in wordings if len(wording) > 1)
+        assert not {to_pinyin(text) for text in said} & {to_pinyin(wording) for wording in wordings}
+        assert not any(wording in text for text in said for wording in wordings if len(wording) > 1)
+    else:
+        assert not {"breaks", "know", "toe it"} & {*talk.words(rng, 100_000)}  # said as brakes, no, tow it
+
+
+@needs_espeak
+@needs_words
+@BOTH
+def test_training_and_validation_refuse_other_words(language: Language) -> None:
+    keywords = load_keywords()[language]
+    training, validation = (Talk(keywords, part) for part in ("training", "validation"))
+    rng = np.random.default_rng(4)
+    heard = {*training.words(rng, 20_000)}
+    assert not heard & {*validation.words(rng, 10_000)}
+    assert not heard & {*chatter(language, "test", "words")}
 
 
 @BOTH
@@ -114,7 +137,8 @@ def test_held_out_voices_are_heard_at_20_db(language: Language) -> None:
         said = [wordings[n] for n in rng.permutation(len(wordings))[:5]]
         spoken = speak_all([text for text, _ in said], language, draw_person(rng, language, "test", variant))
         for samples, (_, name) in zip(spoken, said, strict=True):
-            answer = run(session, example(rng, samples, cabins, snr_db=20, music=0.0), manifest)[0]
+            heard = example(rng, samples, cabins, snr_db=20, music=0.0)
+            answer = run(session, model_input(heard, STEPS), manifest)[0]
             right.append(manifest.labels[int(answer.argmax())] == name)
     assert np.mean(right) >= 0.85
 
