@@ -93,9 +93,13 @@ def read_wrapped(path: Path, size_max: int) -> bytes:
 
     What is larger than size_max is cut off, and so cannot.
     """
-    with path.open("rb") as file:
-        data = file.read(size_max + OVERHEAD)
-    return (read_vault(path.parent) or Vault(())).unwrap(data, bound=path.name.encode())
+    while True:
+        with path.open("rb") as file:
+            data = file.read(size_max + OVERHEAD)
+            vault = read_vault(path.parent) or Vault(())
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return vault.unwrap(data, bound=path.name.encode())
+        # It was written anew meanwhile: what was read may be overwritten by now, and its key destroyed.
 
 
 @contextmanager

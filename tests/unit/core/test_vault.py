@@ -9,6 +9,7 @@ from agent.core.vault import (
     FILES,
     KEYS_MAX,
     OVERHEAD,
+    Vault,
     add_key,
     open_vault,
     read_vault,
@@ -121,3 +122,18 @@ def test_what_is_saved_while_files_are_written_anew_is_neither_undone_nor_lost_w
         assert store.load() == str(saved).encode()
     erasing.join()
     assert store.load() == str(saved).encode()
+
+
+def test_what_is_written_anew_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileConsentStore(tmp_path)
+    store.save(b"agreed")
+
+    def erased_before_the_keys_are_read(directory: Path) -> Vault | None:
+        monkeypatch.undo()
+        add_key(directory)
+        list(wrap_anew(directory))
+        shred_old_keys(directory)
+        return read_vault(directory)
+
+    monkeypatch.setattr("agent.core.vault.read_vault", erased_before_the_keys_are_read)
+    assert store.load() == b"agreed"
