@@ -54,7 +54,6 @@ class Examples:
     frames: list[Float16s]
     classes: Ints
     noise: Float32s
-    voices: int
 
 
 def examples(rng: np.random.Generator, keywords: Keywords) -> Examples:
@@ -62,15 +61,13 @@ def examples(rng: np.random.Generator, keywords: Keywords) -> Examples:
     cabins = make_cabins(rng, _CABINS)
     frames: list[Float16s] = []
     classes: list[int] = []
-    voices = set()
     for _ in range(_TIMES):
         for clip in reply_clips(rng, keywords, "training"):
-            voices.add(clip.voice.partition("+")[2])
             frames.append(_half(_heard(rng, clip.samples, cabins)))
             classes.append(clip.wording)
     frames += (_half(heard) for heard in _refused(rng, keywords, cabins))
     classes += [len(wordings_of(keywords))] * (len(frames) - len(classes))
-    return Examples(frames, np.array(classes), _powers(cabins), len(voices))
+    return Examples(frames, np.array(classes), _powers(cabins))
 
 
 def _refused(rng: np.random.Generator, keywords: Keywords, cabins: Cabins) -> Iterator[Float32s]:
