@@ -187,7 +187,7 @@ def test_a_model_of_other_replies_is_refused() -> None:
     assert reason == "keywords_zh was trained on other replies than firmware_config/keywords has: maybe, yes"
 
 
-@pytest.mark.parametrize(("probability", "text"), [("0.79", None), ("0.81", "没事")])
+@pytest.mark.parametrize(("probability", "text"), [("0.93", None), ("0.95", "没事")])
 async def test_what_may_call_off_help_must_be_surer(probability: str, text: str | None) -> None:
     ears = microphone(FakeCapture(WORD), FakeInference(f"fine={probability}"))
     heard = await ears.listen(timeout_s=3, language="zh")
