@@ -79,7 +79,7 @@ def _refused(rng: np.random.Generator, keywords: Keywords, cabins: Cabins) -> It
         for _ in range(_PIECES):
             yield _heard(rng, fragment(rng, clip.samples), cabins)
     for kind, hours in _HOURS.items():
-        yield from short_stretches(out_of_grammar(rng, kind, keywords, "training", cabins, hours=hours))[1]
+        yield from short_stretches(out_of_grammar(rng, kind, talk, cabins, hours=hours))[1]
     yield from noise_examples(rng, cabins, _NOISES)
 
 

@@ -14,7 +14,6 @@ from models.keyword_speech import Cabins, Clip, in_cabin, other_clips, stretches
 from models.keyword_talk import Talk
 from models.speech_net import STEPS
 from simulators import sounds
-from simulators.voices import Part
 
 Float32s = npt.NDArray[np.float32]
 Score = Callable[[Float32s], Float32s]  # float32[n, 192, 40] to float32[n, labels], the last one "other"
@@ -22,7 +21,7 @@ Kind = Literal["noise", "music", "speech", "words"]
 
 _GAP_S = 0.6  # between two things said, at least
 _CHUNK_S = 20.0
-_TALKERS = 90  # texts drawn at a time
+_TEXTS = 90  # drawn at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def false_accepts(score: Score, sound: Iterable[Float32s]) -> Mistaken:
 
 
 def out_of_grammar(
-    rng: np.random.Generator, kind: Kind, keywords: Keywords, part: Part, cabins: Cabins, *, hours: float
+    rng: np.random.Generator, kind: Kind, talk: Talk, cabins: Cabins, *, hours: float
 ) -> Iterator[Float32s]:
     """A drive without a reply, in pieces of 20 s: noise, a radio, people who talk of other things, or single words.
 
@@ -117,7 +116,7 @@ def out_of_grammar(
     """
     chunks = round(hours * 3600 / _CHUNK_S)
     size = round(_CHUNK_S * sounds.RATE_HZ)
-    talk = _talk(rng, keywords, part, kind)
+    said = _said(rng, talk, kind)
     for number in range(chunks):
         noise = cabins.cut(rng, size) if number % 4 else sounds.cabin(rng, _CHUNK_S)
         if kind == "noise":
@@ -128,23 +127,22 @@ def out_of_grammar(
         elif kind == "music":
             noise = noise * np.float32(rng.uniform(0.1, 0.6)) + sounds.music(rng, _CHUNK_S)[:size]
         else:
-            noise = sounds.mix(_filled(rng, talk, size), noise, snr_db=rng.uniform(5, 20))
+            noise = sounds.mix(_filled(rng, said, size), noise, snr_db=rng.uniform(5, 20))
         yield noise * np.float32(rng.uniform(0.02, 0.1))
 
 
-def _talk(rng: np.random.Generator, keywords: Keywords, part: Part, kind: Kind) -> Iterator[Float32s]:
+def _said(rng: np.random.Generator, talk: Talk, kind: Kind) -> Iterator[Float32s]:
     """Sentences, or words, without end."""
-    talk = Talk(keywords, part)
     texts = talk.words if kind == "words" else talk.sentences
     while True:
-        for clip in other_clips(rng, keywords.language, part, texts(rng, _TALKERS)):
+        for clip in other_clips(rng, talk.language, talk.part, texts(rng, _TEXTS)):
             yield clip.samples
 
 
-def _filled(rng: np.random.Generator, talk: Iterator[Float32s], size: int) -> Float32s:
+def _filled(rng: np.random.Generator, said: Iterator[Float32s], size: int) -> Float32s:
     sound = np.zeros(size, np.float32)
     at = round(rng.uniform(0.3, 1.0) * sounds.RATE_HZ)
-    for samples in talk:
+    for samples in said:
         wet = sounds.echo(rng, samples)
         if at + len(wet) >= size:
             break

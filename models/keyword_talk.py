@@ -4,7 +4,6 @@ Words are those of dictionaries, which for Chinese comes with pypinyin and for E
 Sentences are those of simulators/chatter.toml, and rows of words. What sounds like a reply is not among them.
 """
 
-import subprocess
 import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +18,7 @@ from agent.core.ports import Language
 from drivers.keyword_replies import Keywords
 from drivers.pinyin import to_pinyin
 from simulators import sounds
-from simulators.voices import Part
+from simulators.voices import Part, phonemes
 
 _CHATTER: Final = Path(sounds.__file__).with_name("chatter.toml")
 DICTIONARY: Final = Path("/usr/share/dict/american-english-small")
@@ -42,14 +41,14 @@ class Talk:
     """What is no reply in one language, for one part. The test hears what was written for it, the others more."""
 
     def __init__(self, keywords: Keywords, part: Part) -> None:
-        self._language: Language = keywords.language
-        self._part: Part = part
+        self.language: Language = keywords.language
+        self.part: Part = part
         self._wordings = sorted({wording for reply in keywords.replies.values() for wording in reply.wordings})
-        self._replies = set(_sounds_of(self._wordings, self._language))
-        self._words = chatter(self._language, part, "words")
-        self._sentences = chatter(self._language, part, "sentences")
+        self._replies = set(_sounds_of(self._wordings, self.language))
+        self._words = chatter(self.language, part, "words")
+        self._sentences = chatter(self.language, part, "sentences")
         if part != "test":
-            self._words = self._unlike_replies([*self._words, *_dictionary(self._language, part)])
+            self._words = self._unlike_replies([*self._words, *_dictionary(self.language, part)])
 
     def words(self, rng: np.random.Generator, count: int) -> list[str]:
         """So many words, each by itself."""
@@ -64,32 +63,32 @@ class Talk:
         return [self._glue.join(self.words(rng, int(rng.integers(2, 4)))) for _ in range(count)]
 
     def nonsense(self, rng: np.random.Generator, count: int) -> list[str]:
-        """Syllables of replies and of words in an order that nobody means: what is near to a reply and none."""
-        said = self._unlike_replies(self._mixed(rng) for _ in range(count))
-        return said[:count]
-
-    def _sentence(self, rng: np.random.Generator) -> str:
-        if self._part == "test" or rng.random() < 0.34:
-            return self._sentences[int(rng.integers(0, len(self._sentences)))]
-        low, high = _WORDS_OF_SENTENCE[self._language]
-        return self._glue.join(self.words(rng, int(rng.integers(low, high + 1))))
-
-    def _mixed(self, rng: np.random.Generator) -> str:
-        chinese = self._language == "zh"
+        """At most so many rows of syllables of replies and words: what is near to a reply, and none."""
+        chinese = self.language == "zh"
         split: Callable[[str], Iterable[str]] = tuple if chinese else str.split
         of_replies = [part for wording in self._wordings for part in split(wording)]
-        parts = []
-        for _ in range(int(rng.integers(1, 6 if chinese else 4))):
-            pool = of_replies if rng.random() < 0.6 else [*split(self.words(rng, 1)[0])]
-            parts.append(pool[int(rng.integers(0, len(pool)))])
-        return self._glue.join(parts)
+
+        def mixed() -> str:
+            parts = []
+            for _ in range(int(rng.integers(1, 6 if chinese else 4))):
+                pool = of_replies if rng.random() < 0.6 else [*split(self.words(rng, 1)[0])]
+                parts.append(pool[int(rng.integers(0, len(pool)))])
+            return self._glue.join(parts)
+
+        return self._unlike_replies(mixed() for _ in range(count))
+
+    def _sentence(self, rng: np.random.Generator) -> str:
+        if self.part == "test" or rng.random() < 0.34:
+            return self._sentences[int(rng.integers(0, len(self._sentences)))]
+        low, high = _WORDS_OF_SENTENCE[self.language]
+        return self._glue.join(self.words(rng, int(rng.integers(low, high + 1))))
 
     def _unlike_replies(self, texts: Iterable[str]) -> list[str]:
         """Those that are not said as a reply is, nor hold one of several syllables."""
         texts = [*dict.fromkeys(texts)]
         longer = [wording for wording in self._wordings if len(wording.split() if self._glue else wording) > 1]
         unlike = []
-        for text, sound in zip(texts, _sounds_of(texts, self._language), strict=True):
+        for text, sound in zip(texts, _sounds_of(texts, self.language), strict=True):
             held = f"{self._glue}{text}{self._glue}"
             if sound not in self._replies and not any(f"{self._glue}{one}{self._glue}" in held for one in longer):
                 unlike.append(text)
@@ -97,7 +96,7 @@ class Talk:
 
     @property
     def _glue(self) -> str:
-        return "" if self._language == "zh" else " "
+        return "" if self.language == "zh" else " "
 
 
 def _dictionary(language: Language, part: Part) -> Iterator[str]:
@@ -125,15 +124,5 @@ def _all_words(language: Language) -> Sequence[str]:
 
 
 def _sounds_of(texts: Sequence[str], language: Language) -> list[str]:
-    """How each is read aloud: pinyin, or espeak-ng's phonemes without the stress."""
-    if language == "zh":
-        return [to_pinyin(text) for text in texts]
-    if not texts:
-        return []
-    lines = "".join(f"{text}\n" for text in texts)
-    options = ["espeak-ng", "-q", "-x", "-v", "en-us"]
-    said = subprocess.run(options, input=lines, capture_output=True, check=True, text=True, timeout=120).stdout
-    read = [line.strip().replace("'", "").replace(",", "") for line in said.splitlines()]
-    if len(read) != len(texts):
-        raise InputError(f"espeak-ng: read {len(read)} of {len(texts)} words")
-    return read
+    """How each is read aloud: pinyin, or phonemes without the stress."""
+    return [to_pinyin(text) for text in texts] if language == "zh" else phonemes(texts)

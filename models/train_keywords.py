@@ -29,10 +29,10 @@ from drivers.keyword_replies import OTHER, Keywords, load_keywords
 from models.keyword_examples import Examples, examples, varied
 from models.keyword_figures import Hearing, Kind, Mistaken, Score, false_accepts, hear, out_of_grammar
 from models.keyword_speech import Cabins, example, make_cabins, reply_clips, variants_of, wordings_of
+from models.keyword_talk import Talk
 from models.layers import Adam
 from models.speech_net import STEPS, SpeechNet
 from models.writing import write_model
-from simulators.voices import Part
 
 Float32s = npt.NDArray[np.float32]
 
@@ -91,7 +91,7 @@ _LIMITS: Final[dict[Language, str]] = {
 def main() -> None:
     """Train, export, set the thresholds, measure, write: a process for each language."""
     asked = [word for word in sys.argv[1:] if word != "thresholds"]
-    wanted = [keywords for language, keywords in load_keywords().items() if language in (asked or language)]
+    wanted = [keywords for language, keywords in load_keywords().items() if not asked or language in asked]
     with ProcessPoolExecutor() as pool:
         for _ in pool.map(ship_again if "thresholds" in sys.argv else train, wanted):
             pass
@@ -204,7 +204,7 @@ def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -
     A false accept of any label costs the same number of replies, which is raised until few enough are left.
     """
     cabins = make_cabins(rng, _CABINS)
-    mistaken = wrongly_heard(rng, score, keywords, cabins, "validation", _HOURS)
+    mistaken = wrongly_heard(rng, score, Talk(keywords, "validation"), cabins, _HOURS)
     heard = hear(rng, score, reply_clips(rng, keywords, "validation"), keywords, cabins, snr_db=SNR_DB)
     hours = sum(kind.hours for name, kind in mistaken.items() if name != "words")
     wrong = np.concatenate([kind.best for kind in mistaken.values()])
@@ -231,13 +231,10 @@ def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -
 
 
 def wrongly_heard(
-    rng: np.random.Generator, score: Score, keywords: Keywords, cabins: Cabins, part: Part, hours: dict[Kind, float]
+    rng: np.random.Generator, score: Score, talk: Talk, cabins: Cabins, hours: dict[Kind, float]
 ) -> dict[Kind, Mistaken]:
     """What is taken for a reply in so many hours of each kind of sound."""
-    return {
-        kind: false_accepts(score, out_of_grammar(rng, kind, keywords, part, cabins, hours=hours[kind]))
-        for kind in hours
-    }
+    return {kind: false_accepts(score, out_of_grammar(rng, kind, talk, cabins, hours=hours[kind])) for kind in hours}
 
 
 def measure(rng: np.random.Generator, score: Score, keywords: Keywords, thresholds: Float32s) -> list[Metric]:
@@ -249,7 +246,7 @@ def measure(rng: np.random.Generator, score: Score, keywords: Keywords, threshol
         heard: Hearing = hear(rng, score, clips, keywords, cabins, snr_db=snr_db)
         said = f"{heard.accuracy(thresholds):.1%} right, {heard.wrong(thresholds):.2%} taken for another reply"
         metrics.append(Metric(what=f"cabin noise at {snr_db:g} dB", value=said))
-    for kind, mistaken in wrongly_heard(rng, score, keywords, cabins, "test", _TEST_HOURS).items():
+    for kind, mistaken in wrongly_heard(rng, score, Talk(keywords, "test"), cabins, _TEST_HOURS).items():
         said = f"{mistaken.count(thresholds)} in {mistaken.hours:.1f} hours"
         metrics.append(Metric(what=f"false accepts: {kind}", value=said))
     return metrics

@@ -24,6 +24,7 @@ Part = Literal["training", "validation", "test"]
 _ESPEAK_HZ: Final = 22_050
 _HEADER_BYTES: Final = 44
 _PAUSE_MS: Final = 500
+_DICTIONARY_TIMEOUT_S: Final = 120  # for ten thousand words and more
 _BREATH: Final = RATE_HZ // 100
 # Accents of which nobody is heard in training: a Scot and a New Yorker for the test, a Caribbean for validation.
 # "en" is the British one: under its other name, en-gb, espeak-ng 1.51 leaves the variant out, and all sound the same.
@@ -116,6 +117,16 @@ def speak_all(texts: Sequence[str], language: Language, person: Person) -> list[
     ]
 
 
+def phonemes(texts: Sequence[str]) -> list[str]:
+    """How espeak-ng's American reads each English text, without the stress. Raises InputError without espeak-ng."""
+    lines = "".join(f"{text}\n" for text in texts)
+    said = _espeak(["-q", "-x", "-v", "en-us"], lines, timeout_s=_DICTIONARY_TIMEOUT_S).decode()
+    read = [line.strip().replace("'", "").replace(",", "") for line in said.splitlines()]
+    if len(read) != len(texts):
+        raise InputError(f"espeak-ng: read {len(read)} of {len(texts)} texts")
+    return read
+
+
 def breathy(rng: np.random.Generator, samples: Float32s) -> Float32s:
     """The same with more breath than voice: a share of it with the phases of noise, so that formants stay."""
     share = rng.uniform(0.2, 1.0)
@@ -147,8 +158,9 @@ def _family(name: str) -> str:
     return name if _NUMBERED.match(name) else name.rstrip("0123456789").lower()
 
 
-def _espeak(arguments: Sequence[str]) -> bytes:
+def _espeak(arguments: Sequence[str], said: str = "", *, timeout_s: float = 30) -> bytes:
+    command = ["espeak-ng", *arguments]
     try:
-        return subprocess.run(["espeak-ng", *arguments], capture_output=True, check=True, timeout=30).stdout
+        return subprocess.run(command, input=said.encode(), capture_output=True, check=True, timeout=timeout_s).stdout
     except (OSError, subprocess.SubprocessError) as exc:
         raise InputError(f"espeak-ng: {exc} (Debian: apt install espeak-ng)") from exc

@@ -25,6 +25,7 @@ from drivers.keyword_replies import Keywords, load_keywords
 from drivers.onnx_child import open_model, run
 from models.keyword_figures import Kind, Mistaken, false_accepts, hear, out_of_grammar
 from models.keyword_speech import make_cabins, reply_clips
+from models.keyword_talk import Talk
 from tests.eval import free_words
 from tests.eval.statistics import poisson_upper
 from tests.eval.voice_latency import answer_latency_ms, prompt_latency_ms
@@ -100,14 +101,13 @@ def mistakes(models: Mapping[Language, Model], hours: float) -> dict[str, float 
     accepts, heard_hours = dict.fromkeys(_KINDS, 0), 0.0
     words = word_hours = 0.0
     for model in models.values():
+        talk = Talk(model.keywords, "test")
         for kind in _KINDS:
-            sound = out_of_grammar(rng, kind, model.keywords, "test", cabins, hours=hours / 3 / len(models))
+            sound = out_of_grammar(rng, kind, talk, cabins, hours=hours / 3 / len(models))
             mistaken: Mistaken = false_accepts(model.score, sound)
             accepts[kind] += mistaken.count(model.thresholds)
             heard_hours += mistaken.hours
-        alone = false_accepts(
-            model.score, out_of_grammar(rng, "words", model.keywords, "test", cabins, hours=hours / 10 / len(models))
-        )
+        alone = false_accepts(model.score, out_of_grammar(rng, "words", talk, cabins, hours=hours / 10 / len(models)))
         words, word_hours = words + alone.count(model.thresholds), word_hours + alone.hours
     total = sum(accepts.values())
     return {
