@@ -9,8 +9,9 @@ import msgspec
 
 from agent.core.errors import InputError
 from agent.core.event_base import Event
+from agent.voice.conditions import Bounds, Condition
 from agent.voice.facts import KNOWN_KINDS, keys_of
-from agent.voice.scene_file import Bounds, Condition, Step, Trigger
+from agent.voice.scene_file import Step, Trigger
 
 _CHANGES_MAX: Final = 2  # fields that are varied together to find a variant
 _CODE: Final = "P0171"

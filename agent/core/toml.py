@@ -34,8 +34,8 @@ def parse_text(text: str, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        line = re.search(r"at line (\d+)", str(exc))
-        raise ConfigError(f"not TOML: {exc}", path=path, line=int(line[1]) if line else None) from exc
+        line = re.search(r"at line (\d+)", str(exc))  # else it is at the end
+        raise ConfigError(f"not TOML: {exc}", path=path, line=int(line[1]) if line else text.count("\n") + 1) from exc
 
 
 def convert_text(data: dict[str, Any], kind: type[T], *, text: str, path: Path) -> T:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
+import msgspec
 from msgspec import Meta
 
 from agent.core.config import Section
@@ -110,9 +111,18 @@ class QuestionBook:
             }
             for name, spec in self._specs.items()
         }
-        for name in self._specs:
+        for name, spec in self._specs.items():
+            self._check_texts(spec, name)
             self._check_answers(name)
             self._check_follow_ups(name, ())
+
+    @property
+    def follow_ups(self) -> dict[str, list[str]]:
+        """The questions that may be put next, by question."""
+        return {
+            name: [answer.follow_up for answer in self._answers[name].values() if answer.follow_up]
+            for name in self._specs
+        }
 
     def of(self, language: Language, grammar: Grammar, stop: StopAsking) -> dict[str, Question]:
         """Every question of one language. Raises ConfigError naming the table."""
@@ -175,6 +185,10 @@ class QuestionBook:
             if bool(like) == bool(answer.words):
                 reason = f"words: are those of {like!r}" if like else "words: there are none"
                 raise self._wrong(reason, name, "answers", intent)
+            self._check_texts(answer, name, "answers", intent)
+            for language in () if like else get_args(Language):
+                if not _phrases(answer.words, language) and not _phrases(answer.weak, language):
+                    raise self._wrong(f"words.{language}: nobody can give this answer", name, "answers", intent)
         if like and (like not in self._specs or self._specs[like].like or list(self._answers[like]) != list(answers)):
             raise self._wrong(f"like: no question {like!r} with the same answers in the same order", name)
 
@@ -187,6 +201,13 @@ class QuestionBook:
                 raise self._wrong(f"follow_up: there is no {answer.follow_up!r}", name, "answers", intent)
             if answer.follow_up:
                 self._check_follow_ups(answer.follow_up, (*before, name))
+
+    def _check_texts(self, spec: Section, name: str, *below: str) -> None:
+        for key, both in msgspec.structs.asdict(spec).items():
+            for language in get_args(Language) if isinstance(both, Both) else ():
+                if not {"{", "}"}.isdisjoint(both.of(language)):
+                    reason = "placeholders are filled in [say] only; this would be said with its braces"
+                    raise self._wrong(f"{key}.{language}: {reason}", name, *below)
 
     def _wrong(self, reason: str, name: str, *below: str) -> Exception:
         key = reason.partition(":")[0]

@@ -1,19 +1,21 @@
 """Scenes as data: what calls for a question, what keeps it back, what is asked. docs/scenes.md shows how."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from agent.core.config import Section
 from agent.core.errors import ConfigError
-from agent.core.event_base import Event, Purpose
+from agent.core.event_base import Purpose
 from agent.core.ports import Language
 from agent.core.toml import parse_text
+from agent.voice.answer_loops import Call, find_loop
+from agent.voice.conditions import Condition, fields_of, misfit
 from agent.voice.facts import KNOWN_KEYS, KNOWN_KINDS
 from agent.voice.questions import QUESTIONS_MAX, Both, QuestionBook, Table
 from agent.voice.tables import placeholders, read_table, wrong
@@ -26,19 +28,6 @@ Moment = Literal["any", "standing", "trip_end"]
 """When a scene may speak: any time that the gate allows, in a standing car, or when a trip has just ended."""
 
 Span = Annotated[float, Meta(gt=0, le=31_536_000)]
-Scalar = str | bool | int | float
-
-
-class Bounds(Section, frozen=True, kw_only=True):
-    """A number at least min and at most max; a list that has this; set: whether the field is there at all."""
-
-    min: float | None = None
-    max: float | None = None
-    has: Scalar | None = None
-    set: bool | None = None
-
-
-Condition = Scalar | list[Scalar] | Bounds
 
 
 class Step(Section, frozen=True, kw_only=True):
@@ -130,14 +119,9 @@ def load_scenes(paths: Sequence[Path]) -> tuple[Sequence[Scene], QuestionBook]:
             if len(tables) > QUESTIONS_MAX:
                 raise wrong(f"more than {QUESTIONS_MAX} questions", path, "questions", name)
         scenes.append(scene)
-    for scene in scenes:
-        for place, trigger in enumerate(scene.triggers):
-            asked = scene.question(trigger)
-            if asked and asked not in tables:
-                raise _in_trigger(f"ask: there is no question {asked!r}", scene.path, place, "ask")
-            if not asked and scene.say is None:
-                raise _in_trigger("ask: the scene says nothing and asks nothing", scene.path, place, "ask")
-    return tuple(scenes), QuestionBook(tables)
+    book = QuestionBook(tables)
+    _check_asked(scenes, book)
+    return tuple(scenes), book
 
 
 def find_scenes(directory: Path) -> list[Path]:
@@ -151,7 +135,8 @@ def _read(path: Path) -> tuple[Scene, Mapping[str, Any]]:
     except OSError as exc:
         raise ConfigError(f"cannot be read: {exc.strerror}", path=path) from exc
     except UnicodeDecodeError as exc:
-        raise ConfigError(f"is not UTF-8: byte {exc.start}", path=path) from exc
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        raise ConfigError(f"is not UTF-8: byte {exc.start}", path=path, line=line) from exc
     file = read_table(parse_text(text, path), _File, path)
     guard = read_table(file.guard, Guard, path, "guard")
     triggers = []
@@ -186,9 +171,9 @@ def _check_trigger(trigger: Trigger, path: Path, place: int) -> None:
             reason = f"there is no {step.event!r}; near it: {near or 'nothing'}"
             raise _in_trigger(f"{key or 'event'}: {reason}", path, place, key or "event")
         for field, condition in step.where.items():
-            if reason := _misfit(kind, field, condition):
+            if reason := misfit(kind, field, condition):
                 raise _in_trigger(f"{key or 'where'}: {reason}", path, place, key or "where")
-    if trigger.per and trigger.per not in _fields(KNOWN_KINDS[trigger.event.partition(".")[0]]):
+    if trigger.per and trigger.per not in fields_of(KNOWN_KINDS[trigger.event.partition(".")[0]]):
         raise _in_trigger(f"per: {trigger.event} has no field {trigger.per!r}", path, place, "per")
     pattern = trigger.count > 1 or trigger.after or trigger.unless or trigger.missing
     if bool(pattern) != (trigger.within_s is not None):
@@ -196,34 +181,18 @@ def _check_trigger(trigger: Trigger, path: Path, place: int) -> None:
         raise _in_trigger(f"within_s: {reason}", path, place, "within_s")
 
 
-def _misfit(kind: type[Event], field: str, condition: Condition) -> str:
-    """What is wrong with a condition; "" if nothing."""
-    fields = _fields(kind)
-    if field not in fields:
-        return f"{kind.__struct_config__.tag} has no field {field!r}; it has {', '.join(sorted(fields))}"
-    allowed = _literals(fields[field])
-    wanted: list[Any] = condition if isinstance(condition, list) else [condition]
-    if isinstance(condition, Bounds):
-        wanted = [] if condition.has is None else [condition.has]
-        if condition == Bounds():
-            return f"{field}: wants min, max, has or set"
-    odd = [value for value in wanted if allowed and value not in allowed]
-    return f"{field}: is never {odd[0]!r}; it is {', '.join(map(str, allowed))}" if odd else ""
-
-
-def _fields(kind: type[Event]) -> dict[str, Any]:
-    return {field.name: field.type for field in msgspec.structs.fields(kind)}
-
-
-def _literals(annotation: Any) -> list[Any]:
-    """The values of a closed field, or of a list of such; empty where it is open."""
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return list(get_args(annotation))
-    if origin in (Union, UnionType):
-        parts = [part for part in get_args(annotation) if part is not type(None)]
-        return [value for part in parts for value in _literals(part)] if all(map(_literals, parts)) else []
-    return _literals(get_args(annotation)[0]) if origin is list else []
+def _check_asked(scenes: Sequence[Scene], book: QuestionBook) -> None:
+    triggers = [(scene, place, trigger) for scene in scenes for place, trigger in enumerate(scene.triggers)]
+    for scene, place, trigger in triggers:
+        asked = scene.question(trigger)
+        if asked and asked not in book.follow_ups:
+            raise _in_trigger(f"ask: there is no question {asked!r}", scene.path, place, "ask")
+        if not asked and scene.say is None:
+            raise _in_trigger("ask: the scene says nothing and asks nothing", scene.path, place, "ask")
+    calls = [Call(trigger.event, trigger.where, scene.question(trigger)) for scene, _, trigger in triggers]
+    if found := find_loop(calls, book.follow_ups):
+        scene, place, _ = triggers[found[0]]
+        raise _in_trigger(found[1], scene.path, place, "where")
 
 
 def _check_say(scene: Scene) -> None:
@@ -245,8 +214,12 @@ def _check_say(scene: Scene) -> None:
 def _in_trigger(reason: str, path: Path, place: int, key: str) -> ConfigError:
     """The error of the trigger of that place, with its line, or that of its header."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    headers = [number for number, line in enumerate(lines, 1) if line.strip().startswith("[[trigger]]")]
-    start = headers[place] if place < len(headers) else 1
+    headers = [number for number, line in enumerate(lines, 1) if re.match(r"\s*\[\[\s*trigger\s*\]\]", line)]
+    reason = f"trigger {place + 1}: {reason}"
+    if place >= len(headers):
+        return wrong(reason, path, key="trigger")  # they stand in one line
+    start = headers[place]
     end = next((number for number in range(start, len(lines)) if lines[number].startswith("[")), len(lines))
-    found = (number for number in range(start, end) if key and lines[number].partition("=")[0].strip() == key)
-    return ConfigError(f"trigger {place + 1}: {reason}", path=path, line=next(found, start - 1) + 1)
+    spelt = re.compile(rf"\s*{re.escape(key)}\s*[.=]")
+    found = (number for number in range(start, end) if key and spelt.match(lines[number]))
+    return ConfigError(reason, path=path, line=next(found, start - 1) + 1)

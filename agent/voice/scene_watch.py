@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from agent.core.event_base import Event
-from agent.voice.scene_file import Bounds, Condition, Scene, Step, Trigger
+from agent.voice.conditions import fits
+from agent.voice.scene_file import Scene, Step, Trigger
 from agent.voice.scene_memory import SceneMemory
 
 _COUNTED_MAX: Final = 20
@@ -130,24 +131,6 @@ class _Pattern:
 
 def _is(event: Event, names: dict[str, int], step: Step | Trigger) -> bool:
     return step.event in names and all(fits(getattr(event, name), wanted) for name, wanted in step.where.items())
-
-
-def fits(value: Any, wanted: Condition) -> bool:
-    """Whether a field's value is as a condition wants it."""
-    if isinstance(wanted, list):
-        return bool(value in wanted)
-    if not isinstance(wanted, Bounds):
-        return bool(value == wanted)
-    if wanted.set is not None and wanted.set != (value not in (None, "", [])):
-        return False
-    if wanted.has is not None and not (isinstance(value, list) and wanted.has in value):
-        return False
-    if wanted.min is None and wanted.max is None:
-        return True
-    if not isinstance(value, int | float):
-        return False
-    low, high = wanted.min, wanted.max
-    return bool((low is None or value >= low) and (high is None or value <= high))
 
 
 def _one_a_scene(cues: list[Cue]) -> list[Cue]:

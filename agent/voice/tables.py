@@ -2,6 +2,7 @@
 
 import re
 import string
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,10 @@ def read_table(entry: dict[str, Any], kind: type[T], path: Path, *where: str) ->
 
 
 def wrong(reason: str, path: Path, *where: str, key: str = "") -> ConfigError:
-    """The error for the table of that name; key: what the line is looked for by below the table's header."""
+    """The error for the table of that name, or for the file's own keys; key: what the line is looked for by in it.
+
+    A key of a key ("text.en") is looked for by its first name where it is not spelt out.
+    """
     reason = f"{'.'.join(where)}: {reason}" if where else reason
     return ConfigError(reason, path=path, line=_line(path, where, key))
 
@@ -41,17 +45,26 @@ def placeholders(text: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _line(path: Path, where: tuple[str, ...], key: str) -> int | None:
-    """Line of the key, else of the table's header, as the shipped files spell them."""
-    keys = r"\s*\.\s*".join(rf'"?{re.escape(name)}"?' for name in where)
-    header = re.compile(rf"\s*\[+\s*{keys}\s*\]+")
-    spelt = re.compile(rf"\s*{re.escape(key)}\b\s*[.=]")
-    found = None
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if found is None:
-            found = number if header.match(line) else None
-        elif line.lstrip().startswith("["):
-            break
-        elif key and spelt.match(line):
-            return number
-    return found
+def _line(path: Path, where: tuple[str, ...], key: str) -> int:
+    """Line of the key, else of the table's header, as the shipped files spell them; else the first."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    above = _header(lines, where) if where else 0
+    if above is None:
+        return 1
+    end = next((number for number in range(above, len(lines)) if lines[number].lstrip().startswith("[")), len(lines))
+    for spelt in filter(None, (key, key.partition(".")[0])):
+        pattern = re.compile(rf"\s*{_dotted(spelt.split('.'))}\s*[.=]")
+        for number in range(above, end):
+            if pattern.match(lines[number]):
+                return number + 1
+    below = _header(lines, (*where, key)) if key else None  # the key is a table of its own
+    return below or above or 1
+
+
+def _header(lines: list[str], where: tuple[str, ...]) -> int | None:
+    header = re.compile(rf"\s*\[+\s*{_dotted(where)}\s*\]+")
+    return next((number for number, line in enumerate(lines, 1) if header.match(line)), None)
+
+
+def _dotted(names: Iterable[str]) -> str:
+    return r"\s*\.\s*".join(rf'"?{re.escape(name)}"?' for name in names)

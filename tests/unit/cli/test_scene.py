@@ -92,6 +92,7 @@ def test_what_does_not_come_is_played_too(capsys: pytest.CaptureFixture[str], tm
     ("old", "new", "error"),
     [
         ("cleared = false", "cleard = false", "no.toml:5: trigger 1: after: low_voltage_alarm has no field 'cleard'"),
+        ("cleared = false", 'value = "abc"', "no.toml:5: trigger 1: after: value: is never 'abc'; it is a number"),
         ("trip_ended", "trip_end", "no.toml:4: trigger 1: missing: there is no 'trip_end'; near it: trip_ended"),
         ('en = "Good."', "", "no.toml:6: say: Object missing required field `en`"),
     ],
