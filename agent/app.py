@@ -147,12 +147,13 @@ class _App:
             self._clock,
             time=self._best_time,
             knowledge=knowledge,
-            notify=self._desk.tickets.watching(self._notify),
+            notify=self._notify,
             emit=self._desk.on_answer,
             sent=self._privacy.sent,
             make_waits=self._source_waits,
             agreed=self._privacy.in_force,
             take_back=partial(self._privacy.take_back, by="voice"),
+            on_told=self._desk.tickets.on_told,
         )
 
     def _make_page(self) -> LocalPage:

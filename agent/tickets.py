@@ -15,7 +15,7 @@ from agent.core.desk_state import DeskBook, Kept, load_book, save_book
 from agent.core.errors import SealError
 from agent.core.event_base import Event
 from agent.core.events import Feedback
-from agent.core.ports import Clock, Keystore, Language, Notice, Notify, StateStore
+from agent.core.ports import Clock, Keystore, Language, StateStore
 from agent.desk import open_note
 
 DID_IT_HELP: Final = "did_it_help"
@@ -158,15 +158,10 @@ class Tickets:
         self._book.channel = channel
         self._save()
 
-    def watching(self, notify: Notify) -> Notify:
-        """The same notify, for who speaks: what was said of the desk counts as told."""
-
-        def tell(notice: Notice) -> None:
-            notify(notice)
-            if notice.topic == "said" and isinstance(notice.event, DeskMessage):
-                self._tell(notice.event.id)
-
-        return tell
+    def on_told(self, event: Event) -> None:
+        """What was said aloud of the desk counts as told; what only a screen showed is offered again."""
+        if isinstance(event, DeskMessage):
+            self._tell(event.id)
 
     def _tell(self, message: str) -> None:
         if any(one.id == message for one in self._book.untold()):

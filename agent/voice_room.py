@@ -40,12 +40,13 @@ class VoiceRoom:
         sent: Collection[Purpose],
         agreed: Collection[Purpose],
         take_back: Callable[[Sequence[Purpose]], None],
+        on_told: Callable[[Event], None],
         make_waits: Callable[[], Iterator[float]],
     ) -> None:
         """knowledge: whose names of faults are spoken; emit: takes answers; sent: purposes that leave the car.
 
-        agreed: purposes that the driver agrees to; take_back: what ends them when he says so; make_waits: between tries
-        to open a button again.
+        agreed: purposes that the driver agrees to; take_back: what ends them when he says so; on_told: gets an event
+        whose own word was said aloud; make_waits: between tries to open a button again.
         """
         phrases = load_sound_phrases(
             PROMPTS,
@@ -73,6 +74,7 @@ class VoiceRoom:
             sent=sent,
             consents=ConsentTalk(load_consent_words(), agreed=agreed, take_back=take_back),
             agreed=agreed,
+            on_told=on_told,
         )
         for words in hardware.words:
             words.tell_words(self.conversation.on_words)

@@ -36,7 +36,7 @@ class Conversation:
     an event beside the one it is about. memory: what scenes have asked; occasions: what only they want to know; sent:
     purposes whose events leave the car, as they are when asked; nothing else is promised. consents: does what is said
     about them; None: such words are like any others. agreed: purposes agreed to, as they are when asked; without
-    `audio` among them no sound is kept.
+    `audio` among them no sound is kept. on_told: gets an event whose own word the driver has been told aloud.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Conversation:
         sent: Collection[Purpose] = get_args(Purpose),
         consents: ConsentTalk | None = None,
         agreed: Collection[Purpose] = (),
+        on_told: Callable[[Event], None] = lambda _: None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -79,7 +80,10 @@ class Conversation:
             wait_open=self._openings.wait_open,
             is_sent=lambda: Feedback.purpose in sent,
             on_talk=self._on_talk,
-            heed=self._heed_answer,
+            on_told=on_told,
+            heed=self._heed,
+            tell_done=self._tell_done,
+            later=self.on_event,
             clips=self._clips,
         )
         self._button = PushToTalk()
@@ -202,11 +206,8 @@ class Conversation:
             return None
         return self._consents.heed(heard, self._config.language, self._clock.monotonic_ns())
 
-    def _heed_answer(self, heard: Heard) -> str:
-        """What to say to an answer that is about consents and was done; empty for any other."""
-        spoken = self._heed(heard)
-        if spoken is None:
-            return ""
+    def _tell_done(self, spoken: ConsentSpoken) -> str:
+        """What to say to an answer that is about consents and was done."""
         return " ".join(prompt.text for prompt in self._director.take(spoken, self._cabin(spoken.t_ns), spoken.t_ns))
 
     def _cabin(self, t_ns: int, event: Event | None = None) -> Cabin:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
 from agent.core.errors import SourceLost
 from agent.core.events import Event, Feedback
-from agent.core.occasions import NothingHeard, TalkWanted
+from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Language, Microphone, Notice, Notify, Speaker, Utterance
 from agent.voice.clips import Clips
 from agent.voice.dialog import Dialog, Turn
@@ -43,9 +44,10 @@ class Performer:
     """Says, asks, listens, and emits what was answered.
 
     is_calm: whether a further question is bearable now; wait_open: returns once the gate lets an item sound, False
-    where that takes too long for a talk. on_talk: gets what was said after the button was pressed. heed: does what an
-    answer says about consents, and returns what to say to it, empty where the answer is about the question. clips: take
-    the sound of answers.
+    where that takes too long for a talk. on_talk: gets what was said after the button was pressed. on_told: gets an
+    event whose word has sounded to its end. heed: does what an answer says about consents, None where the answer is
+    about the question; tell_done: what to say to that; later: has it said another time. clips: take the sound of
+    answers.
     """
 
     def __init__(
@@ -61,7 +63,10 @@ class Performer:
         wait_open: Callable[[Item], Awaitable[bool]],
         is_sent: Callable[[], bool],
         on_talk: Callable[[Heard | NothingHeard], None],
-        heed: Callable[[Heard], str],
+        on_told: Callable[[Event], None],
+        heed: Callable[[Heard], ConsentSpoken | None],
+        tell_done: Callable[[ConsentSpoken], str],
+        later: Callable[[Event], None],
         clips: Clips,
     ) -> None:
         self.counts = dict.fromkeys(("said", "asked", "answered", "forgone", "silenced"), 0)
@@ -77,7 +82,10 @@ class Performer:
         self._wait_open = wait_open
         self._is_sent = is_sent
         self._on_talk = on_talk
+        self._on_told = on_told
         self._heed = heed
+        self._tell_done = tell_done
+        self._later = later
         self._clips = clips
 
     async def perform(self, current: Performance) -> None:
@@ -85,8 +93,8 @@ class Performer:
         prompt = current.item.prompt
         self._director.note_put(prompt, self._clock.monotonic_ns())
         current.question = self._allowed(prompt.question)
-        if prompt.text:
-            await self._say(current, prompt.text)
+        if prompt.text and await self._say(current, prompt.text):
+            self._on_told(current.item.event)
         self.counts["said"] += 1
         current.told = True
         while current.question is not None and self._microphone is not None:
@@ -137,7 +145,8 @@ class Performer:
     async def _ask(self, current: Performance, question: Question, microphone: Microphone) -> Turn:
         """Put the question until there is an answer, silence or nothing more to try; emit it and return the reply.
 
-        Words about consents are done, told each time, and no answer: the question is put again, once.
+        Words about consents are done, told each time, and no answer: the question is put again, once. Silence after a
+        question that did not sound tells nothing.
         """
         prompt, event = current.item.prompt, current.item.event
         scene = prompt.scene
@@ -150,7 +159,7 @@ class Performer:
                 raise asyncio.CancelledError  # as if cut short: it is put again when that is possible
             self._notify(Notice("asked", self._clock.monotonic_ns(), text, event=event))
             self.counts["asked"] += 1
-            await self._sound(current, text)
+            sounded = await self._sound(current, text)
             asked_ns = self._clock.monotonic_ns()
             heard = None
             try:
@@ -160,15 +169,17 @@ class Performer:
             else:
                 now_ns = self._clock.monotonic_ns()
                 self._notify(Notice("heard", now_ns, "" if heard is None else heard.text, event=event))
-                done = "" if heard is None else self._heed(heard)
+                done = None if heard is None else self._heed(heard)
                 if done:
-                    await self._say(current, done)
+                    await self._say_done(current, done)
                 if done and not heeded:
                     heeded = True
                     dialog = self._dialog(current, question)  # other answers may leave now than before
                     continue
+                deaf = heard is None and not sounded
                 heard = None if done else heard
-                turn = dialog.hear(heard, asked_ns=asked_ns, t_ns=now_ns)
+                hear = dialog.deaf if deaf else partial(dialog.hear, heard)
+                turn = hear(asked_ns=asked_ns, t_ns=now_ns)
             if turn.feedback is not None:
                 self._settle(current, question, turn, turn.feedback)
                 self._clips.keep(heard, turn.feedback)
@@ -196,24 +207,38 @@ class Performer:
             if feedback.intent != STOP_ASKING:
                 self._emit(msgspec.structs.replace(feedback, intent=STOP_ASKING))
 
-    async def _say(self, current: Performance, text: str) -> None:
-        self._notify(Notice("said", self._clock.monotonic_ns(), text, event=current.item.event))
-        await self._sound(current, text)
+    async def _say_done(self, current: Performance, done: ConsentSpoken) -> None:
+        """Tell what was done about a consent, once the gate lets it sound; what is cut short is told another time."""
+        said = False
+        try:
+            if await self._wait_open(current.item):
+                await self._say(current, self._tell_done(done))
+                said = True
+        finally:
+            if not said:
+                self._later(done)
 
-    async def _sound(self, current: Performance, text: str) -> None:
-        """Say it aloud where that is possible now; the text has been shown already."""
+    async def _say(self, current: Performance, text: str) -> bool:
+        """Show it and say it aloud; whether it sounded."""
+        self._notify(Notice("said", self._clock.monotonic_ns(), text, event=current.item.event))
+        return await self._sound(current, text)
+
+    async def _sound(self, current: Performance, text: str) -> bool:
+        """Say it aloud where that is possible now; the text has been shown already. Whether it sounded to its end."""
         if self._speaker is None:
             self.speaker_outage.lost("there is none, phrases are only shown")
-            return
+            return False
         if not self.speaker_outage.may_try():
-            return
+            return False
         prompt = current.item.prompt
         current.sounding = True
         try:
             await self._speaker.say(Utterance(text, prompt.language, prompt.urgency))
         except SourceLost as exc:
             self.speaker_outage.lost(str(exc))
+            return False
         else:
             self.speaker_outage.works()
+            return True
         finally:
             current.sounding = False

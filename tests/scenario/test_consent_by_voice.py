@@ -9,12 +9,12 @@ import pytest
 
 from agent.core.config import Consent
 from agent.core.events import ConsentChanged, Feedback, Purpose
-from agent.core.ports import Heard, Language
+from agent.core.ports import Heard, Language, Utterance
 from agent.voice.consent_talk import ConsentTalk
 from agent.voice.consent_words import load_consent_words
-from simulators.driver_person import Answer
+from simulators.driver_person import Answer, speech_s
 from tests.scenario.consent_car import NS, Car, run_car
-from tests.scenario.test_conversation import crash, room
+from tests.scenario.test_conversation import brake, crash, hot, room
 from tests.unit.store.kit import make_config
 
 
@@ -110,3 +110,36 @@ async def test_said_to_a_question_it_is_done_and_the_question_is_put_again(again
     first = r.feedback()[0]
     assert (first.intent, first.transcript) == (("fine", "我没事") if again == "我没事" else ("none", ""))
     assert "上报" not in r.texts("said")[done.count(True) + 1], "nobody is told any more, nor promised it"
+
+
+@pytest.mark.parametrize("braking_s", [3.0, 30.0], ids=["a manoeuvre", "a long one"])
+async def test_what_was_done_is_told_after_the_manoeuvre_in_which_it_was_said(braking_s: float) -> None:
+    agreed: set[Purpose] = {"ubi_score", "feedback"}
+    talk = ConsentTalk(load_consent_words(), agreed=agreed, take_back=agreed.difference_update)
+    answers = (Answer("撤回驾驶评分的同意", reaction_s=2.0), Answer("不用"))
+    async with room(answers=answers, consents=talk) as r:
+        r.talk.on_event(hot(r.clock))
+        while not r.texts("asked"):
+            await brake(r, 0.25, 0.0)
+        await brake(r, speech_s(Utterance(r.texts("asked")[0], "zh")), 0.0)
+        await brake(r, braking_s, -6.0)
+        assert agreed == {"feedback"}, "done at once"
+        calm_ns = r.clock.monotonic_ns()
+        assert [text for text in r.texts("said") if text.startswith("好的，不再收集")] == []
+        await brake(r, 60, 0.0)
+        (done,) = [notice for notice in r.notices if notice.text.startswith("好的，不再收集")]
+        assert done.t_ns - calm_ns >= 4 * NS, "the driver is left alone"
+        assert [f.intent for f in r.feedback()] == ["no"], "and the question is put again"
+
+
+async def test_what_was_done_is_told_anew_where_it_was_cut_short() -> None:
+    agreed: set[Purpose] = {"ubi_score", "feedback"}
+    talk = ConsentTalk(load_consent_words(), agreed=agreed, take_back=agreed.difference_update)
+    async with room(answers=(Answer("撤回驾驶评分的同意"), Answer("不用")), consents=talk) as r:
+        r.talk.on_event(hot(r.clock))
+        while not [text for text in r.texts("said") if text.startswith("好的，不再收集")]:
+            await brake(r, 0.25, 0.0)
+        await brake(r, 1, -6.0)
+        await brake(r, 60, 0.0)
+        assert len([text for text in r.texts("said") if text.startswith("好的，不再收集")]) == 2
+        assert [f.intent for f in r.feedback()] == ["no"]

@@ -114,6 +114,7 @@ async def room(
     consents: ConsentTalk | None = None,
     sent: Collection[Purpose] = get_args(Purpose),
     agreed: Collection[Purpose] = (),
+    on_told: Callable[[Event], None] = lambda _: None,
 ) -> AsyncIterator[Room]:
     clock = ManualClock(start_ns=100_000_000_000)
     notices: list[Notice] = []
@@ -130,6 +131,7 @@ async def room(
         consents=consents,
         sent=sent,
         agreed=agreed,
+        on_told=on_told,
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(talk.run())

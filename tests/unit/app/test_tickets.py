@@ -14,7 +14,7 @@ from agent.core.desk_state import KEPT_MAX, SEEN_MAX, TICKETS_MAX, load_book, pr
 from agent.core.event_base import Event
 from agent.core.events import Feedback
 from agent.core.keys import parse_ed25519
-from agent.core.ports import Language, Notice
+from agent.core.ports import Language
 from agent.desk import seal_note
 from agent.tickets import Tickets
 from drivers.keystore import FileKeystore
@@ -54,7 +54,7 @@ class Box:
         return note
 
     def say(self, event: DeskMessage) -> None:
-        self.tickets.watching(lambda _: None)(Notice("said", self.clock.monotonic_ns(), "", event=event))
+        self.tickets.on_told(event)
 
     def answer(self, intent: str, *, question: str = "did_it_help", about: DeskMessage | None = None) -> Feedback:
         message = about or self.spoken[-1]
