@@ -97,7 +97,7 @@ class Status:
             "withheld": dict(self._parts.egress.withheld),
             "privacy": self._parts.privacy.summary() if self._parts.privacy else {},
             "store": {"sealed": recorder.sealed, "dropped": recorder.dropped, "shed": sum(recorder.shed.values())},
-            "voice": dict(self._parts.conversation.counters()),
+            "voice": {**self._parts.conversation.counters(), **self._parts.conversation.troubles()},
             "desk": dict(self._parts.desk()),
             "sources": self.sources(),
             "link": {**uplink.counters(), "trouble": uplink.trouble} if uplink else {},

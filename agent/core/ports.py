@@ -3,7 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -258,9 +258,11 @@ class VehicleCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something for a person to see: on the demo's timeline, in the log. Never leaves the box.
+    """Something for a person to see: on the demo's timeline, on the page, in the log. Never leaves the box.
 
-    stored, sent: the way of a crash's notices; the record is on the disk, and at the broker.
+    event: what it is about; only of the topic `event` is it the notice itself, of a talk what the talk is about.
+    stored, sent: the way of a crash's notices; the record is on the disk, and at the broker. source: `NAME: REASON`,
+    or `NAME: ` and WORKS_AGAIN.
     """
 
     topic: Literal[
@@ -271,6 +273,9 @@ class Notice:
     event: Event | None = None
     values: Mapping[str, float] = field(default_factory=dict)
 
+
+WORKS_AGAIN: Final = "works again"
+"""Of a device whose outage is over."""
 
 Notify = Callable[[Notice], None]
 

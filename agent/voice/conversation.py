@@ -201,6 +201,14 @@ class Conversation:
             }
         )
 
+    def troubles(self) -> Mapping[str, str]:
+        """Why speaker and microphone do not work, "" where they do as far as known."""
+        performer = self._performer
+        return {
+            "speaker_trouble": performer.speaker_outage.trouble,
+            "microphone_trouble": performer.microphone_outage.trouble,
+        }
+
     def _heed(self, heard: Heard) -> ConsentSpoken | None:
         if self._consents is None:
             return None

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from agent.core.errors import InputError
 from agent.core.events import Purpose
 from agent.core.privacy_events import Precision
 from agent.core.terms import Terms
 from agent.web.box import Box
 from agent.web.frame import Viewer, button_form, key_field
+from agent.web.refusal import Refusal
 
 _ROWS: Final = ("sends", "to", "kept", "why", "refusing")
 _DAYS: Final = (365, 30, 1826)
@@ -24,13 +24,13 @@ def render_consent(box: Box, viewer: Viewer, *, changed: bool = False) -> str:
 
 
 def parse_terms(fields: Mapping[str, str]) -> Terms:
-    """The terms that a form of this page carries. Raises InputError where it is none of ours."""
+    """The terms that a form of this page carries. Raises Refusal where they are none of ours."""
     notice, days, place = fields.get("notice", ""), fields.get("days", ""), fields.get("place", "none")
     numbers = {str(number): number for number in _DAYS}
     if not notice.isascii() or not notice.isdigit() or len(notice) > 6 or (days not in numbers and days != _TRIP):
-        raise InputError("the form's notice or days are none of this page's")
+        raise Refusal("again")
     if place not in _PLACES:
-        raise InputError("the form's place is none of this page's")
+        raise Refusal("again")
     return Terms(
         notice=int(notice),
         days=numbers.get(days, _DAYS[0]),

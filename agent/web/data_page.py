@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from html import escape
 from typing import Any
 
 import msgspec
 
 from agent.core.erasure import Selection
-from agent.core.errors import InputError
+from agent.core.events import Purpose
 from agent.web.box import Box
 from agent.web.consent_page import purpose_of
 from agent.web.frame import Viewer, key_field
+from agent.web.refusal import Refusal
 
 
 def render_data(box: Box, viewer: Viewer, *, asked: bool = False) -> str:
@@ -39,16 +41,16 @@ def copy_of(box: Box) -> bytes:
 
 
 def parse_selection(fields: Mapping[str, str], box: Box) -> Selection:
-    """What a form of this page asks to erase; days are UTC, the last one included. Raises InputError."""
+    """What a form of this page asks to erase; days are UTC, the last one included. Raises Refusal."""
     if fields.get("sure") != "on":
-        raise InputError("the box that says you are sure is not ticked")
+        raise Refusal("unsure")
     name = fields.get("purpose", "")
     purpose = purpose_of(name, box)
     if name and purpose is None:
-        raise InputError(f"{name!r} is no purpose")
+        raise Refusal("again")
     from_ns, until_ns = _day(fields.get("from", "")), _day(fields.get("until", ""), after=True)
     if from_ns is not None and until_ns is not None and from_ns >= until_ns:
-        raise InputError("the last day is before the first")
+        raise Refusal("days")
     return Selection(None if purpose is None else frozenset({purpose}), from_ns, until_ns)
 
 
@@ -60,7 +62,7 @@ def _day(text: str, *, after: bool = False) -> int | None:
         day = date.fromisoformat(text) + timedelta(days=after)
         return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
     except (ValueError, OverflowError) as exc:
-        raise InputError(f"{text[:20]!r} is no day") from exc
+        raise Refusal("day", day=text[:20]) from exc
 
 
 def _parts(box: Box, viewer: Viewer, asked: bool) -> Iterator[str]:  # noqa: FBT001  # render_data names it
@@ -79,17 +81,19 @@ def _parts(box: Box, viewer: Viewer, asked: bool) -> Iterator[str]:  # noqa: FBT
     yield f'<label>{say("erase_until")} <input type="date" name="until"></label>'
     yield f'<label><input type="checkbox" name="sure" required>{say("erase_sure")}</label>'
     yield f'<button class="away">{say("erase_button")}</button></form>'
-    yield from _erasures(box.erasures(), viewer)
+    titles = {purpose: notice.title for purpose, notice in notices.items()}
+    yield from _erasures(box.erasures(), titles, viewer)
 
 
-def _erasures(erasures: Sequence[Mapping[str, Any]], viewer: Viewer) -> Iterator[str]:
+def _erasures(erasures: Sequence[Mapping[str, Any]], titles: Mapping[Purpose, str], viewer: Viewer) -> Iterator[str]:
+    """titles: of the purposes, in the viewer's language."""
     say = viewer.say
     if not erasures:
         return
     yield f'<h2>{say("erasures_title")}</h2><table><thead><tr><th scope="col">{say("erasures_request")}</th>'
     yield f'<th scope="col">{say("erasures_here")}</th><th scope="col">{say("erasures_there")}</th></tr></thead><tbody>'
     for erasure in reversed(erasures):
-        what = ", ".join(erasure["purposes"]) or viewer.say("erase_everything")
+        what = say("comma").join(escape(titles[purpose]) for purpose in erasure["purposes"]) or say("erase_everything")
         here = say("erasures_done", count=erasure["records_here"]) if erasure["done_here"] else say("erasures_tried")
         if erasure["receipt"]:
             there = say("erasures_signed", count=erasure["records_there"])

@@ -1,4 +1,4 @@
-"""What happened, was said and was heard since the box started. Pure."""
+"""What happened, was said and was heard, and what of the voice failed, since the box started. Pure."""
 
 from collections.abc import Iterator
 from html import escape
@@ -8,10 +8,10 @@ import msgspec
 
 from agent.core.events import Event
 from agent.core.paths import EVIDENCE
-from agent.core.ports import Notice
+from agent.core.ports import WORKS_AGAIN, Notice
 from agent.core.words import load_words
 from agent.web.box import Box
-from agent.web.frame import Viewer
+from agent.web.frame import Viewer, word
 
 _HIDDEN: Final = frozenset({"kind", "t_ns", "features"})
 _VALUE_MAX: Final = 200
@@ -35,13 +35,31 @@ def _parts(box: Box, viewer: Viewer) -> Iterator[str]:
 
 
 def _told(line: Notice, viewer: Viewer) -> str:
-    if line.event is None:
-        return f'<span class="who">{viewer.say(line.topic)}</span> {escape(line.text)}'
+    """What a talk says is its words, whatever event it is about; only what happened is told by kind and fields."""
+    if line.topic == "event" and line.event is not None:
+        return _happened(line.event, viewer)
+    if line.topic == "source":
+        return _device(line.text, viewer)
+    if line.topic == "heard" and not line.text.strip():
+        return f'<span class="who">{viewer.say("heard_nothing")}</span>'
+    return f'<span class="who">{viewer.say(line.topic)}</span> {escape(line.text)}'
+
+
+def _device(text: str, viewer: Viewer) -> str:
+    """How a device of the voice does; why it fails is its driver's to say, as it stands in the log."""
+    name, _, reason = text.partition(": ")
+    device = word(f"device_{name}", viewer.language)
+    if reason == WORKS_AGAIN:
+        return f'<span class="who">{viewer.say("device_works", device=device)}</span>'
+    return f'<span class="who">{viewer.say("device_lost", device=device)}</span> <code>{escape(reason)}</code>'
+
+
+def _happened(event: Event, viewer: Viewer) -> str:
     words = load_words(EVIDENCE, viewer.language)
-    kind = line.event.kind
+    kind = event.kind
     rows = "".join(
         f"<tr><th scope='row'>{escape(words.get(name, name.replace('_', ' ')))}</th><td>{escape(text)}</td></tr>"
-        for name, text in _fields(line.event, words)
+        for name, text in _fields(event, words)
     )
     details = f"<details><summary>{viewer.say('events_more')}</summary><table>{rows}</table></details>" if rows else ""
     return f"{escape(words.get(kind, kind.replace('_', ' ')))}{details}"

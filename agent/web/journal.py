@@ -12,7 +12,7 @@ from agent.core.ports import Notice
 from agent.core.privacy_events import ErasureRequested
 
 _KEPT_MAX: Final = 200
-_TOPICS: Final = frozenset({"event", "said", "asked", "heard"})
+_TOPICS: Final = frozenset({"event", "said", "asked", "heard", "source"})
 
 
 class Journal:

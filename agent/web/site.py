@@ -22,6 +22,7 @@ from agent.web.frame import Viewer, key_field, render_page, word
 from agent.web.guard import Guard
 from agent.web.now_page import render_now
 from agent.web.pairing import BROWSER_DAYS, Pairing, form_key
+from agent.web.refusal import Refusal
 from agent.web.tickets_page import CHANNELS, render_tickets
 
 _COOKIE: Final = "outrider"
@@ -70,7 +71,7 @@ class _Site:
             if request.method == "POST":
                 key = (await _fields(request)).get("key", "")
                 if not hmac.compare_digest(key.encode(), form_key(token).encode()):
-                    return self._refused(request, word("refused_again", self._viewer(request).language))
+                    return self._refused(request, Refusal("again"))
             return self._keep_language(request, await answer(request))
 
         return checked
@@ -101,7 +102,7 @@ class _Site:
         if ticket is None or answer not in {"helped", "not_helped"}:
             return await self.missing(request, None)
         if ticket.state != "answered":  # said twice, or aloud meanwhile
-            return self._refused(request, word("refused_again", self._viewer(request).language))
+            return self._refused(request, Refusal("again"))
         self._box.judge(number, helped=answer == "helped")
         return RedirectResponse(f"/tickets#ticket{number}", 303)
 
@@ -109,7 +110,7 @@ class _Site:
         chosen = (await _fields(request)).get("channel", "")
         channel = next((one for one in CHANNELS if one == chosen), None)
         if channel is None:
-            return self._refused(request, word("refused_again", self._viewer(request).language))
+            return self._refused(request, Refusal("again"))
         self._box.prefer(channel)
         return RedirectResponse("/tickets", 303)
 
@@ -128,8 +129,10 @@ class _Site:
                 self._box.grant(purpose, parse_terms(await _fields(request)))
             else:
                 await self._box.revoke(purpose)
-        except InputError as exc:
-            return self._refused(request, str(exc))
+        except Refusal as exc:
+            return self._refused(request, exc)
+        except InputError:  # what the page had shown holds no more
+            return self._refused(request, Refusal("again"))
         return RedirectResponse(f"/consent?changed#{purpose}", 303)
 
     async def data(self, request: Request) -> Response:
@@ -144,8 +147,10 @@ class _Site:
     async def erase(self, request: Request) -> Response:
         try:
             await self._box.erase(parse_selection(await _fields(request), self._box))
-        except (InputError, StoreError) as exc:
-            return self._refused(request, str(exc))
+        except Refusal as exc:
+            return self._refused(request, exc)
+        except StoreError as exc:
+            return self._refused(request, Refusal("disk", trouble=exc))
         return RedirectResponse("/data?asked", 303)
 
     async def show_pair(self, request: Request) -> Response:
@@ -186,12 +191,12 @@ class _Site:
         )
         return HTMLResponse(render_page(viewer, word("pair_title", viewer.language), body), status)
 
-    def _refused(self, request: Request, why: str) -> Response:
-        return self._problem(request, "refused_title", why, 403)
+    def _refused(self, request: Request, why: Refusal) -> Response:
+        return self._problem(request, "refused_title", why.key, 403, **why.places)
 
-    def _problem(self, request: Request, title: str, text: str, status: int) -> Response:
+    def _problem(self, request: Request, title: str, text: str, status: int, **places: object) -> Response:
         viewer = self._viewer(request)
-        body = f'<p>{viewer.say(text)}</p><p><a href="/">{viewer.say("back")}</a></p>'
+        body = f'<p>{viewer.say(text, **places)}</p><p><a href="/">{viewer.say("back")}</a></p>'
         return HTMLResponse(render_page(viewer, word(title, viewer.language), body), status)
 
     def _page(self, viewer: Viewer, title: str, body: str) -> Response:

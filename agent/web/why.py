@@ -18,7 +18,12 @@ class Reason:
 
 def find_reasons(status: Mapping[str, Any], purposes: Sequence[Mapping[str, Any]]) -> list[Reason]:
     """From `outrider status` and how each purpose stands; in the order of the data's own way, from bus to insurer."""
-    return [*_from_the_car(status), *_in_the_box(status, purposes), *_to_the_insurer(status)]
+    return [
+        *_from_the_car(status),
+        *_of_the_voice(status),
+        *_in_the_box(status, purposes),
+        *_to_the_insurer(status),
+    ]
 
 
 def _from_the_car(status: Mapping[str, Any]) -> Iterator[Reason]:
@@ -28,6 +33,13 @@ def _from_the_car(status: Mapping[str, Any]) -> Iterator[Reason]:
         yield Reason("silent", "bad")
     elif status.get("frames") and not status.get("decoded"):
         yield Reason("unknown_car", "bad", {"frames": status["frames"]})
+
+
+def _of_the_voice(status: Mapping[str, Any]) -> Iterator[Reason]:
+    """Whoever cannot hear the box, or is not heard, gives no answers."""
+    for device in ("speaker", "microphone"):
+        if trouble := status.get("voice", {}).get(f"{device}_trouble"):
+            yield Reason(device, "bad", {"trouble": trouble})
 
 
 def _in_the_box(status: Mapping[str, Any], purposes: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:

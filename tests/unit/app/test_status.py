@@ -52,7 +52,7 @@ class Box:
         parts = Parts(
             pipeline=values,
             recorder=recorder,
-            conversation=SimpleNamespace(counters=dict),  # type: ignore[arg-type]  # all that is asked of it
+            conversation=SimpleNamespace(counters=dict, troubles=dict),  # type: ignore[arg-type]  # all that is asked of it
             egress=SimpleNamespace(withheld=Counter(trip_ended=1)),  # type: ignore[arg-type]  # the same
             uplink=None,
             events=Counter(trip_started=1),

@@ -12,7 +12,7 @@ from agent.core.desk import DeskNote
 from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
-from agent.core.errors import InputError
+from agent.core.errors import InputError, StoreError
 from agent.core.events import Purpose
 from agent.core.paths import CONSENT
 from agent.core.ports import Language, Notice
@@ -37,6 +37,7 @@ class StillBox:
         self.signals: dict[str, float] = {}
         self.lines: list[Notice] = []
         self.erased: list[Selection] = []
+        self.full = False  # the disk takes no request
         self.book = DeskBook()
         self.notes: list[DeskNote] = []
         self.agreed: dict[Purpose, Terms] = {}
@@ -108,6 +109,8 @@ class StillBox:
         ]
 
     async def erase(self, selection: Selection) -> None:
+        if self.full:
+            raise StoreError("100 % full")
         self.erased.append(selection)
 
 

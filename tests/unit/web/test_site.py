@@ -1,5 +1,6 @@
 import json
 import re
+from html import unescape
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from agent.core.events import VoiceClip
 from agent.core.ports import Language, Notice
 from agent.core.privacy_events import ErasureRequested
 from agent.core.terms import Terms
+from agent.web.frame import word
 from agent.web.guard import BODY_MAX
 from agent.web.journal import Journal
 from agent.web.site import make_site
@@ -202,7 +204,7 @@ async def test_events_are_told_newest_first_with_their_fields() -> None:
     journal = Journal()
     crash = Collision(t_ns=3590 * NS, delta_v_kmh=23.5, duration_ms=80, peak_mps2=200.0, stationary=False)
     journal.take(Notice(topic="event", t_ns=crash.t_ns, text=crash.kind, event=crash))
-    journal.take(Notice(topic="asked", t_ns=3595 * NS, text="您还好吗？"))
+    journal.take(Notice(topic="asked", t_ns=3595 * NS, text="您还好吗？", event=crash))
     journal.take(Notice(topic="signals", t_ns=3596 * NS, text="", values={"Vehicle.Speed": 1.0}))
     detail = CrashRecord(t_ns=3597 * NS, record=1, fragment=0, part="imu", from_ns=0, until_ns=1)
     journal.take(Notice(topic="event", t_ns=detail.t_ns, text=detail.kind, event=detail))
@@ -252,6 +254,47 @@ async def test_erasing_needs_a_tick_and_sensible_days() -> None:
     start_ns = 1_777_593_600 * NS
     assert box.erased == [Selection(), Selection(frozenset({"claims"}), start_ns, start_ns + 86_400 * NS)]
     assert "2027-01-15" in (await browser.get("/data?asked")).text
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({}, "refused_unsure"),
+        ({"sure": "on", "purpose": "everybody"}, "refused_again"),
+        ({"sure": "on", "from": "yesterday"}, "refused_day"),
+        ({"sure": "on", "from": "2026-05-02", "until": "2026-05-01"}, "refused_days"),
+        ({"sure": "on", "purpose": "safety"}, "refused_disk"),
+    ],
+)
+async def test_a_refusal_is_told_in_the_language_of_the_page(
+    language: Language, fields: dict[str, str], key: str
+) -> None:
+    box = StillBox()
+    box.language, box.full = language, True
+    browser = await paired(box)
+    sent = {"key": form_key_of((await browser.get("/data")).text)} | fields
+    answer = await browser.post("/erase", sent)
+    assert answer.status == 403
+    assert word(key, language, day="yesterday", trouble="100 % full") in unescape(answer.text)
+
+
+async def test_a_consent_that_cannot_be_given_any_more_is_refused_in_words() -> None:
+    browser = await paired(StillBox())
+    key = form_key_of((await browser.get("/consent")).text)
+    answer = await browser.post("/consent/claims/grant", {"key": key, "notice": "2", "days": "30"})
+    assert word("refused_again", "zh") in answer.text
+
+
+async def test_erasures_are_listed_by_the_names_of_the_purposes() -> None:
+    box = StillBox()
+    box.erased = [Selection(), Selection(frozenset({"ubi_score", "claims"}))]
+    browser = await paired(box)
+    for language, words in (("zh", ("事故理赔、驾驶评分", "全部")), ("en", ("Claims, Driving score", "everything"))):
+        text = (await browser.get(f"/data?language={language}")).text
+        table = text[text.index("<table>") :]
+        assert all(f"<td>{each} " in table for each in words), table
+        assert "ubi_score" not in table
 
 
 async def test_a_copy_holds_what_the_box_can_read() -> None:

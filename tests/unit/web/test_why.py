@@ -31,6 +31,8 @@ def test_nothing_is_wrong_where_all_is_well() -> None:
         ({"frames": 0, "samples": 0}, "silent"),
         ({"decoded": 0}, "unknown_car"),
         ({"store": {"dropped": 1, "shed": 2}}, "full"),
+        ({"voice": {"speaker_outages": 1, "speaker_trouble": "no card"}}, "speaker"),
+        ({"voice": {"microphone_trouble": "no card"}}, "microphone"),
         ({"clock_synced": False}, "no_clock"),
         ({"link": {}}, "no_insurer"),
         ({"link": {"trouble": "no route"}, "waiting": 4}, "offline"),
