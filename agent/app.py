@@ -8,10 +8,9 @@ The task tree, and the order of stopping (innermost first):
 """
 
 import asyncio
-import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -21,30 +20,25 @@ from agent.config_room import ConfigRoom
 from agent.core.backoff import backoff_waits
 from agent.core.best_time import BestTime
 from agent.core.config import Config
-from agent.core.errors import StoreError
 from agent.core.events import AgentStarted, AgentStopped, Event
 from agent.core.paths import find_dbc
 from agent.core.ports import Clock, Hardware, Notice
-from agent.core.records import SealedRecord
 from agent.core.signals import SignalWindow
 from agent.decode.profile import Profile, load_profile
 from agent.desk_room import DeskRoom
 from agent.diagnosis.knowledge import Knowledge, load_knowledge
 from agent.emergency import Emergency
-from agent.link.uplink import Uplink
 from agent.mechanic import Mechanic
 from agent.models import ModelRoom
+from agent.outgoing import Outgoing
 from agent.page import LocalPage
 from agent.pipeline import Pipeline, PipelineCounts
-from agent.platform import NationalPlatform
 from agent.privacy_room import PrivacyRoom
 from agent.status import Parts, Status
-from agent.store.recorder import Recorder
 from agent.supervise import keep_reading, run_until
-from agent.uplinks import make_renewal, make_uplink, read_receipt_key
+from agent.uplinks import make_renewal, read_receipt_key
 from agent.voice_room import VoiceRoom
 
-_LOG: Final = logging.getLogger(__name__)
 _SOURCE_WAIT_LONGEST_S: Final = 3.0  # a replugged dongle is back within 5 s, its own start-up included
 
 
@@ -119,8 +113,7 @@ class _App:
             self._page = self._make_page()
         for source in hardware.codes:
             source.tell_codes(self._mechanic.on_codes)
-        self._uplink: Uplink | None = None
-        self._platform: NationalPlatform | None = None
+        self._out = Outgoing(self._config, hardware, clock, uniform=self._uniform)
 
     def _make_pipeline(self, profile: Profile) -> Pipeline:
         hardware, clock = self._hardware, self._clock
@@ -172,45 +165,29 @@ class _App:
 
     async def open(self) -> None:
         """Open the store, and tell that we are here."""
-        self._platform = await NationalPlatform.open(
-            self._config,
-            self._hardware.keystore,
-            self._clock,
-            values=self._pipeline.latest,
-            uniform=self._uniform,
-            agreed=self._privacy.consents.agreed,
+        await self._out.open(
+            pipeline=self._pipeline,
+            privacy=self._privacy,
+            time=self._best_time,
+            receipt_key=self._receipt_key,
+            on_bundle=self._configs.on_bundle,
+            on_desk=self._desk.tickets.on_desk,
         )
-        self._recorder = await Recorder.open(
-            self._config, self._hardware.keystore, self._clock, on_durable=self._on_durable, uniform=self._uniform
-        )
-        if self._config.link.host:
-            self._uplink = make_uplink(
-                self._config,
-                self._hardware,
-                self._clock,
-                outbox=self._recorder.outbox,
-                best_time=self._best_time,
-                receipt_key=self._receipt_key,
-                on_bundle=self._configs.on_bundle,
-                on_desk=self._desk.tickets.on_desk,
-                on_erased=self._privacy.on_erased,
-                withheld=self._privacy.withholds,
-                uniform=self._uniform,
-            )
+        recorder, uplink, platform = self._out.recorder, self._out.uplink, self._out.platform
         parts = Parts(
             pipeline=self._pipeline,
-            recorder=self._recorder,
+            recorder=recorder,
             conversation=self._conversation,
             egress=self._privacy.egress,
             privacy=self._privacy,
-            uplink=self._uplink,
+            uplink=uplink,
             events=self._events,
             renewal=make_renewal(self._config, self._best_time),
-            platform=self._platform,
+            platform=platform,
             desk=self._desk.tickets.counters,
         )
         self._status = Status(self._config, self._hardware, self._clock, parts)
-        await self._privacy.open(self._recorder, self._uplink, self._platform)
+        await self._privacy.open(recorder, uplink, platform)
         self._emit(
             AgentStarted(
                 t_ns=self._clock.monotonic_ns(),
@@ -222,14 +199,15 @@ class _App:
         self._configs.tell_problems()
         for event in self._models.problems:
             self._emit(event)
-        self._desk.tickets.begin(self._recorder.outbox.boot)
+        self._desk.tickets.begin(recorder.outbox.boot)
         self._hardware.service("ready")
 
     async def run(self, stop: asyncio.Event) -> Summary:
         """Run the task tree to its end."""
+        out = self._out
         async with asyncio.TaskGroup() as store_and_link:
-            recording = store_and_link.create_task(self._recorder.run(), name="recorder")
-            sending = store_and_link.create_task(self._uplink.run(), name="uplink") if self._uplink else None
+            recording = store_and_link.create_task(out.recorder.run(), name="recorder")
+            sending = store_and_link.create_task(out.uplink.run(), name="uplink") if out.uplink else None
             async with asyncio.TaskGroup() as listeners:
                 jobs = [
                     *self._voice.tasks(),
@@ -240,8 +218,8 @@ class _App:
                 ]
                 if self._page:
                     jobs.append(("page", self._page.run()))
-                if self._platform:
-                    jobs.append(("platform", self._platform.run()))
+                if out.platform:
+                    jobs.append(("platform", out.platform.run()))
                 helpers = [listeners.create_task(job, name=name) for name, job in jobs]
                 await self._read_sources(stop)
                 self._hardware.service("stopping")
@@ -253,27 +231,14 @@ class _App:
                     helper.cancel()
             reason = "stopped" if stop.is_set() else "end of data"
             self._emit(AgentStopped(t_ns=self._clock.monotonic_ns(), reason=reason))
-            waiting = await self._bring_in()
+            waiting = await out.bring_in(self._config.link.drain_timeout_s)
             if sending:
                 sending.cancel()
                 await asyncio.wait([sending])
-            self._recorder.close()
+            out.recorder.close()
             await recording
-        await self._fall_silent()
+        await self._voice.close()
         return self._summary(waiting)
-
-    async def _bring_in(self) -> int:
-        """Everything to the disk, then what there is time for to the insurer; returns how many records wait."""
-        try:
-            await self._recorder.flush()
-        except StoreError as exc:  # draining makes room, and the recorder tries once more when it is closed
-            _LOG.error("not everything is on the disk yet: %s", exc)  # expected, no traceback
-        return await self._drain()
-
-    async def _fall_silent(self) -> None:
-        for end in (self._hardware.speaker, self._hardware.microphone):
-            if end is not None:
-                await end.close()
 
     async def _read_sources(self, stop: asyncio.Event) -> None:
         keep = partial(keep_reading, clock=self._clock, emit=self._emit, make_waits=self._source_waits)
@@ -284,16 +249,11 @@ class _App:
         ]
         await run_until(stop, [*frames, *samples])
 
-    async def _drain(self) -> int:
-        if self._uplink is None:
-            return await self._recorder.outbox.pending()
-        return await self._uplink.drain(self._config.link.drain_timeout_s)
-
     def _summary(self, waiting: int) -> Summary:
         return Summary(
             counts=self._pipeline.counts,
             events=self._events,
-            sealed=self._recorder.sealed,
+            sealed=self._out.recorder.sealed,
             waiting=waiting,
             sources=self._status.sources(),
         )
@@ -302,13 +262,13 @@ class _App:
         """The one way of an event: to disk, to the driver, to whoever watches."""
         self._events[event.kind] += 1
         if (leaving := self._privacy.egress.admit(event)) is not None:
-            self._recorder.put(leaving)
+            self._out.recorder.put(leaving)
         self._privacy.on_event(event)
         self._emergency.on_event(event)
         self._mechanic.on_event(event)
         self._desk.on_event(event)
-        if self._platform:
-            self._platform.on_event(event)
+        if self._out.platform:
+            self._out.platform.on_event(event)
         self._notify(Notice(topic="event", t_ns=event.t_ns, text=event.kind, event=event))
 
     def _notify(self, notice: Notice) -> None:
@@ -324,18 +284,10 @@ class _App:
         self._hardware.on_window(window)
         self._models.on_window(window)
 
-    def _on_durable(self, records: Sequence[SealedRecord]) -> None:
-        for record in records:
-            if record.is_notice:
-                text = f"record {record.sequence} is on the disk"
-                self._hardware.notify(Notice("stored", self._clock.monotonic_ns(), text))
-        if self._uplink:
-            self._uplink.wake()
-
     def _configure(self, config: Config) -> None:
         self._config = self._status.config = config
         self._pipeline.configure(config.detect)
-        self._conversation.configure(config.voice)
+        self._voice.configure(config.voice)
 
     def _source_waits(self) -> Iterator[float]:
         return backoff_waits(self._uniform, longest_s=_SOURCE_WAIT_LONGEST_S)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from agent.core.best_time import BestTime
-from agent.core.config import Config
+from agent.core.config import Config, Voice
 from agent.core.events import Event, Purpose
 from agent.core.paths import PROMPTS, SCENES
 from agent.core.ports import Clock, Hardware, Notify
@@ -18,6 +18,7 @@ from agent.voice.conversation import Conversation
 from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
 from agent.voice.prompts import load_sound_phrases
+from agent.voice.rehearsal import Rehearsal
 from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
 
@@ -58,8 +59,14 @@ class VoiceRoom:
         def utc_ns() -> int | None:
             return time.now().wall_ns
 
-        self._prepare = hardware.prepare_speech
-        self._fixed = fixed_speech(phrases, config.voice.language)
+        self._language = config.voice.language
+        self._hardware = hardware
+        self._rehearsal = (
+            Rehearsal(hardware.prepare_speech, lambda: fixed_speech(phrases, self._language), clock=clock)
+            if hardware.prepare_speech
+            else None
+        )
+        hardware.set_volume(config.voice.volume_percent)  # the running config's, which may have been pushed
         memory = SceneMemory(hardware.scene_store, utc_ns)
         self.conversation = Conversation(
             config.voice,
@@ -78,13 +85,26 @@ class VoiceRoom:
         )
         for words in hardware.words:
             words.tell_words(self.conversation.on_words)
-        self._buttons = hardware.buttons
         self._keep = partial(keep_reading, clock=clock, emit=emit, make_waits=make_waits)
+
+    def configure(self, config: Voice) -> None:
+        """Speak on as a new config says."""
+        self._language = config.language
+        self._hardware.set_volume(config.volume_percent)
+        self.conversation.configure(config)
+        if self._rehearsal:
+            self._rehearsal.begin_anew()  # what is there already is not made again
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What to run, by name."""
         yield "voice", self.conversation.run()
-        if self._prepare:
-            yield "speech", self._prepare(self._fixed)
-        for button in self._buttons:
+        if self._rehearsal:
+            yield "speech", self._rehearsal.run()
+        for button in self._hardware.buttons:
             yield button.name, self._keep(button, self.conversation.on_presses)
+
+    async def close(self) -> None:
+        """Fall silent."""
+        for end in (self._hardware.speaker, self._hardware.microphone):
+            if end is not None:
+                await end.close()

@@ -32,6 +32,10 @@ class Voice(Protocol):
         """A WAV file. Raises SourceLost."""
         ...
 
+    def set_volume(self, percent: int) -> None:
+        """For what is made from now on."""
+        ...
+
     async def close(self) -> None:
         """Stop whatever runs."""
         ...
@@ -81,11 +85,14 @@ class CachedSpeaker:
                 await _end(player)
 
     async def prepare(self, utterances: Iterable[Utterance]) -> None:
-        """Make and keep what may be said later, in the background; the first failure ends it, and say() tells it."""
+        """Make and keep what may be said later, in the background.
+
+        The first failure ends it with SourceLost; what was made is kept, so that the next call goes on from there.
+        """
         directory = self._directory
         if directory is None or self._size_max_bytes == 0:
             return
-        with suppress(SourceLost, OSError):
+        try:
             directory.mkdir(parents=True, exist_ok=True)
             kept = set()
             for utterance in utterances:
@@ -95,6 +102,12 @@ class CachedSpeaker:
                     sound = await self._voice.render(utterance.text, utterance.language, nice=_NICE)
                     _write(path, sound)
             _trim(directory, kept, self._size_max_bytes)
+        except OSError as exc:
+            raise SourceLost(f"{directory}: {exc.strerror}") from exc
+
+    def set_volume(self, percent: int) -> None:
+        """For what is said from now on; what was prepared for another volume is made anew, or when it is said."""
+        self._voice.set_volume(percent)
 
     async def close(self) -> None:
         """Stop what is being said."""

@@ -86,6 +86,7 @@ def open_hardware(
         codes=codes,
         speaker=speaker,
         prepare_speech=None if speaker is None else speaker.prepare,
+        set_volume=_ignore if speaker is None else speaker.set_volume,
         microphone=open_microphone(config, clock),
         buttons=open_buttons(config, clock),
         inference=OnnxWorker(config.detect.anomaly.deadline_s),
@@ -136,6 +137,10 @@ def _open_dongle(
     if dongle.backend == "python-obd":
         return PythonObdSource(dongle, clock)
     return Elm327Source(dongle, clock, polls=polls, dids=dids, cache=cache)
+
+
+def _ignore(_: int) -> None:
+    """No speaker, no volume."""
 
 
 def _tell(listeners: Sequence[Callable[[SignalWindow], None]], window: SignalWindow) -> None:

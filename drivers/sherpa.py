@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from agent.core.errors import ModelDown, SourceLost
 from agent.core.ports import Heard, Language
 from drivers.keyword_features import Float32s
@@ -26,6 +28,8 @@ _LOAD_S: Final = 60.0  # hundreds of megabytes from an SD card
 _ANSWER_S: Final = 10.0
 _ANSWER_MAX_BYTES: Final = 8 << 20
 _CONFIDENCE: Final = 0.7  # it does not say how sure it is
+_AS_MADE_PERCENT: Final = 100
+_FULL_SCALE: Final = 32_767
 _SENTENCE: Final = re.compile(r"(?<=[。！？；])|(?<=[.!?;])\s+")
 _CHILD: Final = (sys.executable, "-m", "drivers.sherpa_child")
 
@@ -112,22 +116,29 @@ class SherpaRecogniser:
 
 
 class SherpaVoice:
-    """A voice of one language."""
+    """A voice of one language. volume_percent 0-200 scales its samples, 100 leaves them as the model made them."""
 
-    def __init__(self, model: SherpaModel) -> None:
+    def __init__(self, model: SherpaModel, *, volume_percent: int = 100) -> None:
         self._model = model
+        self._volume_percent = volume_percent
 
     def recipe(self, text: str, language: Language) -> str:
         """All that the sound depends on, as far as it is known here."""
-        return f"sherpa\0{self._model.folder}\0{_read_out(text, language)}"
+        return f"sherpa\0{self._model.folder}\0{self._volume_percent}\0{_read_out(text, language)}"
 
     async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:
         """A WAV file. What is made beforehand (nice) is made sentence by sentence, behind whatever is said now."""
-        said = _read_out(text, language)
-        if not nice:
-            return await self._model.ask(said.encode())
-        parts = [part for part in _SENTENCE.split(said) if part.strip()]
-        return _joined([await self._model.ask(part.encode(), patient=True) for part in parts])
+        said, volume_percent = _read_out(text, language), self._volume_percent
+        if nice:
+            parts = [part for part in _SENTENCE.split(said) if part.strip()]
+            sound = _joined([await self._model.ask(part.encode(), patient=True) for part in parts])
+        else:
+            sound = await self._model.ask(said.encode())
+        return _scaled(sound, volume_percent)
+
+    def set_volume(self, percent: int) -> None:
+        """For what is made from now on."""
+        self._volume_percent = percent
 
     async def close(self) -> None:
         """End the model's process."""
@@ -151,5 +162,21 @@ def _joined(sounds: Sequence[bytes]) -> bytes:
                         sink.setparams(part.getparams())
                     sink.writeframes(part.readframes(part.getnframes()))
     except (wave.Error, EOFError) as exc:
+        raise SourceLost(f"the voice made no sound: {exc}") from exc
+    return target.getvalue()
+
+
+def _scaled(sound: bytes, volume_percent: int) -> bytes:
+    """Louder or quieter, but never beyond full scale: clipped speech is no louder, only harsh. Raises SourceLost."""
+    if volume_percent == _AS_MADE_PERCENT:
+        return sound
+    target = io.BytesIO()
+    try:
+        with wave.open(io.BytesIO(sound), "rb") as source, wave.open(target, "wb") as sink:
+            samples = np.frombuffer(source.readframes(source.getnframes()), "<i2").astype(np.float32)
+            peak = float(np.abs(samples).max(initial=1.0))
+            sink.setparams(source.getparams())
+            sink.writeframes((samples * min(volume_percent / 100, _FULL_SCALE / peak)).astype("<i2").tobytes())
+    except (wave.Error, EOFError, ValueError) as exc:
         raise SourceLost(f"the voice made no sound: {exc}") from exc
     return target.getvalue()

@@ -22,33 +22,49 @@ _TEXT_MAX: Final = 1000
 _WAV_HEADER_BYTES: Final = 44
 _DEADLINE_S: Final = 5.0  # a hung sound server blocks the child for ever
 _SLOWEST_S: Final[dict[Language, float]] = {"zh": 0.6, "en": 0.15}  # a character; twice what was measured
+_RENDER_S: Final = 2.0  # without a card it takes tens of milliseconds, and somebody may be waiting for it
+_RENDER_SLOWEST_S: Final = 0.005  # a character; twice what was measured on a busy machine
 
 
 class EspeakSpeaker:
     """The Speaker of a car with a sound card. One utterance at a time; a second one waits.
 
-    volume_percent 0-200 is espeak-ng's amplitude. deadline_s, on top of what the text needs, is real time whatever
-    clock the app runs on: so is the child.
+    volume_percent 0-200 is espeak-ng's amplitude. deadline_s for saying and render_s for rendering, on top of what the
+    text needs, are real time whatever clock the app runs on: so is the child.
     """
 
     def __init__(
-        self, *, volume_percent: int = 100, binary: str = "espeak-ng", deadline_s: float = _DEADLINE_S
+        self,
+        *,
+        volume_percent: int = 100,
+        binary: str = "espeak-ng",
+        deadline_s: float = _DEADLINE_S,
+        render_s: float = _RENDER_S,
     ) -> None:
-        self.volume_percent = volume_percent
+        self._volume_percent = volume_percent
         self._binary = binary
         self._deadline_s = deadline_s
+        self._render_s = render_s
         self._speaking = asyncio.Lock()
         self._stops = 0
         self._children: set[asyncio.subprocess.Process] = set()
 
     async def say(self, utterance: Utterance) -> None:
         """Return when it has been said. Raises SourceLost past the deadline, or without espeak-ng, voice or card."""
+        text, language = utterance.text, utterance.language
+        deadline_s = self._deadline_s + _SLOWEST_S[language] * len(text[:_TEXT_MAX])
         async with self._speaking:
-            await self._run([], utterance.text, utterance.language)
+            await self._run([], text, language, deadline_s=deadline_s, hung="hung: a blocked sound device?")
 
     async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:
         """Return the speech as a mono 16-bit WAV file, without a sound card. Raises SourceLost."""
-        return _with_true_length(await self._run(["--stdout"], text, language, nice=nice))
+        deadline_s = self._render_s + _RENDER_SLOWEST_S * len(text[:_TEXT_MAX])
+        sound = await self._run(["--stdout"], text, language, deadline_s=deadline_s, hung="hung", nice=nice)
+        return _with_true_length(sound)
+
+    def set_volume(self, percent: int) -> None:
+        """For what is said from now on."""
+        self._volume_percent = percent
 
     def recipe(self, text: str, language: Language) -> str:
         """All that the sound depends on, but for espeak-ng's version."""
@@ -61,10 +77,12 @@ class EspeakSpeaker:
             _kill(child)
 
     def _arguments(self, text: str, language: Language) -> list[str]:
-        voice = ["-v", _VOICES[language], "-a", str(self.volume_percent)]
+        voice = ["-v", _VOICES[language], "-a", str(self._volume_percent)]
         return [*voice, "--", _speakable(text, language)]  # after "--" nothing is an option
 
-    async def _run(self, options: Sequence[str], text: str, language: Language, *, nice: int = 0) -> bytes:
+    async def _run(
+        self, options: Sequence[str], text: str, language: Language, *, deadline_s: float, hung: str, nice: int = 0
+    ) -> bytes:
         stops = self._stops
         child = await self._start([*options, *self._arguments(text, language)])
         self._children.add(child)
@@ -74,10 +92,10 @@ class EspeakSpeaker:
             with suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, child.pid, nice)
         try:
-            async with asyncio.timeout(self._deadline_s + _SLOWEST_S[language] * len(text)):
+            async with asyncio.timeout(deadline_s):
                 output, errors = await child.communicate()
         except TimeoutError as exc:
-            raise SourceLost(f"{self._binary} hung: a blocked sound device?") from exc
+            raise SourceLost(f"{self._binary} {hung}") from exc
         finally:
             self._children.discard(child)
             if child.returncode is None:

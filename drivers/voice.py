@@ -29,7 +29,9 @@ def open_speaker(config: Config) -> CachedSpeaker | None:
     sounding = config.sounding
     folders: dict[Language, str] = {"zh": sounding.voice_zh, "en": sounding.voice_en}
     voices = {
-        language: SherpaVoice(SherpaModel(Path(folder), hears=False)) for language, folder in folders.items() if folder
+        language: SherpaVoice(SherpaModel(Path(folder), hears=False), volume_percent=config.voice.volume_percent)
+        for language, folder in folders.items()
+        if folder
     }
     return CachedSpeaker(
         _Voices(espeak, voices) if voices else espeak,
@@ -100,6 +102,11 @@ class _Voices:
     async def render(self, text: str, language: Language, *, nice: int = 0) -> bytes:
         """A model that is wrong is told by the speaker's outage, and espeak-ng is not put in its place unasked."""
         return await self._voices.get(language, self._espeak).render(text, language, nice=nice)
+
+    def set_volume(self, percent: int) -> None:
+        """Also where espeak-ng speaks itself, since aplay is missing."""
+        for voice in (self._espeak, *self._voices.values()):
+            voice.set_volume(percent)
 
     async def close(self) -> None:
         for voice in (self._espeak, *self._voices.values()):

@@ -301,8 +301,9 @@ class Hardware:
     codes: Sequence[CodeSource] = ()
     speaker: Speaker | None = None
     prepare_speech: Callable[[Sequence[Utterance]], Coroutine[Any, Any, None]] | None = (
-        None  # None: made when it is said
+        None  # raises SourceLost; None: made when it is said
     )
+    set_volume: Callable[[int], None] = lambda _: None  # percent, 0 to 200, of what is said from now on
     microphone: Microphone | None = None
     words: Sequence[WordSource] = ()
     buttons: Sequence[Button] = ()

@@ -32,6 +32,9 @@ class FakeVoice:
         self.made.append(text)
         return WAV
 
+    def set_volume(self, percent: int) -> None:
+        self.volume = percent
+
     async def close(self) -> None:
         pass
 
@@ -94,7 +97,7 @@ async def test_another_volume_is_another_sound_and_the_old_one_is_let_go(tmp_pat
     voice = FakeVoice()
     aloud = speaker(voice, script(tmp_path, "cat >/dev/null"), tmp_path)
     await aloud.prepare([HELLO])
-    voice.volume = 50
+    aloud.set_volume(50)
     await aloud.prepare([HELLO])
     assert voice.made == ["hello", "hello"]
     assert len(list((tmp_path / "speech").iterdir())) == 1
@@ -137,9 +140,16 @@ async def test_without_aplay_the_fallback_speaks(tmp_path: Path) -> None:
 
 async def test_without_a_voice_nothing_is_prepared_and_saying_tells_why(tmp_path: Path) -> None:
     aloud = speaker(FakeVoice(silent=True), script(tmp_path, "cat >/dev/null"), tmp_path)
-    await aloud.prepare([HELLO])
+    with pytest.raises(SourceLost, match="espeak-ng is not installed"):
+        await aloud.prepare([HELLO])
     with pytest.raises(SourceLost, match="espeak-ng is not installed"):
         await aloud.say(HELLO)
+
+
+async def test_a_disk_that_refuses_is_told_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "speech").write_bytes(b"")
+    with pytest.raises(SourceLost, match=r"speech: File exists"):
+        await speaker(FakeVoice(), "none", tmp_path).prepare([HELLO])
 
 
 async def test_the_cache_has_a_limit(tmp_path: Path) -> None:

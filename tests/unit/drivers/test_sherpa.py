@@ -79,6 +79,44 @@ async def test_a_voice_reads_out_as_a_person_would(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("percent", "level"), [(100, 0.5), (50, 0.25), (0, 0.0), (150, 0.75), (200, 1.0), (199, 0.995)]
+)
+@pytest.mark.parametrize("nice", [0, 10])
+async def test_a_voice_is_as_loud_as_it_is_told(tmp_path: Path, percent: int, level: float, nice: int) -> None:
+    voice = SherpaVoice(SherpaModel(folder(tmp_path, VOICE), hears=False), volume_percent=70)
+    before = voice.recipe("One. Two.", "en")
+    voice.set_volume(percent)
+    with wave.open(io.BytesIO(await voice.render("One. Two.", "en", nice=nice)), "rb") as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert samples / 32767 == pytest.approx(level, abs=1e-4)
+    assert voice.recipe("One. Two.", "en") != before, "another sound"
+    await voice.close()
+
+
+@pytest.mark.usefixtures("package")
+async def test_a_loud_voice_is_not_clipped(tmp_path: Path) -> None:
+    fake = FAKE.replace("[0.5] * len(text)", "[0.8, -0.4] * len(text)")
+    (tmp_path / "site" / "sherpa_onnx.py").write_text(fake, encoding="utf-8")
+    voice = SherpaVoice(SherpaModel(folder(tmp_path, VOICE), hears=False), volume_percent=200)
+    with wave.open(io.BytesIO(await voice.render("one", "en")), "rb") as file:
+        loud, low = np.frombuffer(file.readframes(2), "<i2")
+    assert (loud, low) == (32767, pytest.approx(-16383, abs=2)), "as loud as can be, and of the same shape"
+    await voice.close()
+
+
+async def test_what_is_no_sound_cannot_be_made_louder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SherpaModel(tmp_path, hears=False)
+
+    async def no_sound(payload: bytes, *, patient: bool = False) -> bytes:
+        return b"no sound"
+
+    monkeypatch.setattr(model, "ask", no_sound)
+    with pytest.raises(SourceLost, match="the voice made no sound"):
+        await SherpaVoice(model, volume_percent=50).render("one", "en")
+
+
+@pytest.mark.usefixtures("package")
 async def test_who_asks_while_a_model_is_loaded_starts_no_second_one(tmp_path: Path) -> None:
     model = SherpaModel(folder(tmp_path, VOICE), hears=False)
     starts = 0

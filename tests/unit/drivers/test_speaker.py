@@ -122,6 +122,38 @@ async def test_a_hung_child_is_killed_at_its_deadline(tmp_path: Path, monkeypatc
     assert [child.returncode for child in children] == [-9]
 
 
+@pytest.mark.parametrize("length", [30, 300])
+async def test_a_hung_child_holds_what_is_rendered_by_no_length_of_speech(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    given_s: list[float] = []
+    timeout = asyncio.timeout
+
+    def at_once(deadline_s: float) -> asyncio.Timeout:
+        given_s.append(deadline_s)
+        return timeout(0)
+
+    monkeypatch.setattr(asyncio, "timeout", at_once)
+    speaker = EspeakSpeaker(binary=script(tmp_path, "exec sleep 1000"))
+    with pytest.raises(SourceLost, match=r"espeak-fake hung$"):
+        await speaker.render("慢" * length, "zh")
+    with pytest.raises(SourceLost, match="hung: a blocked sound device"):
+        await speaker.say(Utterance("慢" * length, "zh"))
+    rendering_s, saying_s = given_s
+    assert rendering_s < 4
+    assert saying_s > 0.5 * length, "it takes as long as the speech"
+
+
+async def test_a_volume_holds_for_what_is_said_from_now_on(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    speaker = EspeakSpeaker(binary=script(tmp_path, f'printf "%s|" "$@" >{seen}'))
+    before = speaker.recipe("hello", "en")
+    speaker.set_volume(30)
+    await speaker.say(HELLO)
+    assert "|-a|30|" in seen.read_text(encoding="utf-8")
+    assert speaker.recipe("hello", "en") != before, "another sound"
+
+
 async def test_cancelling_kills_the_child_before_anything_else_speaks(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
