@@ -6,14 +6,12 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.core.best_time import BestTime
 from agent.core.config import Config
@@ -31,7 +29,6 @@ from agent.privacy.door import Door, Grant, Request, Revoke
 from agent.privacy.egress import EgressFilter
 from agent.privacy.erasures import Erasures
 from agent.privacy.notices import PURPOSES, load_notices, versions_of
-from agent.privacy_export import export_parts
 from agent.store.recorder import Recorder
 from agent.sweep import Sweeper
 
@@ -58,8 +55,6 @@ class PrivacyRoom:
         self.egress = EgressFilter(self.consents.agreed)
         self.in_force: Collection[Purpose] = InForce(self.consents)
         self.sent: Collection[Purpose] = self.in_force if config.link.host else ()
-        self._config = config
-        self._device_key = hardware.keystore.public_key
         self._clock = clock
         self._emit = emit
         self._door = Door(Path(config.store.directory), self._carry_out)
@@ -183,12 +178,6 @@ class PrivacyRoom:
             "erasures_undone": len(self._erasures.undone()),
             "erasures_overdue": len(self._erasures.overdue(self._time.now())),
         }
-
-    def export(self, owner_key: X25519PrivateKey | None) -> Iterator[str]:
-        """The owner's data as JSON, piece by piece; see agent.privacy_export. It reads the disk: not in the loop."""
-        consents = [_plain(self.consents.standing(purpose)) for purpose in PURPOSES]
-        device_key = Ed25519PublicKey.from_public_bytes(self._device_key)
-        return export_parts(Path(self._config.store.directory), self._config, device_key, owner_key, consents=consents)
 
     def _stop(self, purposes: Sequence[Purpose], by: By) -> None:
         for event in self.consents.revoke(purposes, by=by):

@@ -15,7 +15,7 @@ from agent.core.config import Config, load_config
 from agent.core.durable import open_new
 from agent.core.errors import AgentError, InputError
 from agent.core.events import VoiceClip
-from agent.core.keys import parse_ed25519
+from agent.core.keys import parse_ed25519, raw_bytes, read_key
 from agent.core.paths import CONSENT
 from agent.core.pcmu import to_wav
 from agent.core.ports import Language
@@ -137,11 +137,18 @@ def export(args: argparse.Namespace) -> int:
     if args.sounds is not None and args.key is None:
         raise InputError("--sounds needs --key: without it records stay sealed")
     config = load_config(args.config)
-    public = parse_ed25519(FileKeystore.open(Path(config.device.key), config.device.id).public_key)
+    keystore = FileKeystore.open(Path(config.device.key), config.device.id)
+    receipts = config.trust.insurer_receipt_key
     private = None if args.key is None else open_x25519(args.key)
     consents = [_plain(look_at_consents(config).standing(purpose)) for purpose in PURPOSES]
     parts = export_parts(
-        Path(config.store.directory), config, public, private, consents=consents, on_clip=_sounds_to(args.sounds)
+        Path(config.store.directory),
+        config,
+        keystore,
+        private,
+        insurer_key=raw_bytes(read_key(Path(receipts), parse_ed25519)) if receipts else b"",
+        consents=consents,
+        on_clip=_sounds_to(args.sounds),
     )
     if str(args.file) == "-":
         for part in parts:
