@@ -11,10 +11,11 @@ from typing import Final
 from agent.core.best_time import Now
 from agent.core.desk import DeskNote
 from agent.core.desk_events import Channel, DeskMessage, TicketReopened
-from agent.core.desk_state import DeskBook, Kept, load_book, save_book
+from agent.core.desk_state import DeskBook, Kept, parse_book, save_book
 from agent.core.errors import SealError
 from agent.core.event_base import Event
 from agent.core.events import Feedback
+from agent.core.keeper import Keeper
 from agent.core.ports import Clock, Keystore, Language, StateStore
 from agent.desk import open_note
 
@@ -44,7 +45,10 @@ class Tickets:
         speak: Callable[[Event], None],
         store: StateStore | None = None,
     ) -> None:
-        """insurer_key: of receipts. emit: keeps an event; speak: has a message said, of each kind one at a time."""
+        """insurer_key: of receipts. emit: keeps an event; speak: has a message said, of each kind one at a time.
+
+        store: raises StoreError; a disk that refuses is tried again.
+        """
         self._keystore = keystore
         self._insurer_key = insurer_key
         self._clock = clock
@@ -52,8 +56,8 @@ class Tickets:
         self._language = language
         self._emit = emit
         self._speak = speak
-        self._store = store
-        self._book = load_book(store.load() if store else b"")
+        self._keeper = Keeper(store, "desk messages and tickets", lambda: save_book(self._book))
+        self._book = self._keeper.load(parse_book) or DeskBook()
         self._boot = 0
         self._taken_ns: deque[int] = deque(maxlen=_PER_HOUR_MAX)
         self._offered: dict[str, tuple[str, int]] = {}  # kind -> id of the message that waits to be said, since when
@@ -97,7 +101,7 @@ class Tickets:
         self._taken_ns.append(now_ns)
         self._counts["taken"] += 1
         self._book.add(note, blob)
-        self._save()
+        self._keeper.save()
         self._fresh[note.id] = event = self._event_of(note)
         self._emit(event)
         if event.channel == "voice":
@@ -109,6 +113,7 @@ class Tickets:
     def look(self) -> None:
         """Once an hour: offer anew what waits; who speaks may have given it up, in a car that stood for days."""
         now_ns = self._clock.monotonic_ns()
+        self._keeper.look(now_ns)
         if now_ns - self._looked_ns < _HOUR_NS:
             return
         self._looked_ns = now_ns
@@ -151,12 +156,12 @@ class Tickets:
             message = ticket.message if ticket else ""
             t_ns = self._clock.monotonic_ns()
             self._emit(TicketReopened(t_ns=t_ns, ticket=number, message=message, words=words, call=call))
-        self._save()
+        self._keeper.save()
 
     def prefer(self, channel: Channel) -> None:
         """How the driver wants answers from now on."""
         self._book.channel = channel
-        self._save()
+        self._keeper.save()
 
     def on_told(self, event: Event) -> None:
         """What was said aloud of the desk counts as told; what only a screen showed is offered again."""
@@ -166,7 +171,7 @@ class Tickets:
     def _tell(self, message: str) -> None:
         if any(one.id == message for one in self._book.untold()):
             self._book.told(message)
-            self._save()
+            self._keeper.save()
         left = {what: one for what, one in self._offered.items() if one[0] != message}
         if len(left) < len(self._offered):
             self._offered = left
@@ -184,7 +189,7 @@ class Tickets:
             elif note.what not in self._offered:
                 self._offered[note.what] = note.id, self._clock.monotonic_ns()
                 self._speak(self._fresh.get(note.id) or self._event_of(note))
-        self._save()
+        self._keeper.save()
 
     def _open_kept(self, kept: Kept) -> DeskNote | None:
         try:
@@ -217,7 +222,3 @@ class Tickets:
     def _refuse(self, reason: str) -> None:
         self._counts["refused"] += 1
         _LOG.warning("%s", reason)
-
-    def _save(self) -> None:
-        if self._store:
-            self._store.save(save_book(self._book))

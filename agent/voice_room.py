@@ -22,6 +22,7 @@ from agent.voice.rehearsal import Rehearsal
 from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
 
+_LOOK_S: Final = 60.0
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -61,13 +62,14 @@ class VoiceRoom:
 
         self._language = config.voice.language
         self._hardware = hardware
+        self._clock = clock
         self._rehearsal = (
             Rehearsal(hardware.prepare_speech, lambda: fixed_speech(phrases, self._language), clock=clock)
             if hardware.prepare_speech
             else None
         )
         hardware.set_volume(config.voice.volume_percent)  # the running config's, which may have been pushed
-        memory = SceneMemory(hardware.scene_store, utc_ns)
+        self._memory = memory = SceneMemory(hardware.scene_store, utc_ns)
         self.conversation = Conversation(
             config.voice,
             phrases,
@@ -98,10 +100,17 @@ class VoiceRoom:
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What to run, by name."""
         yield "voice", self.conversation.run()
+        yield "scene memory", self._keep_memory()
         if self._rehearsal:
             yield "speech", self._rehearsal.run()
         for button in self._hardware.buttons:
             yield button.name, self._keep(button, self.conversation.on_presses)
+
+    async def _keep_memory(self) -> None:
+        """A wish to be asked no more is not lost to a disk that was full for a while."""
+        while True:
+            await self._clock.sleep(_LOOK_S)
+            self._memory.look(self._clock.monotonic_ns())
 
     async def close(self) -> None:
         """Fall silent."""

@@ -1,5 +1,6 @@
 """A small file in which something learnt outlives a boot."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from agent.core.durable import replace_file, wipe
 from agent.core.errors import SealError, StoreError
 from agent.core.vault import ASIDE, held, open_held, read_wrapped
 
+_LOG: Final = logging.getLogger(__name__)
 _PACK_SIZE_MAX: Final = 400_000
 _TRENDS_SIZE_MAX: Final = 4096
 _DIARY_SIZE_MAX: Final = 200_000
@@ -25,8 +27,8 @@ _VEHICLES_SIZE_MAX: Final = 65_536
 class StateFile:
     """A StateStore: one small file, replaced as a whole, under the keys of the directory's vault.
 
-    What is larger than size_max, damaged, or lies under a key that is gone counts as nothing. rest: what of a state
-    protects the driver, and stays when it is forgotten.
+    What is larger than size_max, damaged, or lies under a key that is gone counts as nothing, which is told. rest: what
+    of a state protects the driver, and stays when it is forgotten.
     """
 
     def __init__(self, path: Path, size_max: int, *, rest: Callable[[bytes], bytes] = lambda _: b"") -> None:
@@ -39,7 +41,9 @@ class StateFile:
         """What was saved last; empty where there is nothing to read."""
         try:
             return self._read()
-        except (OSError, SealError):
+        except (OSError, SealError) as exc:
+            if not isinstance(exc, FileNotFoundError | NotADirectoryError):
+                _LOG.warning("%s cannot be read, and is learnt anew: %s", self._path, exc)  # expected, no traceback
             return b""
 
     def save(self, state: bytes) -> None:
@@ -60,7 +64,7 @@ class StateFile:
         if not self._path.parent.is_dir():
             return
         with _disk(self._path), held(self._path.parent):
-            rest = self._rest(self.load())
+            rest = self._rest(self._read_or_nothing())
             wipe(self._path.with_suffix(".new"))
             if not rest:
                 wipe(self._path)
@@ -74,6 +78,12 @@ class StateFile:
     def _read(self) -> bytes:
         """Raise OSError or SealError."""
         return read_wrapped(self._path, self._size_max)
+
+    def _read_or_nothing(self) -> bytes:
+        try:
+            return self._read()
+        except (OSError, SealError):
+            return b""
 
     def _wrapped(self, state: bytes) -> bytes:
         """For whoever holds the directory."""
@@ -97,7 +107,8 @@ class DurableStateFile(StateFile):
         with _disk(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with held(self._path.parent):
-                replace_file(self._path, self._wrapped(state))
+                if not self._forgotten or (state := self._rest(state)):
+                    replace_file(self._path, self._wrapped(state))
 
 
 @contextmanager
@@ -115,7 +126,7 @@ class FileBusStore(StateFile):
         super().__init__(directory / "bus.state", _BUS_SIZE_MAX)
 
 
-class FileDeskStore(StateFile):
+class FileDeskStore(DurableStateFile):
     """Messages of the insurer's desk, sealed as they came, and its tickets, in the store directory."""
 
     def __init__(self, directory: Path) -> None:
@@ -143,7 +154,7 @@ class FileDiaryStore(StateFile):
         super().__init__(directory / "battery.state", _DIARY_SIZE_MAX)
 
 
-class FileSceneStore(StateFile):
+class FileSceneStore(DurableStateFile):
     """What the driver was asked and wants to be asked no more, in the store directory."""
 
     def __init__(self, directory: Path) -> None:

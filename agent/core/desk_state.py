@@ -129,9 +129,14 @@ def protecting_rest(state: bytes) -> bytes:
 def load_book(state: bytes) -> DeskBook:
     """What was saved; an empty one where nothing was, or it cannot be read."""
     try:
-        return msgspec.msgpack.decode(state, type=DeskBook) if state else DeskBook()
+        return parse_book(state) if state else DeskBook()
     except msgspec.DecodeError:
         return DeskBook()
+
+
+def parse_book(state: bytes) -> DeskBook:
+    """What was saved. Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(state, type=DeskBook)
 
 
 def save_book(book: DeskBook) -> bytes:

@@ -312,8 +312,8 @@ class Hardware:
     pack_store: StateStore | None = None  # None: the cells are learnt anew at each start
     trend_store: StateStore | None = None
     diary_store: StateStore | None = None  # None: the battery's report tells of this start alone
-    scene_store: StateStore | None = None  # None: what was asked is forgotten with each start
-    desk_store: StateStore | None = None  # None: what the insurer's desk said is forgotten at each start
+    scene_store: StateStore | None = None  # raises StoreError; None: what was asked is forgotten with each start
+    desk_store: StateStore | None = None  # the same of what the insurer's desk said
     bus_store: StateStore | None = None  # None: so are the habits of the buses
     consent_store: StateStore | None = None  # raises StoreError; None: the driver's choices last until the end
     erasure_store: StateStore | None = None  # the same of the erasures that he asked for

@@ -3,10 +3,12 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
 
+from agent.core.keeper import Keeper
 from agent.core.ports import StateStore
 
 _NAMES_MAX: Final = 300  # of scenes and questions together
@@ -54,9 +56,10 @@ class SceneMemory:
     """Remembers in monotonic time within a boot, and in UTC beyond it. utc_ns: UTC, None where it is not known."""
 
     def __init__(self, store: StateStore | None = None, utc_ns: Callable[[], int | None] = lambda: None) -> None:
-        self._store = store
+        """store: raises StoreError; a file that is damaged is begun anew: it costs a question too many."""
         self._utc_ns = utc_ns
-        state = _read(store)
+        self._keeper = Keeper(store, "memory of scenes", self._state)
+        state = self._keeper.load(partial(msgspec.json.decode, type=_State)) or _State()
         self._put = _awake(state.put)
         self._answered = _awake(state.answered)
         self._settled = set(state.settled)
@@ -145,14 +148,21 @@ class SceneMemory:
         self.save()
 
     def save(self) -> None:
-        """Keep what is known; bounded, the oldest names are let go."""
-        if self._store is None:
-            return
+        """Keep what is known."""
+        self._keeper.save()
+
+    def look(self, t_ns: int) -> None:
+        """Keep what a disk has refused before."""
+        self._keeper.look(t_ns)
+
+    def _state(self) -> bytes:
+        """Bounded: the oldest names are let go."""
         counted = {
             trigger: {group: _times(times) for group, times in groups.items()}
             for trigger, groups in self.counted.items()
             if groups
         }
+        stay = self.stay
         state = _State(
             put=_asleep(self._put),
             answered=_asleep(self._answered),
@@ -160,22 +170,12 @@ class SceneMemory:
             silenced=sorted(self._silenced)[:_NAMES_MAX],
             recent=_times(self._recent),
             counted=counted,
-            stay=None
-            if self.stay is None or self.stay.since.utc_s is None
-            else (self.stay.place, self.stay.since.utc_s),
+            stay=None if stay is None or stay.since.utc_s is None else (stay.place, stay.since.utc_s),
         )
-        self._store.save(msgspec.json.encode(state))
+        return msgspec.json.encode(state)
 
     def _ago(self, then: Instant | None, t_ns: int) -> float | None:
         return float("inf") if then is None else then.seconds_until(self.instant(t_ns))
-
-
-def _read(store: StateStore | None) -> _State:
-    """What was saved; a file that is damaged is begun anew: it costs a question too many."""
-    try:
-        return msgspec.json.decode(store.load() if store else b"", type=_State)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _State()
 
 
 def _awake(times: dict[str, float]) -> dict[str, Instant]:

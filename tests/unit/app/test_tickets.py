@@ -218,6 +218,28 @@ def test_who_wants_to_be_called_is_also_after_a_start() -> None:
     assert [message.what for message in later.spoken] == ["surveyor"]
 
 
+async def test_what_a_full_disk_refused_is_kept_once_it_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+    disk = HeldState()
+    box = Box(disk)
+    disk.refuses = True
+    box.take()
+    box.tickets.prefer("call")
+    assert [record.getMessage() for record in caplog.records] == [
+        "desk messages and tickets: not kept yet, tried again: full"
+    ]
+    disk.refuses = False
+    await box.clock.advance(61)
+    box.tickets.look()
+    assert Box(disk).tickets.book.channel == "call"
+    assert load_book(disk.state).kept
+
+
+def test_a_damaged_book_is_told_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    assert Box(HeldState(b"\x81")).tickets.book.kept == []
+    (record,) = caplog.records
+    assert record.getMessage() == "desk messages and tickets: cannot be read, begun anew: Input data was truncated"
+
+
 def test_an_answer_about_the_event_of_a_ticket_names_the_ticket() -> None:
     box = Box(HeldState())
     box.take(what="ticket_opened", ticket=7, boot=3, about_ns=10**10)

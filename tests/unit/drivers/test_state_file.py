@@ -16,6 +16,10 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} - set(FILES)
 
 
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
 def test_a_packs_state_is_found_again_and_no_more_than_it_may_be_is_read(tmp_path: Path) -> None:
     FilePackStore(tmp_path).save(b"cells")
     assert FilePackStore(tmp_path).load() == b"cells"
@@ -50,6 +54,35 @@ def test_what_is_forgotten_is_not_written_again(tmp_path: Path) -> None:
     store.forget()
     store.save(b"cells")  # by who still knows it
     assert (names(tmp_path), store.load()) == (set(), b"")
+
+
+def test_damage_is_told_by_its_file_and_nothing_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = FilePackStore(tmp_path)
+    assert store.load() == b""
+    assert not caplog.records
+    store.save(b"cells")
+    damage(tmp_path / "pack.state")
+    assert store.load() == b""
+    (record,) = caplog.records
+    assert record.getMessage().endswith("pack.state cannot be read, and is learnt anew: it was altered where it lies")
+
+
+@pytest.mark.parametrize("kind", [FileSceneStore, FileDeskStore])
+def test_what_the_driver_wants_is_not_lost_without_a_word(
+    tmp_path: Path, kind: type[FileSceneStore | FileDeskStore]
+) -> None:
+    with pytest.raises(StoreError, match="Not a directory"):
+        kind(Path("/dev/full/x")).save(b"asked no more")
+    store = kind(tmp_path / "new")
+    assert store.load() == b""
+    store.save(b"asked no more")
+    assert kind(tmp_path / "new").load() == b"asked no more"
+    (path,) = (tmp_path / "new").glob("*.state")
+    damage(path)
+    with pytest.raises(StoreError, match=rf"{path.name}: it was altered where it lies"):
+        store.load()
+    store.forget()
+    assert names(tmp_path / "new") == set(), "damage keeps nothing from being erased"
 
 
 def test_what_is_written_anew_outlives_the_key_before(tmp_path: Path) -> None:

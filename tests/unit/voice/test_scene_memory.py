@@ -2,6 +2,8 @@
 
 from collections import deque
 
+import pytest
+
 from agent.voice.scene_memory import Instant, SceneMemory
 from tests.held_state import HeldState
 
@@ -35,3 +37,21 @@ def test_triggers_that_have_counted_nothing_are_not_kept() -> None:
     memory.count("one", "", deque())
     memory.count("two", "", times(1))
     assert list(SceneMemory(store).counted) == ["two"]
+
+
+def test_a_wish_to_be_asked_no_more_outlives_a_disk_that_was_full(caplog: pytest.LogCaptureFixture) -> None:
+    store = HeldState(refuses=True)
+    memory = SceneMemory(store)
+    memory.silence("coach")
+    memory.note_put("battery_hot", 1, counts=True)
+    assert memory.silenced == {"coach"}, "it holds meanwhile"
+    assert [record.getMessage() for record in caplog.records] == ["memory of scenes: not kept yet, tried again: full"]
+    store.refuses = False
+    memory.look(100 * S)
+    assert SceneMemory(store).silenced == {"coach"}
+
+
+def test_a_damaged_memory_is_told_and_begun_anew(caplog: pytest.LogCaptureFixture) -> None:
+    assert SceneMemory(HeldState(b'{"silenced":["coach')).silenced == set()
+    (record,) = caplog.records
+    assert record.getMessage() == "memory of scenes: cannot be read, begun anew: Input data was truncated"
