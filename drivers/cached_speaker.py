@@ -19,6 +19,7 @@ from agent.core.ports import Language, Speaker, Utterance
 
 _DEADLINE_S: Final = 5.0  # over the length of the sound: a hung sound server blocks the child for ever
 _NICE: Final = 10
+_SILENCE_HZ: Final = 22_050  # espeak-ng's own rate
 
 
 class Voice(Protocol):
@@ -80,6 +81,19 @@ class CachedSpeaker:
                 # aplay opens the card while a phrase that is not kept is made.
                 sound = await self._sound(utterance.text, utterance.language)
                 await self._play(player, sound)
+            finally:
+                self._player = None
+                await _end(player)
+
+    async def check(self) -> None:
+        """Open the card and play a moment of silence. Raises SourceLost where there is no sound, or no aplay."""
+        async with self._speaking:
+            try:
+                player = await self._start()
+            except FileNotFoundError as exc:
+                raise SourceLost(f"{self._command[0]} (alsa-utils) is not installed") from exc
+            try:
+                await self._play(player, _silence())
             finally:
                 self._player = None
                 await _end(player)
@@ -156,6 +170,17 @@ class CachedSpeaker:
     def _path(self, text: str, language: Language, directory: Path) -> Path:
         recipe = self._voice.recipe(text, language)
         return directory / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.wav"
+
+
+def _silence() -> bytes:
+    """A twentieth of a second."""
+    target = io.BytesIO()
+    with wave.open(target, "wb") as sink:
+        sink.setnchannels(1)
+        sink.setsampwidth(2)
+        sink.setframerate(_SILENCE_HZ)
+        sink.writeframes(bytes(_SILENCE_HZ // 10))
+    return target.getvalue()
 
 
 def _seconds(sound: bytes) -> float:

@@ -1,13 +1,13 @@
 """`outrider doctor`: says in plain words what keeps this box from working."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
+from agent.cli.doctor_voice import Finding, examine_sound, examine_voice
 from agent.cli.privacy_commands import look_at_consents
 from agent.core.best_time import BestTime
 from agent.core.config import Config, load_config
@@ -27,8 +27,6 @@ from drivers.clock import SystemClock
 from drivers.hardware import open_hardware
 from drivers.keystore import FileKeystore
 from drivers.state_file import FileErasureStore
-
-Finding = tuple[bool, str]
 
 _TRUSTED: Final[dict[str, Callable[[bytes], object]]] = {
     "insurer_encryption_key": parse_x25519,
@@ -50,7 +48,7 @@ async def examine(config_path: Path) -> int:
     config = load_config(config_path)
     findings = [*_examine_files(config)]
     if all(good for good, _ in findings):
-        findings += [*await _examine_sources(config), *await _examine_link(config)]
+        findings += [*await _examine_sources(config), *await examine_sound(config), *await _examine_link(config)]
     console = Console()
     for good, text in findings:
         console.print(f"[green]good[/] {text}" if good else f"[red]bad [/] {text}", highlight=False)
@@ -73,13 +71,7 @@ def _examine_files(config: Config) -> Iterator[Finding]:
     store = Path(config.store.directory)
     writable = store.is_dir() and os.access(store, os.W_OK)
     yield writable, f"store {store}" if writable else f"store {store}: not a writable folder"
-    if config.hearing.source == "alsa":
-        ears = shutil.which("arecord") is not None
-        yield ears, "hearing" if ears else "hearing: arecord (alsa-utils) is not installed; questions stay unanswered"
-    elif config.hearing.source == "off" and config.hearing.button:
-        yield False, 'hearing.button: with hearing.source = "off" nobody hears what is said after it was pressed'
-    voice = shutil.which("espeak-ng") is not None or not config.voice.enabled
-    yield voice, "voice" if voice else "voice: espeak-ng is not installed; phrases stay text"
+    yield from examine_voice(config)
 
 
 def _examine_trust(config: Config) -> Iterator[Finding]:

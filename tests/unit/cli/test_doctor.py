@@ -132,7 +132,7 @@ def test_a_button_is_opened_and_needs_ears(
     os.mkfifo(config.parent / "event7")
     text = config.read_text().replace("[voice]\nenabled = false", '[hearing]\nbutton = "{folder}/event7"\n{hearing}')
     config.write_text(text.replace("{folder}", str(config.parent)).replace("{hearing}", hearing))
-    monkeypatch.setattr("agent.cli.doctor.shutil.which", str)
+    monkeypatch.setattr("agent.cli.doctor_voice.shutil.which", str)
     _, lines = examine(config, capsys)
     assert any(line.startswith(says) for line in lines), lines
 
@@ -143,7 +143,108 @@ def test_a_button_that_is_not_there_is_named(
     add_link(config)
     button = '[hearing]\nsource = "file"\nbutton = "/dev/input/nosuch"\n'
     config.write_text(config.read_text().replace("[voice]\nenabled = false\n", button))
-    monkeypatch.setattr("agent.cli.doctor.shutil.which", str)
+    monkeypatch.setattr("agent.cli.doctor_voice.shutil.which", str)
     code, lines = examine(config, capsys)
     assert code == 1
     assert any("/dev/input/nosuch: No such file or directory" in line for line in lines), lines
+
+
+def program(folder: Path, name: str, body: str) -> None:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def speaking(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A box that is to speak, with espeak-ng and nothing else."""
+    add_link(config)
+    config.write_text(config.read_text().replace("[voice]\nenabled = false\n", ""))
+    program(config.parent / "bin", "espeak-ng", "exit 0")
+    monkeypatch.setenv("PATH", f"{config.parent}/bin")
+    return config
+
+
+def test_a_voice_without_a_player_is_bad(speaking: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = examine(speaking, capsys)
+    assert code == 1
+    assert "good voice" in lines
+    assert any(line.startswith("bad voice: aplay (alsa-utils) is not installed") for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ('while read -r _; do :; done; echo "$@" >ARGUMENTS', "good sounding.device plughw:1,0: opens"),
+        (
+            "echo 'aplay: main: audio open error: No such device' >&2; exit 1",
+            "bad sounding.device: no sound on plughw:1,0",
+        ),
+    ],
+)
+def test_the_card_is_tried_with_silence(
+    speaking: Path, capsys: pytest.CaptureFixture[str], body: str, says: str
+) -> None:
+    speaking.write_text(speaking.read_text() + '[sounding]\ndevice = "plughw:1,0"\n')
+    program(speaking.parent / "bin", "aplay", body.replace("ARGUMENTS", f"{speaking.parent}/arguments"))
+    _, lines = examine(speaking, capsys)
+    assert "good aplay" in lines
+    assert any(line.startswith(says) for line in lines), lines
+    if says.startswith("good"):
+        assert (speaking.parent / "arguments").read_text() == "-q -D plughw:1,0 -t wav -\n"
+
+
+VITS = 'kind = "vits"\nmodel = "m.onnx"\ntokens = "m.onnx"\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "manifest", "says"),
+    [
+        ('[sounding]\nvoice_zh = "FOLDER"', None, "bad sounding.voice_zh: FOLDER/sherpa.toml: cannot be read: No such"),
+        (
+            '[sounding]\nvoice_en = "FOLDER"',
+            VITS.replace("m.o", "n.o"),
+            "bad sounding.voice_en: FOLDER/sherpa.toml: n.onnx: there is no",
+        ),
+        (
+            '[sounding]\nvoice_zh = "FOLDER"',
+            VITS.replace("vits", "paraformer"),
+            "bad sounding.voice_zh: FOLDER: a paraformer model hears",
+        ),
+        ('[sounding]\nvoice_zh = "FOLDER"', VITS, "bad sounding.voice_zh: FOLDER: the package sherpa-onnx is not"),
+        (
+            '[hearing]\nsource = "file"\nsentences = "FOLDER"',
+            VITS,
+            "bad hearing.sentences: FOLDER: a vits model speaks",
+        ),
+    ],
+)
+def test_a_folder_of_a_model_is_looked_into(
+    speaking: Path, capsys: pytest.CaptureFixture[str], keys: str, manifest: str | None, says: str
+) -> None:
+    folder = speaking.parent / "model"
+    speaking.write_text(speaking.read_text() + keys.replace("FOLDER", str(folder)) + "\n")
+    if manifest:
+        folder.mkdir()
+        (folder / "sherpa.toml").write_text(manifest)
+        (folder / "m.onnx").write_bytes(b"")
+    code, lines = examine(speaking, capsys)
+    assert code == 1
+    told = says.replace("FOLDER", str(folder)).replace(" ", "")  # the console breaks lines where it likes
+    assert any(line.replace(" ", "").startswith(told) for line in lines), lines
+
+
+def test_a_language_with_a_voice_of_its_own_needs_no_espeak(
+    speaking: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = speaking.parent / "model"
+    folder.mkdir()
+    (folder / "sherpa.toml").write_text(VITS)
+    (folder / "m.onnx").write_bytes(b"")
+    speaking.write_text(speaking.read_text() + f'[sounding]\nvoice_zh = "{folder}"\n')
+    (speaking.parent / "bin" / "espeak-ng").unlink()
+    monkeypatch.setattr("agent.cli.doctor_voice.find_spec", lambda _: True)
+    _, lines = examine(speaking, capsys)
+    assert any(line.startswith("good sounding.voice_zh") for line in lines), lines
+    assert not any("espeak-ng" in line for line in lines)
