@@ -34,6 +34,11 @@ class TypedMicrophone:
         self._watching = False
         self._tell: Callable[[Heard], bool] | None = None
 
+    @property
+    def has_input(self) -> bool:
+        """Whether anybody can type, or could: a service's standard input is closed, or the null device."""
+        return self._fd is not None and not _is_null(self._fd)
+
     def tell_words(self, listener: Callable[[Heard], bool]) -> None:
         """Read from now on, not only during questions. Needs a running loop, and a terminal in the foreground."""
         self._tell = listener
@@ -130,6 +135,13 @@ class TypedMicrophone:
                 self._arrived.set()
             elif text:
                 self.dropped += 1
+
+
+def _is_null(fd: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(os.devnull))  # noqa: PTH116 - fstat has no other twin
+    except OSError:  # closed
+        return True
 
 
 def _standard_input() -> int | None:

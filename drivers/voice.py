@@ -43,12 +43,13 @@ def open_speaker(config: Config) -> CachedSpeaker | None:
 
 
 def open_microphone(config: Config, clock: Clock) -> Microphone | None:
-    """The microphone, None where speech is off; typed answers where hearing is."""
+    """The microphone, None where speech is off; typed answers where hearing is, None where nobody can type."""
     if not config.voice.enabled:
         return None
     hearing = config.hearing
     if hearing.source == "off":
-        return TypedMicrophone(clock)
+        typed = TypedMicrophone(clock)
+        return typed if typed.has_input else None
     capture: Capture = AlsaCapture(hearing.device) if hearing.source == "alsa" else FileCapture(Path(hearing.file))
     recogniser = SherpaRecogniser(SherpaModel(Path(hearing.sentences), hears=True)) if hearing.sentences else None
     return open_hearing(capture, hearing.model, recogniser=recogniser)

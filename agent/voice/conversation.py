@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, get_args
+from typing import get_args
 
 from agent.core.config import Voice
-from agent.core.events import BatteryAlarm, Collision, Event, Feedback, Priority, Purpose, Rollover
+from agent.core.events import Collision, Event, Feedback, Priority, Purpose
 from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.ports import Clock, Heard, Microphone, Notice, Notify, Speaker
+from agent.core.privacy_events import ErasureRequested
 from agent.core.signals import SignalWindow
 from agent.voice.clips import Clips
 from agent.voice.consent_talk import ConsentTalk
@@ -18,14 +19,13 @@ from agent.voice.moments import Moments
 from agent.voice.occasions import Occasions
 from agent.voice.openings import Openings
 from agent.voice.outranked import Outranked
+from agent.voice.page_answers import PageAnswers
 from agent.voice.performance import Performance, Performer
 from agent.voice.presence import Presence
 from agent.voice.prompts import Phrases, Prompt
 from agent.voice.push_to_talk import PushToTalk
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.waiting import Item, Waiting
-
-_EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
 
 
 class Conversation:
@@ -71,6 +71,7 @@ class Conversation:
         self._director = Director(config, phrases, memory=memory, sent=sent)
         self._performer = Performer(
             self._director,
+            phrases,
             speaker=speaker,
             microphone=microphone,
             clock=clock,
@@ -91,8 +92,14 @@ class Conversation:
         self._outranked = Outranked()
         self._current: Performance | None = None
         self._changed = asyncio.Event()
+        self._ear_due = True  # as it was when the queue was looked at last
         self._closed = False
         self._counts = dict.fromkeys(("cooled", "interrupted"), 0)
+
+    @property
+    def page(self) -> PageAnswers:
+        """Takes what the driver answers in writing."""
+        return self._performer.page
 
     @property
     def memory(self) -> SceneMemory:
@@ -103,7 +110,7 @@ class Conversation:
         """Feed the gate; lesser speech stops in mid-word when it closes."""
         self._gate.update(window)
         came, moved = self._presence.update(window), self._moments.update(window)
-        if came or moved:
+        if came or moved or (not self._ear_due and self._performer.ear.is_due()):
             self._changed.set()
         if self._config.enabled and not self._closed:
             for occasion in self._occasions.update(window) if self._occasions else ():
@@ -116,13 +123,10 @@ class Conversation:
 
     def on_event(self, event: Event) -> None:
         """Queue what the event calls for, if anything. Never waits."""
-        if isinstance(event, Collision):
-            self._gate.on_collision(event)
-        elif isinstance(event, Rollover) or (
-            isinstance(event, BatteryAlarm) and event.level >= _EMERGENCY_LEVEL and not event.cleared
-        ):
-            self._gate.on_emergency(event.t_ns)
+        self._gate.on_event(event)
         self._moments.on_event(event)
+        if isinstance(event, ErasureRequested):
+            self.page.clear()
         if not self._config.enabled or self._closed:
             return
         for prompt in self._director.take(event, self._cabin(event.t_ns, event), self._clock.monotonic_ns()):
@@ -153,6 +157,7 @@ class Conversation:
         self._waiting.trim()
         if not config.enabled:
             self._waiting.clear()
+            self.page.clear()
             if self._current is not None:
                 self._current.stop()
         self._changed.set()
@@ -163,7 +168,8 @@ class Conversation:
             while not self._closed:
                 now_ns = self._clock.monotonic_ns()
                 moments = self._moments.at(now_ns)
-                item = self._waiting.first(now_ns, driver=self._presence.there(now_ns), moments=moments)
+                driver, self._ear_due = self._presence.there(now_ns), self._performer.ear.is_due()
+                item = self._waiting.first(now_ns, driver=driver, moments=moments, ear=self._ear_due)
                 if item is None or not self._openings.may_sound(item):
                     await self._openings.wait_for(item, self._changed)
                     continue
@@ -185,29 +191,21 @@ class Conversation:
     def counters(self) -> Mapping[str, int]:
         """Everything counted so far."""
         waiting = self._waiting
-        return (
-            self._performer.counts
-            | self._counts
-            | {
-                "refused": self._director.refused,
-                "dropped": waiting.dropped,
-                "replaced": waiting.replaced,
-                "stale": waiting.stale,
-                "moved": waiting.moved,
-                "presses": self._button.heeded,
-                "presses_ignored": self._button.ignored,
-                "speaker_outages": self._performer.speaker_outage.count,
-                "microphone_outages": self._performer.microphone_outage.count,
-            }
-        )
+        return {
+            **self._performer.counters(),
+            **self._counts,
+            "refused": self._director.refused,
+            "dropped": waiting.dropped,
+            "replaced": waiting.replaced,
+            "stale": waiting.stale,
+            "moved": waiting.moved,
+            "presses": self._button.heeded,
+            "presses_ignored": self._button.ignored,
+        }
 
     def troubles(self) -> Mapping[str, str]:
         """Why speaker and microphone do not work, "" where they do as far as known."""
-        performer = self._performer
-        return {
-            "speaker_trouble": performer.speaker_outage.trouble,
-            "microphone_trouble": performer.microphone_outage.trouble,
-        }
+        return self._performer.troubles()
 
     def _heed(self, heard: Heard) -> ConsentSpoken | None:
         if self._consents is None:
@@ -267,7 +265,10 @@ class Conversation:
     def _is_listening(self) -> bool:
         """Whether a question is put, or the button was pressed: the microphone is open, or will be in a moment."""
         current = self._current
-        return current is not None and (current.question is not None or isinstance(current.item.event, TalkWanted))
+        if current is None:
+            return False
+        asked = current.question is not None and self._performer.ear.is_due()
+        return asked or isinstance(current.item.event, TalkWanted)
 
     async def _perform_alone(self, item: Item) -> None:
         """Perform one item in a task of its own, so that something more urgent can cut it short."""
@@ -280,20 +281,22 @@ class Conversation:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
-            if task.cancelled() and not current.settled:
-                self._keep_interrupted(current)
+            if not current.settled and (current.unheard or task.cancelled()):
+                self._keep(current)
         if not task.cancelled():
             task.result()
 
-    def _keep_interrupted(self, current: Performance) -> None:
-        self._counts["interrupted"] += 1
+    def _keep(self, current: Performance) -> None:
+        """Have it put another time."""
+        self._counts["interrupted"] += not current.unheard
         if self._closed or not self._config.enabled:
             self._waiting.dropped += 1
         else:
-            self._waiting.put_back(current.item, told=current.told)
+            self._waiting.put_back(current.rest, told=current.told)
 
     async def _perform(self, current: Performance) -> None:
         now_ns = self._clock.monotonic_ns()
-        self._said_ns[current.item.prompt.key] = now_ns
-        self._outranked.note(current.item.event, now_ns)
+        if not current.item.unheard:
+            self._said_ns[current.item.prompt.key] = now_ns
+            self._outranked.note(current.item.event, now_ns)
         await self._performer.perform(current)

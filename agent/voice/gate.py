@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.core.config import Voice
-from agent.core.events import Collision, Priority
+from agent.core.events import BatteryAlarm, Collision, Event, Priority, Rollover
 from agent.core.signals import Series, SignalWindow
 from agent.core.vss import ACCELERATION_LATERAL, ACCELERATION_LONGITUDINAL, CURRENT_GEAR, SELECTED_GEAR, SPEED
 
@@ -17,6 +17,7 @@ _STANDING_KMH: Final = 3.0  # a standing car does not brake: what the IMU says t
 _STOPS_NS: Final = 200_000_000  # from that speed to a stand, braking hard
 _PULSE_LONGEST_S: Final = 2.0
 _BREATH_S: Final = 0.5  # after the pulse, before the first word
+_EMERGENCY_LEVEL: Final = 4  # GB/T 32960.3-2025: a thermal event
 _MARGIN: Final = 0.9  # of the limits: smoothing and mounting must not let a manoeuvre pass; ours
 
 
@@ -55,6 +56,15 @@ class Gate:
         self._close_where(longitudinal, below=-braking)
         self._close_where(lateral, below=-cornering)
         self._close_where([(t_ns, -value) for t_ns, value in lateral], below=-cornering)
+
+    def on_event(self, event: Event) -> None:
+        """Close for what lesser speech must leave alone."""
+        if isinstance(event, Collision):
+            self.on_collision(event)
+        elif isinstance(event, Rollover) or (
+            isinstance(event, BatteryAlarm) and event.level >= _EMERGENCY_LEVEL and not event.cleared
+        ):
+            self.on_emergency(event.t_ns)
 
     def on_collision(self, collision: Collision) -> None:
         """Open the crash window; a later collision opens it anew."""

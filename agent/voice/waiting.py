@@ -13,11 +13,15 @@ _TRIP_END_S: Final = 43_200.0  # half a day: what was moved to a trip's end is o
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A prompt, the event it is about, and since when it waits."""
+    """A prompt, the event it is about, and since when it waits.
+
+    unheard: only its question is left, which waits for the ear.
+    """
 
     prompt: Prompt
     event: Event
     since_ns: int
+    unheard: bool = False
 
 
 class Waiting:
@@ -58,15 +62,24 @@ class Waiting:
             self._items.remove(max(self._items, key=_urgency))
             self.dropped += 1
 
-    def first(self, now_ns: int, *, driver: bool = True, moments: Collection[Moment] = get_args(Moment)) -> Item | None:
+    def first(
+        self,
+        now_ns: int,
+        *,
+        driver: bool = True,
+        moments: Collection[Moment] = get_args(Moment),
+        ear: bool = True,
+    ) -> Item | None:
         """Most urgent item, left in place. What has waited too long is forgotten first, or moved to the trip's end.
 
         Without a driver in the car, what is meant for one stays where it is and keeps nothing else waiting; so does
-        what waits for a moment that it is not.
+        what waits for a moment that it is not, or for an ear that is lost.
         """
         self._items = [kept for item in self._items if (kept := self._fresh(item, now_ns)) is not None]
         ready = (
-            item for item in self._items if (driver or not item.prompt.needs_driver) and item.prompt.moment in moments
+            item
+            for item in self._items
+            if (driver or not item.prompt.needs_driver) and item.prompt.moment in moments and (ear or not item.unheard)
         )
         return min(ready, key=_urgency, default=None)
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,20 @@ def test_without_speech_there_is_neither_speaker_nor_microphone() -> None:
     assert open_microphone(OFF, SystemClock()) is None
 
 
-def test_answers_are_typed_unless_a_microphone_is_asked_for() -> None:
-    assert isinstance(open_microphone(Config(), SystemClock()), TypedMicrophone)
+def test_answers_are_typed_unless_a_microphone_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as terminal, os.fdopen(writing):
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert isinstance(open_microphone(Config(), SystemClock()), TypedMicrophone)
     asked = parse_config('[hearing]\nsource = "alsa"\ndevice = "plughw:1,0"\n')
     assert isinstance(open_microphone(asked, SystemClock()), KeywordMicrophone)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_service_has_no_ear_unless_config_gives_it_one(monkeypatch: pytest.MonkeyPatch, *, closed: bool) -> None:
+    with Path(os.devnull).open() as null:
+        monkeypatch.setattr("sys.stdin", None if closed else null)
+        assert open_microphone(Config(), SystemClock()) is None
 
 
 async def test_a_model_that_is_not_there_is_told_when_somebody_listens(tmp_path: Path) -> None:
