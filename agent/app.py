@@ -78,7 +78,14 @@ class _App:
         self._uniform = random.Random(config.device.id).random  # noqa: S311  # no secret depends on it
         self._events: Counter[str] = Counter()
         self._page: LocalPage | None = None
-        self._privacy = PrivacyRoom(self._config, hardware, clock, time=self._best_time, emit=self._emit)
+        self._privacy = PrivacyRoom(
+            self._config,
+            hardware,
+            clock,
+            time=self._best_time,
+            emit=self._emit,
+            forget_wishes=lambda: self._conversation.memory.ask_about_all(),  # noqa: PLW0108 - it is made below
+        )
         self._models = ModelRoom(
             self._config, hardware.inference, clock, emit=self._emit, make_waits=self._source_waits
         )
@@ -157,6 +164,7 @@ class _App:
             time=self._best_time,
             privacy=self._privacy,
             tickets=self._desk.tickets,
+            voice=self._voice,
             values=self._pipeline.latest,
             units=self._pipeline.units,
             status=lambda: self._status.newest,

@@ -22,6 +22,7 @@ from agent.core.ports import Clock, Hardware, Language, Notice
 from agent.core.terms import Terms
 from agent.privacy_room import PrivacyRoom
 from agent.tickets import Tickets
+from agent.voice_room import VoiceRoom
 from agent.web.journal import Journal
 from agent.web.pairing import Pairing
 from agent.web.server import AddressMissing, listen, serve
@@ -44,6 +45,7 @@ class LocalPage:
         time: BestTime,
         privacy: PrivacyRoom,
         tickets: Tickets,
+        voice: VoiceRoom,
         values: Callable[[], Mapping[str, float]],
         units: Callable[[], Mapping[str, str]],
         status: Callable[[], Mapping[str, Any]],
@@ -60,6 +62,7 @@ class LocalPage:
         self._clock = clock
         self._privacy = privacy
         self._tickets = tickets
+        self._voice = voice
         self._uniform = uniform
         self._journal = Journal()
         self._listening = False  # before, a code is of no use
@@ -98,6 +101,14 @@ class LocalPage:
     def prefer(self, channel: Channel) -> None:
         """How the desk's answers come from now on."""
         self._tickets.prefer(channel)
+
+    def silenced(self, language: Language) -> Mapping[str, Sequence[str]]:
+        """What the driver wants to be asked no more, in words, by scene."""
+        return self._voice.silenced(language)
+
+    def ask_again(self, scene: str) -> None:
+        """Ask about a silenced scene from now on."""
+        self._voice.ask_again(scene)
 
     def purposes(self) -> Sequence[Mapping[str, Any]]:
         """How each purpose stands."""

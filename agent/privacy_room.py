@@ -40,9 +40,19 @@ class PrivacyRoom:
     """What the app starts and stops. notices: what the driver is told, by language and purpose; egress: the filter."""
 
     def __init__(
-        self, config: Config, hardware: Hardware, clock: Clock, *, time: BestTime, emit: Callable[[Event], None]
+        self,
+        config: Config,
+        hardware: Hardware,
+        clock: Clock,
+        *,
+        time: BestTime,
+        emit: Callable[[Event], None],
+        forget_wishes: Callable[[], None] = lambda: None,
     ) -> None:
-        """Read what was chosen in earlier runs. Raises ConfigError where a notice is not whole."""
+        """Read what was chosen in earlier runs. Raises ConfigError where a notice is not whole.
+
+        forget_wishes: called where everything is erased, for what others remember of the owner's wishes.
+        """
         self.notices = load_notices(CONSENT)
         self._versions = versions_of(self.notices)
         self.consents = Consents(
@@ -66,7 +76,13 @@ class PrivacyRoom:
         self._erasures = Erasures(hardware.erasure_store)
         self._told_overdue: set[str] = set()
         self._sweeper = Sweeper(
-            self.consents, self._erasures, hardware.kept, clock, tell_busy=self._tell_busy, say=self._say
+            self.consents,
+            self._erasures,
+            hardware.kept,
+            clock,
+            tell_busy=self._tell_busy,
+            say=self._say,
+            forget_wishes=forget_wishes,
         )
         self.withholds = self._sweeper.withholds
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from agent.core.erasure import Selection
@@ -37,8 +38,12 @@ class Sweeper:
         *,
         tell_busy: Callable[[], None],
         say: Callable[[str], None],
+        forget_wishes: Callable[[], None],
     ) -> None:
-        """kept: what was learnt of the car; tell_busy: called while it goes on; say: told what is gone."""
+        """kept: what was learnt of the car; tell_busy: called while it goes on; say: told what is gone.
+
+        forget_wishes: called in the loop's thread where everything goes, for what is remembered of the owner's wishes.
+        """
         self.behind = False
         self._consents = consents
         self._erasures = erasures
@@ -46,6 +51,7 @@ class Sweeper:
         self._clock = clock
         self._tell_busy = tell_busy
         self._say = say
+        self._forget_wishes = forget_wishes
         self._again_ns = 0
         self._sweeping = asyncio.Lock()
         self._begun: set[asyncio.Task[object]] = set()  # what goes on although nobody waits for it any more
@@ -139,14 +145,20 @@ class Sweeper:
         selection = erasure.selection
         sequence = SEQUENCE_MAX if erasure.sequence is None else erasure.sequence
         records = await self._delete(selection, request=erasure.request, until=Position(erasure.boot, sequence))
-        purposes = selection.purposes
-        for kept in self._kept:
-            if purposes is None or purposes & kept.purposes:
-                await asyncio.to_thread(kept.store.forget)
+        await self._forget_learnt(selection)
         await self._recorder.outbox.write_anew()
         await self._recorder.outbox.shred_old_keys()
         records = self._erasures.finish(erasure.request, records)
         self._say(f"erasure {erasure.request}: {records} records and what was learnt are gone from this box")
+
+    async def _forget_learnt(self, selection: Selection) -> None:
+        """Raises StoreError."""
+        purposes, everything = selection.purposes, selection.is_everything
+        if everything:
+            self._forget_wishes()  # before its file, or it would be written there again
+        for kept in self._kept:
+            if purposes is None or purposes & kept.purposes:
+                await asyncio.to_thread(partial(kept.store.forget, everything=everything))
 
     async def _delete(self, selection: Selection, *, request: str = "", until: Position | None = None) -> int:
         """What waits to leave, by every way. Raises StoreError."""

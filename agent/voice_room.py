@@ -9,7 +9,7 @@ from agent.core.best_time import BestTime
 from agent.core.config import Config, Voice
 from agent.core.events import Event, Purpose
 from agent.core.paths import PROMPTS, SCENES
-from agent.core.ports import Clock, Hardware, Notify
+from agent.core.ports import Clock, Hardware, Language, Notify
 from agent.diagnosis.knowledge import Knowledge
 from agent.supervise import keep_reading
 from agent.voice.consent_talk import ConsentTalk
@@ -17,7 +17,7 @@ from agent.voice.consent_words import load_consent_words
 from agent.voice.conversation import Conversation
 from agent.voice.fixed_texts import fixed_speech
 from agent.voice.occasions import Occasions
-from agent.voice.prompts import load_sound_phrases
+from agent.voice.prompts import load_sound_phrases, scene_questions
 from agent.voice.rehearsal import Rehearsal
 from agent.voice.scene_file import find_scenes
 from agent.voice.scene_memory import SceneMemory
@@ -60,6 +60,7 @@ class VoiceRoom:
         def utc_ns() -> int | None:
             return time.now().wall_ns
 
+        self._phrases = phrases
         self._language = config.voice.language
         self._hardware = hardware
         self._clock = clock
@@ -96,6 +97,15 @@ class VoiceRoom:
         self.conversation.configure(config)
         if self._rehearsal:
             self._rehearsal.begin_anew()  # what is there already is not made again
+
+    def silenced(self, language: Language) -> dict[str, list[str]]:
+        """What the driver wants to be asked no more: the questions of each such scene, by its name."""
+        names = sorted(self.conversation.memory.silenced)
+        return {name: scene_questions(name, self._phrases, language) for name in names}
+
+    def ask_again(self, scene: str) -> None:
+        """He has changed his mind about one."""
+        self.conversation.memory.silence(scene, silent=False)
 
     def tasks(self) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
         """What to run, by name."""

@@ -28,13 +28,16 @@ class StateFile:
     """A StateStore: one small file, replaced as a whole, under the keys of the directory's vault.
 
     What is larger than size_max, damaged, or lies under a key that is gone counts as nothing, which is told. rest: what
-    of a state protects the driver, and stays when it is forgotten.
+    of a state protects the driver, and stays when it is forgotten; lasting: also where everything is.
     """
 
-    def __init__(self, path: Path, size_max: int, *, rest: Callable[[bytes], bytes] = lambda _: b"") -> None:
+    def __init__(
+        self, path: Path, size_max: int, *, rest: Callable[[bytes], bytes] = lambda _: b"", lasting: bool = True
+    ) -> None:
         self._path = path
         self._size_max = size_max
         self._rest = rest
+        self._lasting = lasting
         self._forgotten = False
 
     def load(self) -> bytes:
@@ -50,12 +53,13 @@ class StateFile:
         """Keep it. A full disk costs some learning next time, no more."""
         with suppress(OSError), held(self._path.parent):
             if self._forgotten and not (state := self._rest(state)):
+                wipe(self._path)  # the rest of before holds no more
                 return
             fresh = self._path.with_suffix(".new")
             fresh.write_bytes(self._wrapped(state))
             fresh.replace(self._path)
 
-    def forget(self) -> None:
+    def forget(self, *, everything: bool = False) -> None:
         """Overwrite it, and keep no more than the rest until the next start. Raises StoreError.
 
         What was learnt from it is still in memory, and would only be written again.
@@ -64,7 +68,7 @@ class StateFile:
         if not self._path.parent.is_dir():
             return
         with _disk(self._path), held(self._path.parent):
-            rest = self._rest(self._read_or_nothing())
+            rest = b"" if everything and not self._lasting else self._rest(self._read_or_nothing())
             wipe(self._path.with_suffix(".new"))
             if not rest:
                 wipe(self._path)
@@ -107,8 +111,10 @@ class DurableStateFile(StateFile):
         with _disk(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with held(self._path.parent):
-                if not self._forgotten or (state := self._rest(state)):
-                    replace_file(self._path, self._wrapped(state))
+                if self._forgotten and not (state := self._rest(state)):
+                    wipe(self._path)
+                    return
+                replace_file(self._path, self._wrapped(state))
 
 
 @contextmanager
@@ -155,10 +161,13 @@ class FileDiaryStore(StateFile):
 
 
 class FileSceneStore(DurableStateFile):
-    """What the driver was asked and wants to be asked no more, in the store directory."""
+    """What the driver was asked and wants to be asked no more, in the store directory.
+
+    The wish goes with everything: it would bind the car's next owner, who never said it.
+    """
 
     def __init__(self, directory: Path) -> None:
-        super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX, rest=scene_state.protecting_rest)
+        super().__init__(directory / "scenes.state", _SCENES_SIZE_MAX, rest=scene_state.protecting_rest, lasting=False)
 
 
 class FileConsentStore(DurableStateFile):

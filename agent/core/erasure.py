@@ -20,6 +20,11 @@ class Selection:
     from_ns: int | None = None
     until_ns: int | None = None
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing of the owner is to be left, as for the car's next one."""
+        return self == Selection()
+
     def covers(self, purposes: Collection[str], wall_ns: int | None) -> bool:
         """Whether a record of these purposes goes; one without a date may lie in any time, and goes."""
         if RIGHTS in purposes or not (self.purposes is None or any(each in self.purposes for each in purposes)):

@@ -131,9 +131,9 @@ class StateStore(Protocol):
 
 
 class ErasableStore(StateStore, Protocol):
-    """A StateStore whose owner may want it to be gone."""
+    """A StateStore whose owner may want it to be gone. everything: so may what he has said of himself be."""
 
-    def forget(self) -> None:
+    def forget(self, *, everything: bool = False) -> None:
         """Overwrite and delete it, and keep nothing more until the next start. Raises StoreError."""
         ...
 

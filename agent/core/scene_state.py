@@ -10,7 +10,7 @@ class _Wishes(msgspec.Struct):
 
 
 def protecting_rest(state: bytes) -> bytes:
-    """What stays of a saved state when it is erased: what the driver wants to be asked no more."""
+    """What stays of a saved state when it is erased, not with everything: what the driver wants to be asked no more."""
     try:
         wishes = msgspec.json.decode(state, type=_Wishes)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -153,6 +153,14 @@ def scene_prompts(cue: Cue | None, base: Prompt | None, phrases: Phrases, langua
     return [*told, put]
 
 
+def scene_questions(name: str, phrases: Phrases, language: Language) -> list[str]:
+    """What a scene asks, in words; nothing of one that is no more, or only tells something. Pure."""
+    book = phrases.languages[language]
+    scenes = [scene for scene in phrases.scenes if scene.name == name]
+    asked = dict.fromkeys(scene.question(trigger) for scene in scenes for trigger in scene.triggers)
+    return [book.questions[question].text for question in asked if question]
+
+
 class _PromptSpec(Section, frozen=True, kw_only=True):
     text: Text
     unsent: str = ""

@@ -90,6 +90,11 @@ class SceneMemory:
             self._silenced.discard(scene)
         self.save()
 
+    def ask_about_all(self) -> None:
+        """Nobody's wish holds any more: everything of the owner's is erased."""
+        self._silenced.clear()
+        self.save()
+
     def count(self, trigger: str, group: str, times: deque[Instant]) -> None:
         """What a trigger has counted of a group so far; the triggers that have counted nothing for longest are let go.
 

@@ -1,4 +1,4 @@
-"""What the page sees of the box, and may ask of it: consent, erasure, an answer to the desk, and nothing else."""
+"""What the page sees of the box, and may ask of it: consent, erasure, an answer to the desk, to be asked again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -60,6 +60,14 @@ class Box(Protocol):
 
     def prefer(self, channel: Channel) -> None:
         """How the driver wants the desk's answers."""
+        ...
+
+    def silenced(self, language: Language) -> Mapping[str, Sequence[str]]:
+        """What the driver wants to be asked no more: the questions of each such scene, by its name."""
+        ...
+
+    def ask_again(self, scene: str) -> None:
+        """Ask about a silenced scene from now on."""
         ...
 
     def grant(self, purpose: Purpose, terms: Terms) -> None:

@@ -1,12 +1,19 @@
-"""What the driver agrees to, purpose by purpose, with what each one sends; and the forms that change it. Pure."""
+"""What the driver agrees to, purpose by purpose, with what each one sends, and what he wants to be asked no more.
 
-from collections.abc import Iterator, Mapping
+And the forms that change it. Pure.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from html import escape
 from typing import Any, Final
+from urllib.parse import quote
 
 from agent.core.events import Purpose
+from agent.core.paths import PAGE
 from agent.core.privacy_events import Precision
 from agent.core.terms import Terms
+from agent.core.words import load_words
 from agent.web.box import Box
 from agent.web.frame import Viewer, button_form, key_field
 from agent.web.refusal import Refusal
@@ -47,6 +54,19 @@ def _parts(box: Box, viewer: Viewer, changed: bool) -> Iterator[str]:  # noqa: F
     yield f"<p>{say('consent_text')}</p>"
     for standing in box.purposes():
         yield from _purpose(standing, notices[standing["purpose"]], viewer)
+    yield from _silenced(box.silenced(viewer.language), viewer)
+
+
+def _silenced(scenes: Mapping[str, Sequence[str]], viewer: Viewer) -> Iterator[str]:
+    """A scene that is no shipped one is called by the name of its file; its questions say the rest."""
+    say, names = viewer.say, load_words(PAGE, viewer.language)
+    yield f'<section id="silenced"><h2>{say("silenced_title")}</h2>'
+    yield f"<p>{say('silenced_text' if scenes else 'silenced_none')}</p>"
+    for scene, questions in scenes.items():
+        yield f"<article><h3>{escape(names.get(f'scene:{scene}', scene))}</h3>"
+        yield "".join(f'<p class="soft">{say("silenced_question", question=question)}</p>' for question in questions)
+        yield button_form(viewer, f"/scenes/{quote(scene, safe='')}/ask", say("silenced_ask")) + "</article>"
+    yield "</section>"
 
 
 def _purpose(standing: Mapping[str, Any], notice: Any, viewer: Viewer) -> Iterator[str]:

@@ -34,6 +34,7 @@ def copy_of(box: Box) -> bytes:
         "erasures": list(box.erasures()),
         "tickets": msgspec.to_builtins(list(box.desk().tickets.values())),
         "desk": msgspec.to_builtins(list(box.desk_notes())),
+        "asked_no_more": dict(box.silenced(box.language)),
         "signals": dict(box.values()),
         "since_start": lines,
     }

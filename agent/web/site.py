@@ -45,6 +45,7 @@ def make_site(box: Box, pairing: Pairing, hosts: Collection[str]) -> ASGIApp:
         Route("/channel", site.paired(site.choose_channel), methods=["POST"]),
         Route("/consent", site.paired(site.consent)),
         Route("/consent/{purpose}/{change}", site.paired(site.change_consent), methods=["POST"]),
+        Route("/scenes/{scene}/ask", site.paired(site.ask_again), methods=["POST"]),
         Route("/data", site.paired(site.data)),
         Route("/copy", site.paired(site.copy)),
         Route("/erase", site.paired(site.erase), methods=["POST"]),
@@ -134,6 +135,13 @@ class _Site:
         except InputError:  # what the page had shown holds no more
             return self._refused(request, Refusal("again"))
         return RedirectResponse(f"/consent?changed#{purpose}", 303)
+
+    async def ask_again(self, request: Request) -> Response:
+        scene = request.path_params["scene"]
+        if scene not in self._box.silenced(self._box.language):  # said twice, or erased meanwhile
+            return self._refused(request, Refusal("again"))
+        self._box.ask_again(scene)
+        return RedirectResponse("/consent?changed#silenced", 303)
 
     async def data(self, request: Request) -> Response:
         viewer = self._viewer(request)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from agent.core.erasure import ErasureReceipt, Selection
 from agent.core.errors import StoreError
 from agent.core.events import Priority
-from agent.core.ports import ServiceState
+from agent.core.ports import Kept, ServiceState, StateStore
 from agent.core.privacy_events import ErasureRequested, RecordsErased
 from agent.core.records import SealedRecord
 from agent.core.vault import read_vault
@@ -23,10 +23,12 @@ from agent.privacy.erasures import Erasures
 from agent.store.database import Database
 from agent.store.files import TABLES
 from agent.store.outbox import Outbox
-from drivers.state_file import FileErasureStore, FilePackStore
+from agent.voice.scene_memory import SceneMemory
+from drivers.state_file import FileErasureStore, FilePackStore, FileSceneStore
 from simulators.cloud import Cloud
-from tests.scenario.consent_car import NS, Car, car, room
+from tests.scenario.consent_car import NS, Car, car, room, run_car
 from tests.scenario.delivery import open_car, quick_link
+from tests.unit.store.kit import make_config
 
 SECRET = b"the cells of this very car, as they were learnt"
 
@@ -300,3 +302,52 @@ async def test_what_is_taken_back_by_voice_while_an_erasure_runs_is_deleted_behi
         async with asyncio.timeout(10):
             await asyncio.gather(*privacy._sweeper._begun)
         assert privacy.consents.unswept() == {}
+
+
+def quiet_car(folder: Path) -> Car:
+    """Its driver wants no more hints."""
+    one = Car(folder, make_config(folder))
+    one.directory.mkdir()
+    scenes = FileSceneStore(one.directory)
+    SceneMemory(scenes).silence("coach")
+    kept = [*one.hardware.kept, Kept(scenes, frozenset({"feedback"}))]
+    one.hardware = replace(one.hardware, scene_store=scenes, kept=kept)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("request_", "left"),
+    [
+        (Erase(), set()),
+        (Erase(purposes=["feedback"]), {"coach"}),
+        (Erase(until_ns=2 * 10**18), {"coach"}),
+    ],
+    ids=["everything", "one purpose", "all of a time"],
+)
+async def test_what_the_driver_wants_to_be_asked_no_more_goes_with_everything_only(
+    tmp_path: Path, request_: Erase, left: set[str]
+) -> None:
+    one = quiet_car(tmp_path)
+    async with run_car(one):
+        one.leave(request_)
+        await one.clock.advance(1.0)
+        assert FileSceneStore(one.directory).load() == (b'{"silenced":["coach"]}' if left else b"")
+    assert SceneMemory(FileSceneStore(one.directory)).silenced == left
+
+
+async def test_nor_does_it_come_back_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memories: list[SceneMemory] = []
+
+    def remember(store: StateStore, utc_ns: Callable[[], int | None]) -> SceneMemory:
+        memories.append(SceneMemory(store, utc_ns))
+        return memories[-1]
+
+    monkeypatch.setattr("agent.voice_room.SceneMemory", remember)
+    one = quiet_car(tmp_path)
+    async with run_car(one):
+        assert memories[0].silenced == {"coach"}
+        one.leave(Erase())
+        await one.clock.advance(1.0)
+        assert memories[0].silenced == frozenset()
+        memories[0].silence("low_tyre")  # by the next owner
+    assert SceneMemory(FileSceneStore(one.directory)).silenced == {"low_tyre"}

@@ -17,7 +17,8 @@ from agent.core.config import Consent, Web
 from agent.core.errors import InputError
 from agent.core.page_code import PageCode, code_path
 from agent.core.privacy_events import ConsentChanged, ErasureRequested
-from drivers.state_file import FilePageStore
+from agent.voice.scene_memory import SceneMemory
+from drivers.state_file import FilePageStore, FileSceneStore
 from simulators.cloud import Cloud
 from tests.scenario.consent_car import Car, run_car
 from tests.unit.store.kit import make_config
@@ -41,7 +42,9 @@ async def car_with_page(folder: Path, *, cloud: Cloud | None = None) -> AsyncIte
     if cloud is not None:
         config = msgspec.structs.replace(config, link=cloud.link_config("car-1"), trust=cloud.trust())
     one = Car(folder, config)
-    one.hardware = replace(one.hardware, page_store=FilePageStore(Path(config.store.directory)))
+    directory = Path(config.store.directory)
+    page_store, scene_store = FilePageStore(directory), FileSceneStore(directory)
+    one.hardware = replace(one.hardware, page_store=page_store, scene_store=scene_store)
     async with run_car(one) as running:
         async with asyncio.timeout(15):
             while not running.done() and not code_path(config.store.directory).exists():  # noqa: ASYNC110 - real time
@@ -128,6 +131,27 @@ async def test_what_is_erased_on_the_page_is_gone_from_the_box(tmp_path: Path, b
     told = await one.events()
     assert [event.kind for event in told if event.purpose == "service"] == []
     assert [event.by for event in told if isinstance(event, ErasureRequested)] == ["page"]
+
+
+def silenced(folder: Path, scene: str) -> FileSceneStore:
+    directory = Path(make_config(folder).store.directory)
+    directory.mkdir()
+    scenes = FileSceneStore(directory)
+    SceneMemory(scenes).silence(scene)
+    return scenes
+
+
+async def test_what_the_driver_is_asked_no_more_he_may_be_asked_again(tmp_path: Path, browser: Page) -> None:
+    scenes = silenced(tmp_path, "coach")
+    async with car_with_page(tmp_path) as one:
+        await pair(one, browser)
+        await browser.get_by_role("link", name="同意").click()
+        asked = browser.locator("#silenced article")
+        assert "想听听怎样少急刹吗？" in await asked.inner_text()
+        await asked.get_by_role("button", name="可以再问").click()
+        await browser.wait_for_url("**/consent?changed#silenced")
+        assert await asked.count() == 0
+    assert SceneMemory(scenes).silenced == frozenset()
 
 
 async def test_a_lost_link_is_said_on_the_page(tmp_path: Path, browser: Page) -> None:

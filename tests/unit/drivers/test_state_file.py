@@ -135,3 +135,24 @@ def test_where_nothing_protects_the_driver_nothing_is_left(tmp_path: Path, state
         store.save(state)
         store.forget()
     assert names(tmp_path) == set()
+
+
+def test_an_erasure_of_everything_takes_the_wish_to_be_asked_no_more(tmp_path: Path) -> None:
+    """It would bind the car's next owner; that no message is told twice protects him too."""
+    desk, scenes = FileDeskStore(tmp_path), FileSceneStore(tmp_path)
+    desk.save(save_book(DeskBook(seen={"ab": 5}, points=7)))
+    scenes.save(b'{"silenced":["coach"]}')
+    for store in (desk, scenes):
+        store.forget(everything=True)
+    assert load_book(desk.load()) == DeskBook(seen={"ab": 5})
+    assert names(tmp_path) == {"desk.state"}
+    scenes.save(b'{"silenced":["low_tyre"],"put":{"low_tyre":1.0}}')  # by the next one
+    assert scenes.load() == b'{"silenced":["low_tyre"]}'
+
+
+def test_a_wish_that_was_taken_back_after_an_erasure_is_not_there_at_the_next_start(tmp_path: Path) -> None:
+    scenes = FileSceneStore(tmp_path)
+    scenes.save(b'{"silenced":["coach"]}')
+    scenes.forget()
+    scenes.save(b'{"silenced":[]}')
+    assert names(tmp_path) == set()

@@ -14,15 +14,17 @@ from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Purpose
-from agent.core.paths import CONSENT
+from agent.core.paths import CONSENT, PROMPTS
 from agent.core.ports import Language, Notice
 from agent.core.terms import Terms
 from agent.privacy.notices import PURPOSES, load_notices
+from agent.voice.prompts import load_phrases, scene_questions
 from agent.web.pairing import Pairing
 from agent.web.site import make_site
 from tests.held_state import HeldState
 
 NS = 10**9
+PHRASES = load_phrases(PROMPTS)
 HOST = "127.0.0.1:8470"
 
 
@@ -40,6 +42,7 @@ class StillBox:
         self.full = False  # the disk takes no request
         self.book = DeskBook()
         self.notes: list[DeskNote] = []
+        self.quiet: list[str] = []  # scenes that the driver wants to be asked no more about
         self.agreed: dict[Purpose, Terms] = {}
         self.dated = True  # whether the time was known when something was agreed to
 
@@ -85,6 +88,12 @@ class StillBox:
 
     def prefer(self, channel: Channel) -> None:
         self.book.channel = channel
+
+    def silenced(self, language: Language) -> Mapping[str, Sequence[str]]:
+        return {scene: scene_questions(scene, PHRASES, language) for scene in self.quiet}
+
+    def ask_again(self, scene: str) -> None:
+        self.quiet.remove(scene)
 
     def grant(self, purpose: Purpose, terms: Terms) -> None:
         if terms.notice != 1:

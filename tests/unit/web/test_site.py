@@ -11,14 +11,16 @@ from agent.core.desk_state import BoxTicket
 from agent.core.erasure import Selection
 from agent.core.event_base import WITHOUT_SOUND
 from agent.core.events import VoiceClip
+from agent.core.paths import PAGE
 from agent.core.ports import Language, Notice
 from agent.core.privacy_events import ErasureRequested
 from agent.core.terms import Terms
+from agent.core.words import load_words
 from agent.web.frame import word
 from agent.web.guard import BODY_MAX
 from agent.web.journal import Journal
 from agent.web.site import make_site
-from tests.unit.web.kit import HOST, NS, Browser, Door, StillBox, paired
+from tests.unit.web.kit import HOST, NS, PHRASES, Browser, Door, StillBox, paired
 
 PAGES = ("/", "/now", "/alive", "/events", "/tickets", "/consent", "/data", "/copy")
 
@@ -343,3 +345,36 @@ def test_the_journal_forgets_when_an_erasure_is_asked_for_whoever_asks() -> None
     )  # fmt: skip
     journal.take(Notice(topic="event", t_ns=2, text=asked.kind, event=asked))
     assert [line.text for line in journal.newest_first()] == ["erasure_requested"]
+
+
+async def test_what_is_asked_no_more_is_listed_in_words_and_can_be_asked_again() -> None:
+    box = StillBox()
+    box.quiet = ["coach", "low_tyre", "my own <scene>/no. 1"]
+    browser = await paired(box)
+    english = (await browser.get("/consent?language=en")).text
+    assert "After a hasty trip" in english
+    assert "Would you like a hint on smoother corners?" in english
+    text = (await browser.get("/consent?language=zh")).text
+    assert "胎压偏低时" in text
+    assert "想听听怎样少急刹吗？" in text
+    assert "my own &lt;scene&gt;/no. 1" in text
+    assert json.loads((await browser.get("/copy")).text)["asked_no_more"]["low_tyre"]
+    key = {"key": form_key_of(text)}
+    assert (await browser.post("/scenes/coach/ask", {})).status == 403
+    assert (await browser.post("/scenes/coach/ask", {"key": "0" * 64})).status == 403
+    assert len(box.quiet) == 3
+    assert (await browser.get("/scenes/coach/ask")).status == 405
+    assert (await browser.post("/scenes/coach/ask", key)).status == 303
+    assert box.quiet == ["low_tyre", "my own <scene>/no. 1"]
+    assert word("refused_again", "zh") in (await browser.post("/scenes/coach/ask", key)).text, "it is asked again"
+    assert box.quiet == ["low_tyre", "my own <scene>/no. 1"]
+
+
+async def test_where_everything_is_asked_it_is_said_how_to_end_that() -> None:
+    assert word("silenced_none", "zh") in unescape((await (await paired(StillBox())).get("/consent")).text)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_shipped_scene_that_can_be_silenced_has_a_name(language: Language) -> None:
+    names = {name.removeprefix("scene:") for name in load_words(PAGE, language) if name.startswith("scene:")}
+    assert names == {scene.name for scene in PHRASES.scenes if scene.guard.may_silence}
