@@ -63,6 +63,9 @@ class LocalPage:
         self._privacy = privacy
         self._tickets = tickets
         self._voice = voice
+        self.question = voice.conversation.page.newest
+        self.answer = voice.conversation.page.answer
+        self.reply_to = voice.conversation.page.reply_to
         self._uniform = uniform
         self._journal = Journal()
         self._listening = False  # before, a code is of no use

@@ -1,4 +1,4 @@
-"""What the page sees of the box, and may ask of it: consent, erasure, an answer to the desk, to be asked again."""
+"""What the page sees of the box, and may ask of it: consent, erasure, answers, to be asked again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from agent.core.desk_events import Channel
 from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.events import Purpose
+from agent.core.open_question import OpenQuestion
 from agent.core.ports import Language, Notice
 from agent.core.terms import Terms
 
@@ -36,6 +37,18 @@ class Box(Protocol):
 
     def journal(self) -> Sequence[Notice]:
         """What happened last, newest first."""
+        ...
+
+    def question(self, language: Language) -> OpenQuestion | None:
+        """The newest question that has no answer yet."""
+        ...
+
+    def answer(self, number: int, words: str, language: Language) -> None:
+        """Words for an open question, as if they had been said. Raises InputError where it is open no more."""
+        ...
+
+    def reply_to(self, number: int) -> str:
+        """What the answer to a question was replied to; empty where there was none of late."""
         ...
 
     def purposes(self) -> Sequence[Mapping[str, Any]]:

@@ -22,6 +22,7 @@ from agent.web.frame import Viewer, key_field, render_page, word
 from agent.web.guard import Guard
 from agent.web.now_page import render_now
 from agent.web.pairing import BROWSER_DAYS, Pairing, form_key
+from agent.web.question_page import parse_answer, render_question, render_question_alone
 from agent.web.refusal import Refusal
 from agent.web.tickets_page import CHANNELS, render_tickets
 
@@ -39,6 +40,8 @@ def make_site(box: Box, pairing: Pairing, hosts: Collection[str]) -> ASGIApp:
         Route("/", site.paired(site.now)),
         Route("/now", site.paired(site.now_alone)),
         Route("/alive", site.paired(site.alive)),
+        Route("/question", site.paired(site.question)),
+        Route("/answer", site.paired(site.answer), methods=["POST"]),
         Route("/events", site.paired(site.events)),
         Route("/tickets", site.paired(site.tickets)),
         Route("/tickets/{number:int}/{answer}", site.paired(site.answer_ticket), methods=["POST"]),
@@ -79,7 +82,9 @@ class _Site:
 
     async def now(self, request: Request) -> Response:
         viewer = self._viewer(request)
+        answered = request.query_params.get("answered", "")
         body = f'<div id="live">{render_now(self._box, viewer)}</div>'  # says itself when the link is lost
+        body = render_question(self._box, viewer, answered=answered) + body
         return HTMLResponse(render_page(viewer, word("now", viewer.language), body))
 
     async def now_alone(self, request: Request) -> Response:
@@ -89,9 +94,23 @@ class _Site:
     async def alive(self, _: Request) -> Response:
         return PlainTextResponse("alive")
 
+    async def question(self, request: Request) -> Response:
+        return HTMLResponse(render_question_alone(self._box, self._viewer(request)))
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            number, words = parse_answer(await _fields(request))
+            self._box.answer(number, words, self._language(request))
+        except Refusal as exc:
+            return self._refused(request, exc)
+        except InputError:  # answered aloud meanwhile
+            return self._refused(request, Refusal("answered"))
+        return RedirectResponse(f"/?answered={number}", 303)
+
     async def events(self, request: Request) -> Response:
         viewer = self._viewer(request)
-        return self._page(viewer, word("events", viewer.language), render_events(self._box, viewer))
+        body = render_question(self._box, viewer) + render_events(self._box, viewer)
+        return self._page(viewer, word("events", viewer.language), body)
 
     async def tickets(self, request: Request) -> Response:
         viewer = self._viewer(request)

@@ -36,7 +36,10 @@ class Codes:
 
     def change(self, t_ns: int) -> None:
         self._count += 1
-        self._listener(CodeReading(source="obd", t_ns=t_ns, stored=(f"P1{self._count % 1000:03}",)))
+        self.tell(t_ns, f"P1{self._count % 1000:03}")
+
+    def tell(self, t_ns: int, *codes: str) -> None:
+        self._listener(CodeReading(source="obd", t_ns=t_ns, stored=codes))
 
 
 class Car:

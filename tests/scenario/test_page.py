@@ -13,8 +13,9 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from agent.cli.page_command import show_page
-from agent.core.config import Consent, Web
+from agent.core.config import Consent, Voice, Web
 from agent.core.errors import InputError
+from agent.core.events import Feedback
 from agent.core.page_code import PageCode, code_path
 from agent.core.privacy_events import ConsentChanged, ErasureRequested
 from agent.voice.scene_memory import SceneMemory
@@ -34,10 +35,13 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def car_with_page(folder: Path, *, cloud: Cloud | None = None) -> AsyncIterator[Car]:
-    """A running agent with its page on loopback, and service agreed to on paper."""
+async def car_with_page(folder: Path, *, cloud: Cloud | None = None, speaks: bool = False) -> AsyncIterator[Car]:
+    """A running agent with its page on loopback, and service agreed to on paper; it has no microphone."""
     config = msgspec.structs.replace(
-        make_config(folder), consent=Consent(purposes=["service"]), web=Web(enabled=True, port=free_port())
+        make_config(folder),
+        consent=Consent(purposes=["service"]),
+        web=Web(enabled=True, port=free_port()),
+        voice=Voice(enabled=speaks),
     )
     if cloud is not None:
         config = msgspec.structs.replace(config, link=cloud.link_config("car-1"), trust=cloud.trust())
@@ -185,3 +189,25 @@ async def test_the_command_tells_address_and_code(tmp_path: Path, capsys: pytest
         assert capsys.readouterr().out == f"{shown(one).address}  {code[:4]} {code[4:]}\n"
     with pytest.raises(InputError, match="is the agent running"):
         show_page(config)
+
+
+async def test_a_question_that_nobody_could_hear_an_answer_to_is_answered_on_the_page(
+    tmp_path: Path, browser: Page
+) -> None:
+    async with car_with_page(tmp_path, speaks=True) as one:
+        await pair(one, browser)
+        assert await browser.locator(".question").count() == 0
+        one.codes.tell(one.clock.monotonic_ns(), "P0217")
+        await one.clock.advance(30)
+        card = browser.locator(".question")
+        await card.wait_for(state="visible")
+        assert "需要道路救援吗？" in await card.inner_text()
+        await browser.get_by_label("或者用您自己的话").fill("嗒嗒嗒")
+        await browser.keyboard.press("Enter")
+        await browser.get_by_text("我没听明白").wait_for()
+        await browser.get_by_role("button", name="需要救援").press("Enter")
+        await browser.locator(".reply").wait_for()
+        assert await browser.locator(".question").count() == 0
+    (answer,) = [event for event in one.happened if isinstance(event, Feedback)]
+    assert (answer.question, answer.intent, answer.transcript) == ("rescue", "yes", "需要救援")
+    assert (answer.confidence, answer.language, answer.earlier[-1:]) == (1.0, "zh", ["trouble_codes"])

@@ -14,6 +14,7 @@ from agent.core.desk_state import DeskBook
 from agent.core.erasure import Selection
 from agent.core.errors import InputError, StoreError
 from agent.core.events import Purpose
+from agent.core.open_question import OpenQuestion
 from agent.core.paths import CONSENT, PROMPTS
 from agent.core.ports import Language, Notice
 from agent.core.terms import Terms
@@ -43,6 +44,8 @@ class StillBox:
         self.book = DeskBook()
         self.notes: list[DeskNote] = []
         self.quiet: list[str] = []  # scenes that the driver wants to be asked no more about
+        self.asked: dict[Language, OpenQuestion] = {}
+        self.typed: list[tuple[int, str, Language]] = []
         self.agreed: dict[Purpose, Terms] = {}
         self.dated = True  # whether the time was known when something was agreed to
 
@@ -60,6 +63,19 @@ class StillBox:
 
     def journal(self) -> Sequence[Notice]:
         return self.lines
+
+    def question(self, language: Language) -> OpenQuestion | None:
+        return self.asked.get(language)
+
+    def answer(self, number: int, words: str, language: Language) -> None:
+        shown = self.asked.get(language)
+        if shown is None or shown.number != number:
+            raise InputError("over")
+        self.typed.append((number, words, language))
+        self.asked.clear()
+
+    def reply_to(self, number: int) -> str:
+        return "<好>" if [one for one in self.typed if one[0] == number] else ""
 
     def purposes(self) -> Sequence[Mapping[str, Any]]:
         return [
