@@ -169,9 +169,9 @@ class Conversation:
                 now_ns = self._clock.monotonic_ns()
                 moments = self._moments.at(now_ns)
                 driver, self._ear_due = self._presence.there(now_ns), self._performer.ear.is_due()
-                item = self._waiting.first(now_ns, driver=driver, moments=moments, ear=self._ear_due)
-                if item is None or not self._openings.may_sound(item):
-                    await self._openings.wait_for(item, self._changed)
+                ready = self._waiting.ready(now_ns, driver=driver, moments=moments, ear=self._ear_due)
+                if (item := self._openings.first(ready)) is None:
+                    await self._openings.wait_for(ready, self._changed)
                     continue
                 self._waiting.remove(item)
                 if self._outranked.silences(item.event, self._clock.monotonic_ns()):

@@ -1,6 +1,7 @@
 """When something may sound: once the gate is open for it, and the moment has come that its phrase waits for."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from agent.core.ports import Clock
@@ -48,10 +49,14 @@ class Openings:
             await self._clock.sleep((opens_ns - now_ns) / 1e9)
         return True
 
-    async def wait_for(self, item: Item | None, changed: asyncio.Event) -> None:
-        """Wait for news, or for the gate to open for the item. The gate may have closed further by then: look again."""
+    def first(self, items: Sequence[Item]) -> Item | None:
+        """The first that may begin: what the gate keeps back keeps back nothing that the driver waits for."""
+        return next((item for item in items if self.may_sound(item)), None)
+
+    async def wait_for(self, items: Sequence[Item], changed: asyncio.Event) -> None:
+        """Wait for news, or for the gate to open for one of them. It may have closed further by then: look again."""
         changed.clear()
-        opens_ns = None if item is None else self._opens_ns(item)
+        opens_ns = min((opens for item in items if (opens := self._opens_ns(item)) is not None), default=None)
         if opens_ns is None:
             await changed.wait()
             return

@@ -62,15 +62,15 @@ class Waiting:
             self._items.remove(max(self._items, key=_urgency))
             self.dropped += 1
 
-    def first(
+    def ready(
         self,
         now_ns: int,
         *,
         driver: bool = True,
         moments: Collection[Moment] = get_args(Moment),
         ear: bool = True,
-    ) -> Item | None:
-        """Most urgent item, left in place. What has waited too long is forgotten first, or moved to the trip's end.
+    ) -> list[Item]:
+        """Most urgent first, left in place. What has waited too long is forgotten before, or moved to the trip's end.
 
         Without a driver in the car, what is meant for one stays where it is and keeps nothing else waiting; so does
         what waits for a moment that it is not, or for an ear that is lost.
@@ -81,7 +81,7 @@ class Waiting:
             for item in self._items
             if (driver or not item.prompt.needs_driver) and item.prompt.moment in moments and (ear or not item.unheard)
         )
-        return min(ready, key=_urgency, default=None)
+        return sorted(ready, key=_urgency)
 
     def _fresh(self, item: Item, now_ns: int) -> Item | None:
         prompt = item.prompt
@@ -94,7 +94,7 @@ class Waiting:
         return None
 
     def remove(self, item: Item) -> None:
-        """Take out an item that first() gave."""
+        """Take out an item that ready() gave."""
         self._items.remove(item)
 
     def clear(self) -> None:

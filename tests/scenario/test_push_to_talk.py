@@ -11,7 +11,7 @@ import pytest
 
 from agent import app
 from agent.core.config import Consent, Voice
-from agent.core.events import BatteryAlarm, Event, Feedback, SourceChanged
+from agent.core.events import BatteryAlarm, DeskMessage, Event, Feedback, SourceChanged
 from agent.core.ports import Button, Heard, Microphone, Notice
 from agent.core.sound import Hearing
 from agent.proto.input_event import EVENT_BYTES
@@ -23,6 +23,7 @@ from simulators.driver_person import Answer, SimulatedButton, SimulatedDriver, T
 from simulators.hardware import PROFILE, open_car, open_hardware
 from simulators.world.scenario import Leg, Scenario
 from tests.scenario.test_conversation import LostMicrophone, brake, crash, hot, room
+from tests.scenario.test_conversation_crash import SpeedWindow
 from tests.scenario.test_emergency_data import read
 from tests.unit.store.kit import KEYS, make_config
 
@@ -135,6 +136,29 @@ async def test_after_a_crash_the_driver_is_heard_at_once() -> None:
         assert r.feedback()[-1].transcript == "有人受伤了"
         await r.clock.advance(40)
         assert r.at_s("第5号电芯") - 100 > 30, "the battery's word waited"
+
+
+@pytest.mark.parametrize("braking_s", [0, 1])
+async def test_who_presses_after_a_crash_does_not_wait_behind_the_insurers_message(braking_s: int) -> None:
+    """It is as urgent, was there before, and the gate keeps it back for a minute; the sign is stale after ten."""
+    async with room(config=Voice(gate_quiet_s=2, gate_crash_s=60), answers=(Answer(None), Answer("有人受伤了"))) as r:
+        r.talk.on_window(SpeedWindow(r.clock.monotonic_ns()))
+        r.talk.on_event(crash(r.clock))
+        await r.clock.advance(27)
+        opened = DeskMessage(
+            t_ns=r.clock.monotonic_ns(), id="a", what="ticket_opened", ticket=1, created_ns=1, text="好"
+        )
+        r.talk.on_event(opened)
+        await r.clock.advance(1)
+        await brake(r, braking_s, -6)
+        r.talk.on_presses(1)
+        await r.clock.advance(1)
+        assert ("请讲。" in r.texts("said")) == (not braking_s)
+        await r.clock.advance(7)
+        assert r.feedback()[-1].transcript == "有人受伤了"
+        await r.clock.advance(40)
+        assert r.texts("said")[-1] == "保险公司来消息：好"
+        assert r.at_s("保险公司") - 100 > 60, "the message waited"
 
 
 async def test_a_crash_cuts_the_talk_short() -> None:

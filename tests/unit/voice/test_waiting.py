@@ -10,9 +10,9 @@ def item(key: str, urgency: int, since_s: float = 0.0) -> Item:
 
 def keys(waiting: Waiting, now_s: float = 0.0) -> list[str]:
     found = []
-    while (first := waiting.first(round(now_s * 1e9))) is not None:
-        found.append(first.prompt.key)
-        waiting.remove(first)
+    while ready := waiting.ready(round(now_s * 1e9)):
+        found.append(ready[0].prompt.key)
+        waiting.remove(ready[0])
     return found
 
 
@@ -36,7 +36,7 @@ def test_only_the_newest_of_a_key_waits() -> None:
     waiting.put(item("a", 2, since_s=0))
     newer = item("a", 2, since_s=3)
     waiting.put(newer)
-    assert waiting.first(0) is newer
+    assert waiting.ready(0) == [newer]
     assert (len(waiting), waiting.replaced, waiting.dropped) == (1, 1, 0)
 
 
@@ -56,4 +56,4 @@ def test_what_was_interrupted_goes_before_its_equals_but_after_the_urgent() -> N
     assert keys(waiting) == ["crash", "a", "b"]
     waiting.put(item("a", 2, since_s=5))
     waiting.put_back(item("a", 2, since_s=1))
-    assert waiting.first(0) == item("a", 2, since_s=5)
+    assert waiting.ready(0) == [item("a", 2, since_s=5)]
