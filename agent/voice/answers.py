@@ -35,7 +35,7 @@ class Answers:
     def settle(self, item: Item, question: Question, turn: Turn, feedback: Feedback) -> None:
         """A dialog has ended with this."""
         self.counts["answered"] += 1
-        self._director.note_answer(item.prompt.scene, question, feedback.intent, feedback.t_ns, stop=turn.stop)
+        self._director.note_answer(item.prompt.cue, question, feedback.intent, feedback.t_ns, stop=turn.stop)
         self._emit(feedback)
         if turn.stop:
             self.counts["silenced"] += 1

@@ -25,6 +25,7 @@ from agent.voice.presence import Presence
 from agent.voice.prompts import Phrases, Prompt
 from agent.voice.push_to_talk import PushToTalk
 from agent.voice.scene_memory import SceneMemory
+from agent.voice.turns import Turns
 from agent.voice.waiting import Item, Waiting
 
 
@@ -90,6 +91,9 @@ class Conversation:
         self._button = PushToTalk()
         self._said_ns: dict[str, int] = {}  # by prompt key
         self._outranked = Outranked()
+        self._turns = Turns(
+            self._waiting, self._director, self._openings, self._presence, self._moments, self._outranked
+        )
         self._current: Performance | None = None
         self._changed = asyncio.Event()
         self._ear_due = True  # as it was when the queue was looked at last
@@ -166,18 +170,12 @@ class Conversation:
         """Speak until close(). What waits then is dropped and counted."""
         try:
             while not self._closed:
-                now_ns = self._clock.monotonic_ns()
-                moments = self._moments.at(now_ns)
-                driver, self._ear_due = self._presence.there(now_ns), self._performer.ear.is_due()
-                ready = self._waiting.ready(now_ns, driver=driver, moments=moments, ear=self._ear_due)
+                now_ns, self._ear_due = self._clock.monotonic_ns(), self._performer.ear.is_due()
+                ready = self._turns.ready(now_ns, ear=self._ear_due)
                 if (item := self._openings.first(ready)) is None:
                     await self._openings.wait_for(ready, self._changed)
-                    continue
-                self._waiting.remove(item)
-                if self._outranked.silences(item.event, self._clock.monotonic_ns()):
-                    self._counts["cooled"] += 1
-                    continue
-                await self._perform_alone(item)
+                elif (renewed := self._turns.take_out(item, now_ns)) is not None:
+                    await self._perform_alone(renewed)
         finally:
             self._waiting.clear()
 
@@ -190,15 +188,12 @@ class Conversation:
 
     def counters(self) -> Mapping[str, int]:
         """Everything counted so far."""
-        waiting = self._waiting
         return {
             **self._performer.counters(),
             **self._counts,
+            **self._waiting.counters(),
+            "cooled": self._counts["cooled"] + self._turns.cooled,
             "refused": self._director.refused,
-            "dropped": waiting.dropped,
-            "replaced": waiting.replaced,
-            "stale": waiting.stale,
-            "moved": waiting.moved,
             "presses": self._button.heeded,
             "presses_ignored": self._button.ignored,
         }

@@ -1,18 +1,19 @@
 """What an event calls for: its own phrase, and the scene that may follow it now."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from agent.core.config import Voice
 from agent.core.events import Event, Feedback, Priority, Purpose
 from agent.voice.dialog import FREE_WORDS
 from agent.voice.facts import keys_of
-from agent.voice.prompts import Phrases, Prompt, choose_prompt, scene_prompts
+from agent.voice.prompts import Phrases, Prompt, choose_prompt, renew_prompt, scene_prompts
 from agent.voice.questions import SILENCE, STOP_ASKING, UNCLEAR, Question
 from agent.voice.scene_file import Scene
 from agent.voice.scene_memory import SceneMemory
 from agent.voice.scene_watch import Cue, SceneWatch
+from agent.voice.waiting import Item
 
 _JUST_NOW_NS: Final = 60 * 10**9
 _HOURLY_FROM: Final = Priority.SERVICE  # what is graver is asked whatever was asked before
@@ -60,25 +61,49 @@ class Director:
             return []
         return [(prompt, cue.event) for prompt in scene_prompts(cue, None, self._phrases, self.config.language)]
 
+    def keeps_waiting(self, item: Item, cabin: Cabin, now_ns: int) -> bool:
+        """Whether a scene waits on although its moment has come: the hour is full, or somebody else is in the car.
+
+        What an event says by itself never does.
+        """
+        cue = item.prompt.cue
+        waits = item.prompt.is_scenes_own or item.unheard
+        return cue is not None and waits and not self._is_timely(cue, cabin, now_ns)
+
+    def renew(self, item: Item, cabin: Cabin, now_ns: int) -> Item | None:
+        """The item as it is to be put now, None where nothing is left of it.
+
+        Consent, language, silence and the hour may be others than when its event came.
+        """
+        prompt, cue = item.prompt, item.prompt.cue
+        played = cue is not None and self._may_play(cue, cabin, now_ns)
+        if cue is not None and not played:
+            self.refused += 1
+            if item.unheard:
+                return None
+        sent = item.event.purpose in self._sent
+        renewed = renew_prompt(prompt, item.event, self._phrases, self.config.language, sent=sent, with_scene=played)
+        return None if renewed is None else replace(item, prompt=renewed)
+
     def may_ask(self, question: Question, now_ns: int) -> bool:
         """Whether a question does not rest. One answered in an earlier boot, nobody knows when, rests no more."""
         ago_s = self.memory.answered_s_ago(question.name, now_ns)
         return ago_s is None or ago_s >= question.rest_s
 
-    def note_put(self, prompt: Prompt, now_ns: int) -> None:
-        """A scene's turn has come."""
-        if prompt.scene is not None:
-            self._last = (prompt.scene, now_ns)
-            self.memory.note_put(prompt.scene.name, now_ns, counts=prompt.urgency >= _HOURLY_FROM)
+    def note_put(self, prompt: Prompt, begun_ns: int) -> None:
+        """A scene was put; its talk began then."""
+        if prompt.cue is not None:
+            self._last = (prompt.cue.scene, begun_ns)
+            self.memory.note_put(prompt.cue.id, begun_ns, counts=prompt.urgency >= _HOURLY_FROM)
 
-    def note_answer(self, scene: Scene | None, question: Question, intent: str, now_ns: int, *, stop: bool) -> None:
+    def note_answer(self, cue: Cue | None, question: Question, intent: str, now_ns: int, *, stop: bool) -> None:
         """What the driver answered."""
-        if scene is None:
+        if cue is None:
             return
         if intent not in (SILENCE, UNCLEAR):
-            self.memory.note_answer(scene.name, question.name, now_ns)
-        if stop and scene.guard.may_silence:
-            self.memory.silence(scene.name)
+            self.memory.note_answer(cue.id, question.name, now_ns)
+        if stop and cue.scene.guard.may_silence:
+            self.memory.silence(cue.scene.name)
 
     def _heed(self, remark: Feedback, now_ns: int) -> None:
         """Words outside a question that want no more of it are about the scene that was just put."""
@@ -96,15 +121,21 @@ class Director:
         return None
 
     def _may_play(self, cue: Cue, cabin: Cabin, now_ns: int) -> bool:
+        """The whole guard: when the event comes, and again when the scene's turn has come."""
         scene, guard, memory = cue.scene, cue.scene.guard, self.memory
-        urgency = cue.event.priority if guard.urgency is None else guard.urgency
         if self.config.language not in guard.languages or not set(guard.consent) <= set(self._sent):
             return False
-        if scene.name in memory.silenced or (guard.once and memory.is_settled(scene.name)):
+        if scene.name in memory.silenced or (guard.once and memory.is_settled(cue.id)):
             return False
-        if guard.alone and cabin.shared:
-            return False
-        ago_s = memory.put_s_ago(scene.name, now_ns)
+        ago_s = memory.put_s_ago(cue.id, now_ns)
         if guard.cooldown_s and (ago_s is None or ago_s < guard.cooldown_s):
             return False
-        return urgency < _HOURLY_FROM or memory.put_within_hour(now_ns) < self.config.scenes_per_hour
+        return self._is_timely(cue, cabin, now_ns)
+
+    def _is_timely(self, cue: Cue, cabin: Cabin, now_ns: int) -> bool:
+        """What may pass by itself: company, and a full hour."""
+        guard = cue.scene.guard
+        if guard.alone and cabin.shared:
+            return False
+        urgency = cue.event.priority if guard.urgency is None else guard.urgency
+        return urgency < _HOURLY_FROM or self.memory.put_within_hour(now_ns) < self.config.scenes_per_hour

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import Meta
 
@@ -16,18 +16,22 @@ from agent.core.toml import load_toml
 from agent.voice.facts import KNOWN_KEYS, facts_of, keys_of
 from agent.voice.questions import Question, QuestionBook, StopAsking
 from agent.voice.reading import Words, read_fact
-from agent.voice.scene_file import Moment, Scene, find_scenes, load_scenes
+from agent.voice.scene_file import Moment, Scene, fields_under, find_scenes, load_scenes
 from agent.voice.scene_watch import Cue
 from agent.voice.tables import placeholders, read_table, wrong
 from agent.voice.understanding import Grammar, Text
+
+_OF_SCENE: Final = "scene."  # no event has that key
+_PER: Final = ":"  # nor has a key this
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """One thing to say, "" where only a question is put. urgency 0 (a crash's) to 3; times in seconds.
 
-    needs_driver: not into an empty car. moment: when it may be said; late: where it goes when it has waited too long.
-    scene: whose question it is.
+    key: what it is about; one of a key waits, and what was said cools by it. A phrase `per` wheel has the wheel in it.
+    needs_driver: not into an empty car.
+    moment: when it may be said; late: where it goes when it has waited too long. cue: what called for its scene.
     """
 
     key: str
@@ -40,7 +44,17 @@ class Prompt:
     needs_driver: bool = False
     moment: Moment = "any"
     late: Literal["drop", "trip_end"] = "drop"
-    scene: Scene | None = None
+    cue: Cue | None = None
+
+    @property
+    def scene(self) -> Scene | None:
+        """Whose question it is."""
+        return None if self.cue is None else self.cue.scene
+
+    @property
+    def is_scenes_own(self) -> bool:
+        """Whether without its scene there is nothing to say."""
+        return self.key.startswith(_OF_SCENE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +118,8 @@ def choose_prompt(
     is known to have been in it.
     """
     book = phrases.languages[language]
-    for key in keys_of(event, empty=empty):
-        spec = book.prompts.get(key)
-        if spec is None:
-            continue
-        return Prompt(
-            key=key,
-            text=_fill(spec.text if sent else spec.unsent or spec.text, event, book, language),
-            language=language,
-            urgency=int(event.priority) if spec.urgency is None else spec.urgency,
-            cooldown_s=spec.cooldown_s,
-            stale_after_s=spec.stale_after_s,
-            needs_driver=spec.needs_driver,
-            late=spec.late,
-        )
-    return None
+    key = next((key for key in keys_of(event, empty=empty) if key in book.prompts), None)
+    return None if key is None else _word(key, event, book, language, sent=sent)
 
 
 def scene_prompts(cue: Cue | None, base: Prompt | None, phrases: Phrases, language: Language) -> list[Prompt]:
@@ -137,9 +138,9 @@ def scene_prompts(cue: Cue | None, base: Prompt | None, phrases: Phrases, langua
         urgency = base.urgency if guard.urgency is None else guard.urgency
         needs_driver = base.needs_driver or guard.needs_driver
         text = own or base.text
-        return [replace(base, text=text, urgency=urgency, needs_driver=needs_driver, question=question, scene=scene)]
+        return [replace(base, text=text, urgency=urgency, needs_driver=needs_driver, question=question, cue=cue)]
     put = Prompt(
-        key=f"scene.{scene.name}",
+        key=f"{_OF_SCENE}{cue.id}",
         text=own,
         language=language,
         urgency=int(cue.event.priority) if guard.urgency is None else guard.urgency,
@@ -148,7 +149,7 @@ def scene_prompts(cue: Cue | None, base: Prompt | None, phrases: Phrases, langua
         question=question,
         needs_driver=guard.needs_driver,
         moment=guard.moment,
-        scene=scene,
+        cue=cue,
     )
     return [*told, put]
 
@@ -161,6 +162,20 @@ def scene_questions(name: str, phrases: Phrases, language: Language) -> list[str
     return [book.questions[question].text for question in asked if question]
 
 
+def renew_prompt(
+    prompt: Prompt, event: Event, phrases: Phrases, language: Language, *, sent: bool, with_scene: bool
+) -> Prompt | None:
+    """The prompt as it is worded now that its turn has come; None where without its scene nothing is left. Pure.
+
+    It waits for the same moment as before, and as long.
+    """
+    book = phrases.languages[language]
+    key = prompt.key.partition(_PER)[0]
+    base = None if prompt.is_scenes_own else _word(key, event, book, language, sent=sent)
+    found = scene_prompts(prompt.cue if with_scene else None, base, phrases, language)
+    return replace(found[-1], moment=prompt.moment, stale_after_s=prompt.stale_after_s) if found else None
+
+
 class _PromptSpec(Section, frozen=True, kw_only=True):
     text: Text
     unsent: str = ""
@@ -169,6 +184,7 @@ class _PromptSpec(Section, frozen=True, kw_only=True):
     urgency: Annotated[int, Meta(ge=0, le=3)] | None = None
     needs_driver: bool = False
     late: Literal["drop", "trip_end"] = "drop"
+    per: str = ""  # a field of the event: of each of its values it is another word
 
 
 class _File(Section, frozen=True, kw_only=True):
@@ -203,6 +219,8 @@ def _load_book(path: Path, language: Language, names: Mapping[str, str], questio
 def _check_prompt(key: str, prompt: _PromptSpec, path: Path) -> None:
     if key not in KNOWN_KEYS:
         raise wrong("no event has this key", path, "prompts", key)
+    if prompt.per and prompt.per not in fields_under(key):
+        raise wrong(f"per: the event has no field {prompt.per!r}", path, "prompts", key, key="per")
     for name, text in (("text", prompt.text), ("unsent", prompt.unsent)):
         try:
             unknown = placeholders(text) - KNOWN_KEYS[key]
@@ -222,11 +240,26 @@ def _check_agreement(book: _Phrasebook, other: _Phrasebook) -> None:
             raise wrong(f"text: other placeholders than in {book.path.name}", other.path, "prompts", key)
         if bool(prompt.unsent) != bool(twin.unsent):
             raise wrong(f"unsent: only one of this and {book.path.name} has it", other.path, "prompts", key)
-        for name in ("cooldown_s", "stale_after_s", "urgency", "needs_driver", "late"):
+        for name in ("cooldown_s", "stale_after_s", "urgency", "needs_driver", "late", "per"):
             if getattr(prompt, name) != getattr(twin, name):
                 raise wrong(f"{name}: other than in {book.path.name}", other.path, "prompts", key)
     if missing := sorted(book.names.keys() - other.names.keys()):
         raise wrong(f"{missing[0]}: stands in {book.path.name} but not here", other.path, "names")
+
+
+def _word(key: str, event: Event, book: _Phrasebook, language: Language, *, sent: bool) -> Prompt:
+    """What the event says by itself, under a key that the book has."""
+    spec = book.prompts[key]
+    return Prompt(
+        key=f"{key}{_PER}{getattr(event, spec.per)}" if spec.per else key,
+        text=_fill(spec.text if sent else spec.unsent or spec.text, event, book, language),
+        language=language,
+        urgency=int(event.priority) if spec.urgency is None else spec.urgency,
+        cooldown_s=spec.cooldown_s,
+        stale_after_s=spec.stale_after_s,
+        needs_driver=spec.needs_driver,
+        late=spec.late,
+    )
 
 
 def _fill(text: str, event: Event, book: _Phrasebook, language: Language) -> str:

@@ -60,15 +60,17 @@ class Guard(Section, frozen=True, kw_only=True):
     """What keeps a scene back.
 
     consent: purposes without which nobody would be told. cooldown_s: since it was put last; once: never again after
-    an answer. moment: see Moment. languages: of the driver. alone: not where somebody else is known to be in the car.
-    needs_driver: it waits for somebody to be there. urgency: of the speech; of its event where left out; from 2 on the
-    scene counts against voice.scenes_per_hour. stale_after_s: how long it waits for its moment. may_silence: whether
-    "stop asking me about this" is kept; where not, it ends this talk only.
+    an answer; per: a field of the event, for each of whose values both hold by themselves. moment: see Moment.
+    languages: of the driver. alone: not where somebody else is known to be in the car. needs_driver: it waits for
+    somebody to be there. urgency: of the speech; of its event where left out; from 2 on the scene counts against
+    voice.scenes_per_hour. stale_after_s: how long it waits for its moment. may_silence: whether "stop asking me about
+    this" is kept; where not, it ends this talk only.
     """
 
     consent: list[Purpose] = msgspec.field(default_factory=list)
     cooldown_s: Annotated[float, Meta(ge=0, le=31_536_000)] = 0.0
     once: bool = False
+    per: str = ""
     moment: Moment = "any"
     languages: Annotated[list[Language], Meta(min_length=1)] = msgspec.field(default_factory=lambda: ["zh", "en"])
     alone: bool = False
@@ -129,6 +131,11 @@ def find_scenes(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.toml"))
 
 
+def fields_under(key: str) -> dict[str, Any]:
+    """The types of an event's fields by name; key: its kind, or kind.variant."""
+    return fields_of(KNOWN_KINDS[key.partition(".")[0]])
+
+
 def _read(path: Path) -> tuple[Scene, Mapping[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
@@ -145,6 +152,8 @@ def _read(path: Path) -> tuple[Scene, Mapping[str, Any]]:
         _check_trigger(trigger, path, place)
         triggers.append(trigger)
     say = read_table(file.say, Both, path, "say") if file.say else None
+    if lacking := [trigger.event for trigger in triggers if guard.per and guard.per not in fields_under(trigger.event)]:
+        raise wrong(f"per: {lacking[0]} has no field {guard.per!r}", path, "guard", key="per")
     scene = Scene(path.stem, path, tuple(triggers), guard, say, file.ask, file.timeout_s)
     _check_say(scene)
     return scene, file.questions
@@ -173,7 +182,7 @@ def _check_trigger(trigger: Trigger, path: Path, place: int) -> None:
         for field, condition in step.where.items():
             if reason := misfit(kind, field, condition):
                 raise _in_trigger(f"{key or 'where'}: {reason}", path, place, key or "where")
-    if trigger.per and trigger.per not in fields_of(KNOWN_KINDS[trigger.event.partition(".")[0]]):
+    if trigger.per and trigger.per not in fields_under(trigger.event):
         raise _in_trigger(f"per: {trigger.event} has no field {trigger.per!r}", path, place, "per")
     pattern = trigger.count > 1 or trigger.after or trigger.unless or trigger.missing
     if bool(pattern) != (trigger.within_s is not None):

@@ -109,9 +109,12 @@ class SceneMemory:
         self.save()
 
     def note_put(self, scene: str, t_ns: int, *, counts: bool) -> None:
-        """The scene is being played; counts: against the limit of an hour."""
+        """The scene was put, under the name that its guard counts by; counts: against the limit of an hour."""
         now = self.instant(t_ns)
+        self._put.pop(scene, None)
         self._put[scene] = now
+        if len(self._put) > _NAMES_MAX:
+            del self._put[next(iter(self._put))]
         if counts:
             self._recent.append(now)
         self.save()

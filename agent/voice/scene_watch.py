@@ -22,6 +22,12 @@ class Cue:
     trigger: Trigger
     event: Event
 
+    @property
+    def id(self) -> str:
+        """What its guard counts by: the scene's name, and the value that it is told apart by."""
+        per = self.scene.guard.per
+        return f"{self.scene.name}:{getattr(self.event, per)}" if per else self.scene.name
+
 
 class SceneWatch:
     """Sees every event, and tells the scenes that are called for.

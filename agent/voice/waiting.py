@@ -102,6 +102,10 @@ class Waiting:
         self.dropped += len(self._items)
         self._items.clear()
 
+    def counters(self) -> dict[str, int]:
+        """Everything counted so far."""
+        return {"dropped": self.dropped, "replaced": self.replaced, "stale": self.stale, "moved": self.moved}
+
     def __len__(self) -> int:
         return len(self._items)
 

@@ -209,6 +209,8 @@ def test_a_value_that_is_not_a_number_still_speaks(phrases: Phrases) -> None:
         ("en", "is hot, {temperature}", "is hot", f"{HOT}: text: other placeholders than in zh.toml"),
         ("en", "{cell} is hot", "{cell!r} is hot", f"{HOT}: text: a placeholder is a name in braces"),
         ("zh", '检测到碰撞。"', '检测到碰撞。{"', "prompts.collision: text: "),
+        ("zh", 'per = "wheel"', 'per = "lamp"', "prompts.low_tyre: per: the event has no field 'lamp'"),
+        ("en", 'per = "wheel"', "", "prompts.low_tyre: per: other than in zh.toml"),
         (
             "zh",
             'late = "trip_end"',

@@ -80,6 +80,7 @@ def test_every_shipped_scene_asks_in_both_languages(phrases: Phrases) -> None:
         (CHARGE, 'ask = "charge_slow"', 'within_s = 3.0\ncount = 2\nper = "who"', "trigger 3: per: ", "per"),
         (SEVERE, "may_silence", "may_silenc", "guard: Object contains unknown field `may_silenc`", "may_silenc"),
         (SEVERE, "may_silence = false", 'consent = ["all"]', "guard: Invalid enum value 'all'", "consent"),
+        (SEVERE, "[guard]", '[guard]\nper = "severity"', "guard: per: rollover has no field 'severity'", "per"),
         (SEVERE, "[guard]", '[say]\nzh = "{x}。"\nen = "{x}."\n[guard]', "say: zh: not every event offers {x}", "zh"),
         (SEVERE, "[guard]", '[say]\nzh = "好。"\n[guard]', "say: Object missing required field `en`", "[say]"),
         (SEVERE, 'ask = "all_right_severe"\n', "", "trigger 1: ask: the scene says nothing", "[[trigger]]"),

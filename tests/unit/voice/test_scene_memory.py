@@ -30,6 +30,20 @@ def test_what_is_counted_is_bounded_and_who_counted_last_stays() -> None:
     assert {len(groups) for groups in memory.counted.values()} == {32}
 
 
+def test_of_many_names_those_that_were_put_last_are_kept() -> None:
+    store = HeldState()
+    memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
+    memory.note_put("often", 0, counts=False)
+    for number in range(400):
+        memory.note_put(f"visit:place {number}", 0, counts=False)
+        if number % 100 == 0:
+            memory.note_put("often", 0, counts=False)
+    for known in (memory, SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)):
+        assert known.put_s_ago("often", 0) == 0
+        assert known.put_s_ago("visit:place 399", 0) == 0
+        assert known.put_s_ago("visit:place 0", 0) == float("inf")
+
+
 def test_triggers_that_have_counted_nothing_are_not_kept() -> None:
     store = HeldState()
     memory = SceneMemory(store, utc_ns=lambda: 1_790_000_000 * S)
