@@ -27,8 +27,8 @@ def draw_voice(rng: np.random.Generator) -> str:
     lines += _formants(rng)
     lines.append(_line("voicing", [np.exp(rng.uniform(np.log(30), np.log(150)))]))
     lines.append(_line("consonants", rng.uniform((40, 25), (140, 140))))
-    lines.append(_line("roughness", [rng.integers(0, 6)]))
-    lines.append(_line("flutter", [rng.integers(0, 13)]))
+    lines.append(_line("roughness", [int(rng.integers(0, 6))]))
+    lines.append(_line("flutter", [int(rng.integers(0, 13))]))
     if rng.random() < 0.35:
         lines.append(_line("breath", [0, *rng.uniform(0, rng.uniform(2, 9), 7)]))
         lines.append(_line("breathw", _BREATH_WIDTHS * rng.uniform(0.7, 1.5)))
@@ -38,9 +38,9 @@ def draw_voice(rng: np.random.Generator) -> str:
     if rng.random() < 0.35:
         lines.append(_line("echo", [rng.uniform(10, 90), rng.uniform(5, 35)]))
     if rng.random() < 0.5:
-        lines.append(_line("intonation", [rng.integers(1, 5)]))
+        lines.append(_line("intonation", [int(rng.integers(1, 5))]))
     if rng.random() < 0.15:
-        lines.append(_line("klatt", [rng.integers(1, 7)]))
+        lines.append(_line("klatt", [int(rng.integers(1, 7))]))
     if rng.random() < 0.3:
         lines.append(_line("stressAmp", rng.uniform(12, 30, 8)))
     if rng.random() < 0.3:
