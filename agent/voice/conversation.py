@@ -260,10 +260,8 @@ class Conversation:
     def _is_listening(self) -> bool:
         """Whether a question is put, or the button was pressed: the microphone is open, or will be in a moment."""
         current = self._current
-        if current is None:
-            return False
-        asked = current.question is not None and self._performer.ear.is_due()
-        return asked or isinstance(current.item.event, TalkWanted)
+        asked = current is not None and current.question is not None and self._performer.ear.is_due()
+        return asked or (current is not None and isinstance(current.item.event, TalkWanted))
 
     async def _perform_alone(self, item: Item) -> None:
         """Perform one item in a task of its own, so that something more urgent can cut it short."""

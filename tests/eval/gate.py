@@ -1,7 +1,8 @@
 """`./run eval gate`: is the driver left alone when he needs both hands, and told at once when it matters?
 
 Drawn drives (commutes with hard braking, tight corners, reversing, crashes, burning cells) run through the real
-pipeline and the real voice room, with more to say than any day has, half of it close to a manoeuvre. The judge knows
+pipeline and the real voice room, with more to say than any day has, half of it close to a manoeuvre; the driver presses
+his button, says what nobody asked for, and takes consents back, also as an answer. The judge knows
 the world's motion, its gear and its impacts, and what sounded when; of the gate itself it knows nothing.
 
 Closed by truth: braking above 0.3 g or cornering above 0.25 g for 0.2 s, reversing, 30 s from an impact, and 5 s after

@@ -7,7 +7,8 @@ from simulators.world import simulate
 from simulators.world.happenings import Reversing
 from simulators.world.scenario import Collision, HarshBrake, Leg, Scenario
 from tests.eval.gate import closed_spans, judge
-from tests.eval.gate_drives import Played, Sound, draw, play
+from tests.eval.gate_draws import draw
+from tests.eval.gate_drives import Played, Sound, play
 
 NS = 1_000_000_000
 SCENARIO = Scenario(
@@ -50,6 +51,11 @@ def test_a_second_impact_of_one_crash_is_covered_and_a_later_one_is_not() -> Non
     verdict = judge(Played(drive, [sound(10.5, 12, 0)], [told(10), told(12), told(45)]))
     assert verdict.critical == 2
     assert [text.partition(",")[0] for text in verdict.late] == ["collision told at 45.00 s"]
+
+
+def test_drawn_drivers_press_and_talk_and_take_back_their_consents() -> None:
+    begun = play(0, 60.0).begun + play(5, 60.0).begun
+    assert begun.keys() == {"talk_wanted", "free_words", "taken_back"}
 
 
 def test_a_drawn_drive_is_the_same_every_time_and_keeps_the_bar() -> None:
