@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.core.events import Feedback
+from agent.core.paths import PROMPTS
 from agent.core.ports import Clock, Heard, Inference, Language, Notice
 from agent.core.sound import Hearing
+from agent.voice.prompts import load_phrases
 from drivers.keyword_replies import load_keywords
 from drivers.onnx_worker import OnnxWorker
 from drivers.voice import open_hearing
@@ -31,7 +33,7 @@ class SpeakingDriver:
     """A Microphone: the car's own, in a simulated cabin where a person answers the questions one after the other.
 
     Who is not heard says it once more; who is heard and not understood says it again when the car asks again. An answer
-    is spent when the car has taken something for it, which the notices tell.
+    is spent when the car has taken something for it, or asks it back, which the notices tell.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class SpeakingDriver:
         rng = np.random.default_rng([seed, 0x5EA7])
         self._clock = clock
         known = {wording for reply in load_keywords()[language].replies.values() for wording in reply.wordings}
+        questions = load_phrases(PROMPTS).languages[language].questions.values()
+        self._asked_back = {text for question in questions for text in question.confirms.values()}
         self._answers = answers
         self._sounds = {
             answer.text: _in_cabin(rng, speak(answer.text, language, PEOPLE[language]))
@@ -81,7 +85,9 @@ class SpeakingDriver:
 
     def notice(self, notice: Notice) -> None:
         """See what the car makes of the answer."""
-        self._taken = self._taken or (notice.topic == "event" and isinstance(notice.event, Feedback))
+        done = notice.topic == "event" and isinstance(notice.event, Feedback)
+        asked_back = notice.topic == "asked" and notice.text in self._asked_back
+        self._taken = self._taken or done or asked_back
 
     async def close(self) -> None:
         """End the model's process."""

@@ -65,6 +65,8 @@ def check_scenes(files: Sequence[Path]) -> int:
             for language, book in phrases.languages.items():
                 question = book.questions[name]
                 print(f"  {name} ({language}): {question.text} [{', '.join(question.lexicon.intents)}]")
+                for intent, text in question.confirms.items():
+                    print(f"    {intent} is asked back: {text}")
     return 0
 
 

@@ -19,7 +19,7 @@ class Answers:
         self.counts = dict.fromkeys(("answered", "silenced"), 0)
         self._director = director
         self._emit = emit
-        self._is_sent = is_sent
+        self.is_sent = is_sent
 
     def dialog(self, item: Item, question: Question, language: Language) -> Dialog:
         """Begin to put a question about an item."""
@@ -28,7 +28,7 @@ class Answers:
             question,
             about=item.event,
             language=language,
-            sent=self._is_sent(),
+            sent=self.is_sent(),
             may_silence=scene is None or scene.guard.may_silence,
         )
 

@@ -26,5 +26,6 @@ def fixed_speech(phrases: Phrases, language: Language) -> list[Utterance]:
 
 
 def _texts(question: Question) -> Iterator[str]:
-    yield from (question.text, question.again, *question.replies.values(), *question.unsent.values())
+    yield from (question.text, question.again, *question.confirms.values())
+    yield from (*question.replies.values(), *question.unsent.values())
     yield from (question.stop.reply, question.stop.once)

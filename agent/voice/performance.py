@@ -200,7 +200,7 @@ class Performer:
                 await self._say_done(current, done)
             if done and not heeded:
                 heeded = True
-                dialog = self._answers.dialog(current.item, question, prompt.language)  # other answers may leave now
+                dialog.sent = self._answers.is_sent()  # other answers may leave now
                 continue
             deaf = heard is None and not sounded
             heard = None if done else heard

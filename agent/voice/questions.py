@@ -1,6 +1,6 @@
 """Questions as data: what is asked, what may be answered, what comes next. Pure but for the files' names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
@@ -26,7 +26,8 @@ class Question:
     """A question with what may be answered. replies: what is said next, by intent; unsent: where nothing is passed on.
 
     rest_s: how long it is not put again once it was answered, whatever new event would call for it. follow_ups: the
-    question that is put after an answer, by intent. stop: the words that want no more such questions.
+    question that is put after an answer, by intent. confirms: what asks an answer back before it is believed, by
+    intent; denials: finds words that do not confirm it. stop: the words that want no more such questions.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Question:
     replies: Mapping[str, str]
     unsent: Mapping[str, str]
     follow_ups: Mapping[str, "Question"]
+    confirms: Mapping[str, str]
+    denials: Lexicon
     stop: "Stop"
 
     def reply(self, intent: str, *, sent: bool) -> str:
@@ -126,7 +129,8 @@ class QuestionBook:
 
     def of(self, language: Language, grammar: Grammar, stop: StopAsking) -> dict[str, Question]:
         """Every question of one language. Raises ConfigError naming the table."""
-        known = Stop(_stop_lexicon(stop), stop.reply, stop.once)
+        # "no, stop asking" is no to the question, and no to all further ones.
+        known = Stop(_finder(STOP_ASKING, stop.words), stop.reply, stop.once)
         deaf = _deaf_to(stop, grammar)
         loaded: dict[str, Question] = {}
         for name in self._specs:
@@ -157,9 +161,19 @@ class QuestionBook:
                 for intent, answer in answers.items()
                 if answer.follow_up
             },
+            confirms={intent: answer.confirm.of(language) for intent, answer in answers.items() if answer.confirm},
+            denials=self._denials(name, language, grammar),
             stop=stop,
         )
         return loaded[name]
+
+    def _denials(self, name: str, language: Language, grammar: Grammar) -> Lexicon:
+        """Finds a negation or denial wherever it stands, but within a phrase: "no problem" denies nothing."""
+        words = self._answers[self._specs[name].like or name].values()
+        phrases = [
+            phrase for answer in words for both in (answer.words, answer.weak) for phrase in _phrases(both, language)
+        ]
+        return _finder("denied", [*grammar.negations, *grammar.denials], neutral=[*phrases, *grammar.neutral])
 
     def _lexicon(self, name: str, language: Language, grammar: Grammar) -> Lexicon:
         words = self._answers[self._specs[name].like or name]
@@ -229,13 +243,14 @@ class _QuestionSpec(Section, frozen=True, kw_only=True):
 
 
 class _AnswerSpec(Section, frozen=True, kw_only=True):
-    """Answer of understanding.py in both languages."""
+    """Answer of understanding.py in both languages. confirm: asks it back once, to be said again before it counts."""
 
     words: BothLists | None = None
     weak: BothLists | None = None
     opposite: str = ""
     reply: Both
     unsent: Both | None = None
+    confirm: Both | None = None
     follow_up: str = ""
 
 
@@ -243,10 +258,10 @@ def _phrases(both: BothLists | None, language: Language) -> list[Phrase]:
     return both.of(language) if both else []
 
 
-def _stop_lexicon(stop: StopAsking) -> Lexicon:
-    """Finds the words wherever they stand: "no, stop asking" is no to the question, and no to all further ones."""
-    nothing = Grammar(negations=[], joins=[], breaks=[], neutral=[])
-    return compile_lexicon({STOP_ASKING: Answer(words=stop.words, reply=stop.reply)}, nothing)
+def _finder(intent: str, words: list[Phrase], *, neutral: Sequence[Phrase] = ()) -> Lexicon:
+    """Finds the words wherever they stand, but within longer neutral ones."""
+    grammar = Grammar(negations=[], joins=[], breaks=[], neutral=list(neutral))
+    return compile_lexicon({intent: Answer(words=words, reply="-")}, grammar)
 
 
 def _deaf_to(stop: StopAsking, grammar: Grammar) -> Grammar:
@@ -256,4 +271,5 @@ def _deaf_to(stop: StopAsking, grammar: Grammar) -> Grammar:
         joins=grammar.joins,
         breaks=grammar.breaks,
         neutral=[*grammar.neutral, *stop.words],
+        denials=grammar.denials,
     )

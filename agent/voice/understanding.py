@@ -32,12 +32,16 @@ Phrase = Annotated[str, Meta(min_length=1, max_length=60)]
 
 
 class Grammar(Section, frozen=True, kw_only=True):
-    """Function words of one language. Phrases: Chinese as it is, English in lower case without apostrophes."""
+    """Function words of one language. Phrases: Chinese as it is, English in lower case without apostrophes.
+
+    denials: what takes back words that are asked back, besides negations, though some of it answers a question.
+    """
 
     negations: list[Phrase]
     joins: list[Phrase]
     breaks: list[Phrase]
     neutral: list[Phrase]
+    denials: list[Phrase] = field(default_factory=list)
 
 
 class Answer(Section, frozen=True, kw_only=True):

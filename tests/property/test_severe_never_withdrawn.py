@@ -15,6 +15,7 @@ from agent.core.paths import PROMPTS
 from agent.core.ports import Heard, Language, Notice
 from agent.voice.conversation import Conversation
 from agent.voice.prompts import load_phrases
+from agent.voice.understanding import understand
 from simulators.clock import ManualClock
 from tests.unit.voice.utterances import FRESH, WRITTEN_FIRST
 
@@ -33,6 +34,10 @@ _WORDS: Final = st.one_of(
     st.lists(
         st.sampled_from(["no", "cancel", "取消", "不用上报", "fine", "误报", "没事", "pothole", "别发"]), max_size=5
     ).map(" ".join),
+)
+_CALM_OR_ELSE: Final = st.tuples(
+    st.one_of(_WORDS, st.sampled_from(["没事", "没有撞", "是的", "I'm fine", "false alarm", "yes"])),
+    st.floats(0, 1),
 )
 _SAID: Final = st.lists(st.tuples(_WORDS, st.floats(allow_nan=True)), min_size=1, max_size=3)
 
@@ -97,6 +102,21 @@ def test_nothing_that_is_heard_takes_a_severe_collision_back(
     assert not [text for text in texts if _DENIES.search(text)]
     if answers[0].intent in ("fine", "false_alarm"):
         assert [text for text in texts if {"zh": "仍会上报", "en": "all the same"}[language] in text]
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@settings(max_examples=250, deadline=None)
+@given(said=st.lists(_CALM_OR_ELSE, max_size=5))
+def test_it_takes_two_words_of_calm_in_a_row_to_end_calm(
+    language: Language, said: list[tuple[str | None, float]]
+) -> None:
+    question = _PHRASES.languages[language].questions["all_right_severe"]
+    _, events, _ = asyncio.run(_told_after(list(said), language))
+    first = next(event for event in events if isinstance(event, Feedback))
+    texts = [(text or "").encode("utf-8", "replace").decode() for text, _ in said]
+    calm = [understand(text, question.lexicon).intent in question.confirms for text in texts]
+    twice = {f"{texts[place]} / {texts[place + 1]}" for place in range(len(texts) - 1) if all(calm[place : place + 2])}
+    assert first.intent not in question.confirms or first.transcript in twice
 
 
 def test_the_pattern_of_a_denial_finds_one() -> None:

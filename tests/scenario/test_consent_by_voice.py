@@ -143,3 +143,16 @@ async def test_what_was_done_is_told_anew_where_it_was_cut_short() -> None:
         await brake(r, 60, 0.0)
         assert len([text for text in r.texts("said") if text.startswith("好的，不再收集")]) == 2
         assert [f.intent for f in r.feedback()] == ["no"]
+
+
+async def test_said_when_asked_back_it_is_done_and_what_was_said_before_is_asked_back_again() -> None:
+    agreed: set[Purpose] = {"claims", "feedback"}
+    talk = ConsentTalk(load_consent_words(), agreed=agreed, take_back=agreed.difference_update)
+    answers = (Answer("没事"), Answer("别再上传我的数据"), Answer("是的"), Answer("不用"))
+    async with room(answers=answers, consents=talk, sent=agreed) as r:
+        r.talk.on_event(msgspec.structs.replace(crash(r.clock), severity="severe"))
+        await r.clock.advance(60)
+    assert agreed == set()
+    assert r.texts("asked")[:3] == ["您还好吗？", *["您说您没事，对吗？"] * 2]
+    assert (r.feedback()[0].intent, r.feedback()[0].transcript) == ("fine", "没事 / 是的")
+    assert "那就好。请先到安全的地方。" in r.texts("said"), "nobody is told any more, nor promised it"

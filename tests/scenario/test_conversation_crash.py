@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agent.core.config import Voice
-from agent.core.events import Collision, CrashRecord, DeviceShock, EmergencyData, Rollover
+from agent.core.events import BatteryAlarm, Collision, CrashRecord, DeviceShock, EmergencyData, Purpose, Rollover
 from agent.core.signals import EMPTY_SERIES, Series
 from agent.core.vss import SPEED
 from simulators.clock import ManualClock
@@ -99,6 +99,36 @@ async def test_a_severe_blow_is_spoken_of_as_one_and_silence_is_told_beside_it()
         assert r.texts("said")[-1].startswith("I heard no answer, and report that too.")
 
 
+@pytest.mark.parametrize("sent", [True, False])
+async def test_whoever_is_fine_after_a_severe_blow_is_asked_whether_that_is_right(*, sent: bool) -> None:
+    purposes: tuple[Purpose, ...] = ("claims", "feedback") if sent else ("claims",)
+    async with room(config=ENGLISH, answers=(Answer("I'm fine"), Answer("yes"), Answer("no")), sent=purposes) as r:
+        r.talk.on_event(hit(r.clock, "severe"))
+        await r.clock.advance(60)
+        assert r.texts("asked")[:2] == ["Are you all right?", "You said you are fine. Is that right?"]
+        assert r.texts("asked")[2].startswith("Shall I ask your insurer")
+        assert answers(r) == [("all_right_severe", "fine"), ("garage", "no")]
+        assert r.feedback()[0].transcript == "I'm fine / yes"
+        assert r.texts("said")[1].startswith("Good, I pass that on." if sent else "Good. Please get to")
+
+
+async def test_who_is_cut_short_when_asked_back_is_asked_from_the_start() -> None:
+    async with room(answers=(Answer("没事"), Answer("是的", reaction_s=5), Answer("没事"))) as r:
+        r.talk.on_event(hit(r.clock, "severe"))
+        while len(r.texts("asked")) < 2:
+            await r.clock.advance(0.5)
+        await r.clock.advance(4)
+        r.talk.on_event(
+            BatteryAlarm(
+                t_ns=r.clock.monotonic_ns(), alarm="thermal_runaway", level=4, value=90, limit=60, unit="celsius"
+            )
+        )
+        await r.clock.advance(120)
+        assert r.texts("asked") == ["您还好吗？", "您说您没事，对吗？"] * 2
+        assert answers(r) == [("all_right_severe", "unclear")]
+        assert r.feedback()[0].transcript == "没事", "what was said before is forgotten, as in any talk"
+
+
 async def test_a_second_impact_asks_no_second_time() -> None:
     async with room(answers=(Answer("没事"), Answer("不用"))) as r:
         r.talk.on_event(hit(r.clock))
@@ -111,7 +141,7 @@ async def test_a_second_impact_asks_no_second_time() -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, 3.0, 4.5])
 async def test_a_graver_impact_takes_over_from_the_lesser_one(seconds: float) -> None:
-    async with room(answers=(Answer("没事", reaction_s=5),)) as r:
+    async with room(answers=(Answer("没事", reaction_s=5), Answer("是的"))) as r:
         r.talk.on_event(hit(r.clock, "minor"))
         await r.clock.advance(seconds)
         graver = hit(r.clock, "severe", number=2)

@@ -195,6 +195,22 @@ async def test_words_typed_for_an_open_question_become_its_answer() -> None:
         assert r.talk.counters()["refused"] == 1, "it was put, and rests"
 
 
+async def test_words_typed_after_a_severe_collision_are_asked_back_too() -> None:
+    async with room(microphone=lambda _: None) as r:
+        r.talk.on_event(severe(r.clock))
+        await r.clock.advance(30)
+        assert [f.intent for f in r.feedback()] == ["none"], "nobody could hear"
+        shown = r.talk.page.newest("en")
+        assert shown is not None
+        r.talk.page.answer(shown.number, "I'm fine", "en")
+        back = r.talk.page.newest("en")
+        assert back is not None
+        assert (back.number, back.again) == (shown.number, "You said you are fine. Is that right?")
+        assert len(r.feedback()) == 1
+        r.talk.page.answer(shown.number, "yes", "en")
+        assert [(f.intent, f.transcript) for f in r.feedback()[1:]] == [("fine", "I'm fine / yes")]
+
+
 async def test_an_answer_on_the_page_ends_the_listening_and_what_was_said_meanwhile_does_not_count_twice() -> None:
     async with room(answers=(Answer("要", reaction_s=9),)) as r:
         r.talk.on_event(hot(r.clock))

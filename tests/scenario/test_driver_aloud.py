@@ -57,7 +57,10 @@ async def test_a_drive_with_a_speaking_driver_is_the_same_at_any_pace() -> None:
     second, _ = await drive(pace=100.0)
     assert first.good
     assert first.lines == second.lines
-    assert re.search(r"driver +我没事(?s:.)+hears +没事\n(?s:.)+the driver's answer is on record: fine", text)
+    back = r"asks +您说您没事，对吗？(?s:.)+driver +是的\n(?s:.)+hears +是的\n"
+    assert re.search(
+        rf"driver +我没事\n(?s:.)+hears +没事\n(?s:.)+{back}(?s:.)+the driver's answer is on record: fine", text
+    )
     assert re.search(r"typed, since its model does not know the words: 请找离家近的那家修理厂", text)
     assert re.search(r"hears +请找离家近的那家修理厂", text)
 
@@ -71,7 +74,7 @@ async def test_the_sound_is_kept_where_the_driver_agrees_to_that() -> None:
     assert kept.good
     clips = [line for line in kept.lines if " voice_clip " in line]
     assert [line for line in kept.lines if line not in clips] == without.lines
-    assert len(clips) == 1, "the other answer was typed"
+    assert len(clips) == 1, "of what was said to the question back; the other answer was typed"
     assert re.search(r"so is its sound, as he agreed: [01]\.\d s, \d{4,5} bytes", text)
 
 
@@ -93,6 +96,7 @@ def test_without_espeak_it_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
 async def drive(*, pace: float, keep_sound: bool = False) -> tuple[Outcome, str]:
     lines = [
         Line(about="collision", zh="我没事，没有受伤", en="", aloud_zh="我没事"),
+        Line(about="collision", zh="对，没事", en="", aloud_zh="是的"),
         Line(about="collision", zh="请找离家近的那家修理厂", en=""),
     ]
     scenario = msgspec.structs.replace(load_scenario("crash_front"), demo=Demo(answers=lines))

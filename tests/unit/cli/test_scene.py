@@ -72,6 +72,18 @@ def test_a_talk_goes_on_as_in_the_car(capsys: pytest.CaptureFixture[str]) -> Non
     assert text.count("asks ") == 3
 
 
+def test_an_answer_that_wants_confirming_is_shown_and_asked_back(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(SCENES / "after_severe_collision.toml")
+    _, text, _ = run(capsys, "check", path)
+    assert "    fine is asked back: 您说您没事，对吗？" in text.splitlines()
+    assert "    false_alarm is asked back: You said there was no accident. Is that right?" in text.splitlines()
+    _, text, _ = run(capsys, "play", path, "--language", "en", "--answer", "fine", "--answer", "yes", "--answer", "no")
+    assert "asks     You said you are fine. Is that right?" in text.splitlines()
+    assert [(one["intent"], one["transcript"]) for one in outcomes(text)] == [("fine", "fine / yes"), ("no", "no")]
+    _, text, _ = run(capsys, "play", path, "--answer", "没事")
+    assert [(one["intent"], one["transcript"]) for one in outcomes(text)] == [("unclear", "没事")]
+
+
 def test_answers_are_typed_where_none_are_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

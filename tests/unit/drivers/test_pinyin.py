@@ -46,6 +46,7 @@ def test_the_shipped_phrases_sound_as_the_full_dictionary_has_them() -> None:
     texts = [text for spec in book.prompts.values() for text in (spec.text, spec.unsent) if text]
     for question in book.questions.values():
         texts += [question.text, question.again, *question.replies.values(), *question.unsent.values()]
+        texts += question.confirms.values()
     texts += [cause.zh for cause in load_knowledge().causes.values()]  # spoken within a prompt
     environment = {name: value for name, value in os.environ.items() if name != "PYPINYIN_NO_PHRASES"}
     oracle = subprocess.run(

@@ -58,7 +58,7 @@ def test_every_chinese_phrase_reaches_the_voice_as_mandarin() -> None:
     book = load_phrases(PROMPTS).languages["zh"]
     texts = [spec.text.format_map(_Sample()) for spec in book.prompts.values()]
     for question in book.questions.values():
-        texts += [question.text, question.again, *question.replies.values()]
+        texts += [question.text, question.again, *question.replies.values(), *question.confirms.values()]
     spoken = "\n".join(map(to_pinyin, texts))
     command = ["espeak-ng", "-q", "-x", "-v", "cmn-latn-pinyin", "--", spoken]
     phonemes = subprocess.run(command, capture_output=True, text=True, check=True).stdout

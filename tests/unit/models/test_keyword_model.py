@@ -64,6 +64,9 @@ def test_the_words_of_a_reply_mean_it_to_the_dialogue(language: Language) -> Non
     for name, wanted in MEANT.items():
         for reply, intent in wanted.items():
             assert understand(replies[reply].text, questions[name].lexicon).intent == intent, (name, reply)
+    severe = questions["all_right_severe"]
+    denied = {reply for reply in MEANT["all_right"] if understand(replies[reply].text, severe.denials).intent}
+    assert denied == {"no"}, "the others can confirm what was asked back"
     for question in questions.values():
         assert understand(replies["stop_asking"].text, question.stop.lexicon).intent is not None
 

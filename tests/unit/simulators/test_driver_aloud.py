@@ -24,7 +24,7 @@ from simulators.world import load_scenario, scenario_names
 from tests.unit.drivers.test_keyword_segments import voiced
 
 ANSWERED = {
-    "commute": ["all_right_severe", "garage", "did_it_help"],
+    "commute": ["all_right_severe", "all_right_severe", "garage", "did_it_help"],
     "charge_talk": ["charge_faulty", "charge_where", "did_it_help", "did_it_help"],
 }
 
@@ -162,6 +162,17 @@ async def test_an_answer_is_said_again_until_the_car_has_taken_something_for_it(
     assert said[2:] == ["好的"]
     driver.notice(Notice("event", 0, "", event=FEEDBACK))
     assert (await listen(clock, driver, 5.0)) == (None, 5.0), "nothing more to say"
+
+
+async def test_who_is_asked_back_goes_on_to_what_he_says_to_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, said = ManualClock(), list[str]()
+    driver = driver_of(monkeypatch, clock, Model("fine", "fine", "yes"), "我没事", "是的", on_word=said)
+    await listen(clock, driver, 15.0)
+    driver.notice(Notice("asked", 0, "我没听明白。您还好吗？需要帮助吗？"))
+    await listen(clock, driver, 15.0)
+    driver.notice(Notice("asked", 0, "您说您没事，对吗？"))
+    await listen(clock, driver, 15.0)
+    assert said == ["我没事", "我没事", "是的"]
 
 
 async def test_words_that_the_model_does_not_know_are_typed() -> None:

@@ -29,7 +29,7 @@ def test_the_commute_tells_what_the_demo_needs() -> None:
     assert 60 <= commute.duration_s <= 140
     (crash,) = [event for event in commute.events if isinstance(event, Collision)]
     assert commute.duration_s - crash.at_s > 12  # time for a question and an answer
-    assert [answer.about for answer in commute.demo.answers] == ["collision", "collision", "desk_message"]
+    assert [answer.about for answer in commute.demo.answers] == ["collision"] * 3 + ["desk_message"]
     for push in commute.demo.config_pushes:
         msgspec.convert(push.change, Config)  # what is pushed is a config
     (cut,) = commute.demo.network_cuts

@@ -17,4 +17,5 @@ def test_every_text_without_a_value_is_made_beforehand_and_nothing_else(language
     assert not any("{" in text for text in texts)
     assert book.prompts["collision.severe"].text in texts
     assert {question.text for question in book.questions.values() if "{" not in question.text} <= set(texts)
+    assert {text for question in book.questions.values() for text in question.confirms.values()} <= set(texts)
     assert texts.index(book.prompts["battery_alarm.thermal_runaway"].text) < texts.index(book.prompts["collision"].text)

@@ -242,6 +242,17 @@ def test_a_text_that_one_language_lacks_is_missed_where_it_should_stand(director
     assert caught.value.line == place, "the line of again.zh"
 
 
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_asks_back_is_needed_in_both_languages(directory: Path, language: str) -> None:
+    path = directory / f"{SEVERE}.toml"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith(f"confirm.{language}")), encoding="utf-8")
+    missing = rf"answers.false_alarm: Object missing required field `{language}` - at `\$.confirm`"
+    with pytest.raises(ConfigError, match=missing) as caught:
+        load_phrases(PROMPTS, scenes=find_scenes(directory))
+    assert caught.value.path == path
+
+
 def test_a_file_that_is_no_scene_is_refused(directory: Path) -> None:
     path = directory / "zz.toml"
     for content, reason, line in (
