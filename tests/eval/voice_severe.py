@@ -4,7 +4,7 @@ A trial is the whole talk: as often as the dialogue asks again or asks back, the
 whole time for an answer. It is cancelled where the dialogue ends with a word that all is well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy as np
 from agent.core.config import Voice
 from agent.core.events import Collision
 from agent.core.paths import PROMPTS
-from agent.core.ports import Heard
+from agent.core.ports import Heard, Language
 from agent.voice.dialog import Dialog
 from agent.voice.prompts import load_phrases
 from agent.voice.questions import Question
@@ -23,21 +23,29 @@ from models.keyword_speech import make_cabins
 from simulators import sounds
 
 QUESTION: Final = "all_right_severe"
+_KINDS: Final = 5  # of wrecks
 _CRASH: Final = Collision(t_ns=0, delta_v_kmh=42.0, duration_ms=120.0, peak_mps2=240.0, stationary=False)
 
 
-def severe_trials(model: Any, count: int, *, seed: int) -> dict[str, int]:
-    """model: as tests.eval.voice.Model.
+def severe_trials(models: Mapping[Language, Any], count: int, *, seed: int) -> dict[str, int]:
+    """models: as tests.eval.voice.Model, which take turns after every five trials.
 
     How many trials were cancelled, how many were asked back to confirm a word, and how many heard any word at all.
     """
     rng = np.random.default_rng(seed)
     cabins = make_cabins(rng, 40)
-    question = load_phrases(PROMPTS).languages["zh"].questions[QUESTION]
+    phrases = load_phrases(PROMPTS)
+    languages = sorted(models, reverse=True)
     size = round(Voice().answer_timeout_s * sounds.RATE_HZ)
     cancelled = confirmations = words = 0
     for number in range(count):
-        talk = _talk(question, lambda: _listen(model, _sound(rng, cabins, number, size)))  # noqa: B023  # called at once
+        language = languages[number // _KINDS % len(languages)]
+        question = phrases.languages[language].questions[QUESTION]
+
+        def listen(language: Language = language, number: int = number) -> Heard | None:
+            return _listen(models[language], _sound(rng, cabins, number, size))
+
+        talk = _talk(question, language, listen)
         words += talk.heard
         confirmations += talk.asked_back
         cancelled += talk.intent in question.confirms
@@ -56,9 +64,9 @@ class _Talk:
     asked_back: bool
 
 
-def _talk(question: Question, listen: Callable[[], Heard | None]) -> _Talk:
+def _talk(question: Question, language: Language, listen: Callable[[], Heard | None]) -> _Talk:
     """Put the question until there is an outcome."""
-    dialog = Dialog(question, about=_CRASH, language="zh")
+    dialog = Dialog(question, about=_CRASH, language=language)
     any_word = asked_back = False
     while True:
         heard = listen()
@@ -71,7 +79,7 @@ def _talk(question: Question, listen: Callable[[], Heard | None]) -> _Talk:
 
 def _sound(rng: np.random.Generator, cabins: Any, number: int, size: int) -> Float32s:
     """A wreck: nothing at all, hiss, a running engine with things that fall, a horn that sticks, the radio."""
-    kind = number % 5
+    kind = number % _KINDS
     if kind == 0:
         return np.zeros(size, np.float32)
     if kind == 1:

@@ -33,7 +33,7 @@ class Sounds:
 
 def test_a_trial_is_the_talk_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     sounds = Sounds(monkeypatch, None, "没事", None, "没事", "是的", "太慢", "太慢", "没有撞", "救命", "救命")
-    assert severe_trials(None, 6, seed=5) == {
+    assert severe_trials({"zh": None}, 6, seed=5) == {
         "severe_cancelled": 1,
         "severe_confirmations": 3,
         "severe_words": 5,
@@ -48,6 +48,13 @@ def test_another_seed_draws_other_sounds(monkeypatch: pytest.MonkeyPatch) -> Non
     draws = []
     for seed in (1, 1, 2):
         sounds = Sounds(monkeypatch, None, None)
-        severe_trials(None, 2, seed=seed)
+        severe_trials({"zh": None, "en": None}, 2, seed=seed)
         draws.append(sounds.draws)
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_both_languages_hear_every_kind_of_wreck_and_take_words_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sounds = Sounds(monkeypatch, *[None] * 5, "I'm fine", "yes", *[None] * 4)
+    figures = severe_trials({"zh": None, "en": None}, 10, seed=5)
+    assert figures["severe_cancelled"] == 1
+    assert sounds.kinds == [0, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9]
