@@ -16,7 +16,6 @@ from drivers.pinyin import to_pinyin
 from models.keyword_speech import example, fragment, make_cabins, variants_of, wordings_of
 from models.keyword_talk import DICTIONARY, Talk, chatter
 from models.speech_net import STEPS
-from simulators.voice_files import DRAWN
 from simulators.voices import draw_person, speak_all
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
@@ -122,11 +121,9 @@ def _sound(language: Language, text: str) -> str:
 
 @needs_espeak
 def test_voices_of_the_parts_are_others() -> None:
-    training, validation, test = (set(variants_of(part)) for part in ("training", "validation", "test"))
-    assert training == {DRAWN}
-    assert len(validation) >= 25
-    assert len(test) >= 50
-    assert not validation & test
+    parts = [set(variants_of(part)) for part in ("training", "validation", "test")]
+    assert all(len(part) >= 12 for part in parts)
+    assert sum(map(len, parts)) == len(set.union(*parts))
 
 
 @needs_espeak
