@@ -71,7 +71,7 @@ CARD: Final = Card(
     "talk, noise and music; {low:g} to {high:g}",
     rebuilt_by="python -m models.train_keywords",
     measured_on="variants of espeak-ng held out of training and validation, in other simulated cabins, at the model's "
-    "own thresholds; the box asks for more (`sure` in firmware_config/keywords).",
+    "own thresholds, of which `sure` in firmware_config/keywords may ask more.",
     metrics=[],
     limits=[
         "No human being was heard in training or test, and drivers will be understood worse; how much is not known.",

@@ -28,7 +28,7 @@ from simulators.vehicles import Identity, Plan, Told, allow_connections, spread
 _VEHICLES_MAX: Final = 50_000
 _PROCESSES: Final = 2
 _LINK_KEYS: Final = ("host", "port", "ca", "certificate", "key")
-_START_S: Final = 30.0
+_START_S: Final = 60.0
 _STOP_S: Final = 30.0
 
 

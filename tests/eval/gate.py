@@ -6,8 +6,9 @@ his button, says what nobody asked for, and takes consents back, also as an answ
 the world's motion, its gear and its impacts, and what sounded when; of the gate itself it knows nothing.
 
 Closed by truth: braking above 0.3 g or cornering above 0.25 g for 0.2 s, reversing, 30 s from an impact, and 5 s after
-any of these. A crash's own word (urgency 0) may pass. Speech that runs when a manoeuvre begins is to end, and nothing
-may begin, from 0.5 s after the limit was passed: nobody knows of it before.
+any of these. A crash's own word (urgency 0) may pass; and a crash, other than a manoeuvre, keeps back no answer to what
+the driver said or pressed of his own accord, who may need help (own_after_crash counts these). Speech that runs when a
+manoeuvre begins is to end, and nothing may begin, from 0.5 s after the limit was passed: nobody knows of it before.
 
 Keys of the JSON: inside_gate: sounds in the closed gate; critical: crash-level events that called for a word, and
 critical_late those that had none within 1 s from when the agent was told, or from the end of the pulse that it was in,
@@ -67,6 +68,7 @@ class Verdict:
     begun: int = 0
     asked: int = 0
     inside: list[str] = field(default_factory=list)
+    own_after_crash: int = 0
     critical: int = 0
     late: list[str] = field(default_factory=list)
     behind: int = 0
@@ -112,28 +114,40 @@ def judge(played: Played) -> Verdict:
     """Hold what sounded against the world's truth."""
     sounds = sorted(played.sounds, key=lambda sound: sound.begun_ns)
     verdict = Verdict(played.drive.seed, begun=len(sounds), asked=played.asked)
-    closed = closed_spans(played)
+    manoeuvres, crashes = manoeuvre_spans(played), crash_spans(played)
+    closed = [*manoeuvres, *crashes]
     verdict.duration_s = played.drive.duration_ns / _NS
     verdict.closed_s = sum(until - since for since, until in _union(closed))
     verdict.cut_short = sum(sound.cut for sound in sounds)
     verdict.overlaps = sum(later.begun_ns < earlier.ended_ns for earlier, later in pairwise(sounds))
     for sound in sounds:
-        begun_s, ended_s = sound.begun_ns / _NS, sound.ended_ns / _NS
-        for since, until in closed:
-            if sound.urgency > 0 and begun_s < until and ended_s > since + _KNOWN_S:
-                when = f"{begun_s:.2f}-{ended_s:.2f} s, closed {since:.2f}-{until:.2f}"
-                verdict.inside.append(f"{when}, urgency {sound.urgency}: {sound.text}")
-                break
+        own = sound.text in played.own
+        verdict.own_after_crash += own and sound.urgency > 0 and _within(sound, crashes) is not None
+        span = _within(sound, manoeuvres if own else closed)
+        if sound.urgency > 0 and span is not None:
+            when = f"{sound.begun_ns / _NS:.2f}-{sound.ended_ns / _NS:.2f} s, closed {span[0]:.2f}-{span[1]:.2f}"
+            verdict.inside.append(f"{when}, urgency {sound.urgency}: {sound.text}")
     _judge_critical(played, [sound for sound in sounds if sound.urgency == 0], verdict)
     return verdict
 
 
-def closed_spans(played: Played) -> Spans:
-    """When the gate is closed by truth, in seconds; 5 s after a manoeuvre included."""
+def _within(sound: Sound, spans: Spans) -> tuple[float, float] | None:
+    """The first of the spans in which it sounded when that was known."""
+    begun_s, ended_s = sound.begun_ns / _NS, sound.ended_ns / _NS
+    return next((span for span in spans if begun_s < span[1] and ended_s > span[0] + _KNOWN_S), None)
+
+
+def crash_spans(played: Played) -> Spans:
+    """The 30 s from each impact or rollover of the world, in seconds."""
+    crashes = [truth.t_ns / _NS for truth in played.drive.truth if truth.kind in _CRASHES]
+    return [(t_s, t_s + _CRASH_S) for t_s in crashes]
+
+
+def manoeuvre_spans(played: Played) -> Spans:
+    """When the world brakes, corners or reverses, in seconds, and the 5 s after."""
     scenario = played.drive.scenario
     motion = move(scenario, played.drive.seed)
     moving = np.abs(motion.speed) > _STANDING_MPS
-    crashes = [(truth.kind, truth.t_ns) for truth in played.drive.truth]
     spans = [
         (since, until + _QUIET_S)
         for beyond in (-motion.acceleration > _BRAKING_MPS2, np.abs(motion.lateral) > _CORNERING_MPS2)
@@ -141,9 +155,7 @@ def closed_spans(played: Played) -> Spans:
         if until - since >= _LASTS_S
     ]
     backwards = (event for event in scenario.events if isinstance(event, Reversing))
-    spans += [(event.at_s, event.until_s + _QUIET_S) for event in backwards]
-    spans += [(t_ns / _NS, t_ns / _NS + _CRASH_S) for kind, t_ns in crashes if kind in _CRASHES]
-    return spans
+    return spans + [(event.at_s, event.until_s + _QUIET_S) for event in backwards]
 
 
 def _judge_critical(played: Played, sounds: list[Sound], verdict: Verdict) -> None:
@@ -240,6 +252,7 @@ def _sum_up(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return {
         "drives": len(verdicts),
         "inside_gate": sum(len(verdict.inside) for verdict in verdicts),
+        "own_after_crash": sum(verdict.own_after_crash for verdict in verdicts),
         "critical_late": sum(len(verdict.late) for verdict in verdicts),
         "critical": sum(verdict.critical for verdict in verdicts),
         "behind_critical": sum(verdict.behind for verdict in verdicts),

@@ -15,7 +15,7 @@ from agent.core.events import (
     Feedback,
     Purpose,
 )
-from agent.core.occasions import TalkWanted
+from agent.core.occasions import ConsentSpoken, NothingHeard, TalkWanted
 from agent.core.paths import DBC, PROMPTS
 from agent.core.ports import Heard, Notice, Utterance
 from agent.decode.profile import load_profile
@@ -23,6 +23,7 @@ from agent.pipeline import Pipeline
 from agent.voice.consent_talk import ConsentTalk
 from agent.voice.consent_words import load_consent_words
 from agent.voice.conversation import Conversation
+from agent.voice.dialog import FREE_WORDS
 from agent.voice.prompts import Phrases, load_phrases
 from simulators.clock import ManualClock
 from simulators.driver_person import Answer, SimulatedDriver, speech_s
@@ -59,6 +60,19 @@ class Played:
     told: list[tuple[int, Event]] = field(default_factory=list)
     asked: int = 0
     begun: Counter[str] = field(default_factory=Counter)  # by the driver: talk_wanted, free_words, taken_back
+    own: set[str] = field(default_factory=set)  # what answered these
+
+    def note(self, notice: Notice) -> None:
+        """Count what is shown."""
+        self.asked += notice.topic == "asked"
+        if notice.topic != "said" or not isinstance(notice.event, TalkWanted | NothingHeard | ConsentSpoken | Feedback):
+            return
+        if isinstance(notice.event, TalkWanted):
+            self.begun["talk_wanted"] += 1
+        if isinstance(notice.event, Feedback):
+            self.begun[notice.event.question] += 1
+        if not isinstance(notice.event, Feedback) or notice.event.question == FREE_WORDS:
+            self.own.add(notice.text)
 
 
 class HeardSpeaker:
@@ -101,13 +115,6 @@ async def _play(drive: Drive) -> Played:
     agreed: set[Purpose] = {"ubi_score", "feedback", "service"}
     answers = [Answer(text, reaction_s=float(rng.uniform(0.5, 8))) for text in words]
 
-    def notify(notice: Notice) -> None:
-        played.asked += notice.topic == "asked"
-        if notice.topic == "said" and isinstance(notice.event, TalkWanted):
-            played.begun["talk_wanted"] += 1
-        if notice.topic == "said" and isinstance(notice.event, Feedback):
-            played.begun[notice.event.question] += 1
-
     def take_back(purposes: Sequence[Purpose]) -> None:
         played.begun["taken_back"] += 1
         agreed.difference_update(purposes)
@@ -121,7 +128,7 @@ async def _play(drive: Drive) -> Played:
         speaker=HeardSpeaker(clock, played.sounds),
         microphone=SimulatedDriver(clock, answers),
         clock=clock,
-        notify=notify,
+        notify=played.note,
         emit=emit,
         consents=ConsentTalk(load_consent_words(), agreed=agreed, take_back=take_back),
     )

@@ -6,7 +6,7 @@ from agent.core.events import Collision as CollisionEvent
 from simulators.world import simulate
 from simulators.world.happenings import Reversing
 from simulators.world.scenario import Collision, HarshBrake, Leg, Scenario
-from tests.eval.gate import closed_spans, judge
+from tests.eval.gate import crash_spans, judge, manoeuvre_spans
 from tests.eval.gate_draws import draw
 from tests.eval.gate_drives import Played, Sound, play
 
@@ -24,8 +24,8 @@ SCENARIO = Scenario(
 )
 
 
-def sound(begun_s: float, ended_s: float, urgency: int = 2) -> Sound:
-    return Sound(round(begun_s * NS), round(ended_s * NS), urgency, "", cut=False)
+def sound(begun_s: float, ended_s: float, urgency: int = 2, text: str = "") -> Sound:
+    return Sound(round(begun_s * NS), round(ended_s * NS), urgency, text, cut=False)
 
 
 def told(t_s: float) -> tuple[int, CollisionEvent]:
@@ -35,7 +35,7 @@ def told(t_s: float) -> tuple[int, CollisionEvent]:
 
 def test_the_judge_finds_what_sounds_while_the_world_brakes_reverses_or_has_crashed() -> None:
     drive = simulate(SCENARIO, 1)
-    spans = sorted(closed_spans(Played(drive)))
+    spans = sorted([*manoeuvre_spans(Played(drive)), *crash_spans(Played(drive))])
     assert {round(since) for since, _ in spans} == {10, 20, 40}
     assert {16, 28, 70} <= {round(until) for _, until in spans}
     open_sounds = [sound(5, 10.2), sound(17, 19), sound(30, 39), sound(41, 44, 0), sound(45, 46, 0)]
@@ -44,6 +44,16 @@ def test_the_judge_finds_what_sounds_while_the_world_brakes_reverses_or_has_cras
     closed_sounds = [sound(9, 12), sound(24, 26), sound(45, 46, 1), sound(45.5, 47, 0)]
     verdict = judge(Played(drive, closed_sounds, [told(40.4)]))
     assert (len(verdict.inside), len(verdict.late), verdict.overlaps) == (3, 1, 1)
+
+
+def test_what_the_driver_began_himself_is_answered_after_a_crash_and_in_no_manoeuvre() -> None:
+    played = Played(simulate(SCENARIO, 1), [sound(58, 59, 1, "请讲。"), sound(62, 63)], [], own={"请讲。"})
+    verdict = judge(played)
+    assert [line.partition(" s")[0] for line in verdict.inside] == ["62.00-63.00"]
+    assert verdict.own_after_crash == 1
+    played.sounds[:] = [sound(12, 13, 1, "请讲。")]
+    verdict = judge(played)
+    assert (len(verdict.inside), verdict.own_after_crash) == (1, 0)
 
 
 def test_a_second_impact_of_one_crash_is_covered_and_a_later_one_is_not() -> None:

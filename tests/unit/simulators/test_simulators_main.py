@@ -19,9 +19,9 @@ def test_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_car_alone_prints_a_line_a_second_and_what_it_knows(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "commute", "--pace", "0", "--channel", "alone"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("km/h" in line and "frames" in line for line in lines) == 132
+    assert sum("km/h" in line and "frames" in line for line in lines) == 138
     assert any("-> collision delta_v_kmh 25.0" in line for line in lines)
-    assert lines[-1] == "62964 frames sent"
+    assert lines[-1] == "65826 frames sent"
 
 
 @pytest.mark.parametrize(

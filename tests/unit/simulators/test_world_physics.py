@@ -92,7 +92,8 @@ def test_position_odometer_and_speed_agree(commute: Drive) -> None:
     assert np.trapezoid(kmh / 3.6, t_ns / 1e9) == pytest.approx(metres, rel=0.003)
     north = np.diff(commute.gnss.latitude) * 111_320
     east = np.diff(commute.gnss.longitude) * 111_320 * np.cos(np.deg2rad(31.2))
-    assert np.hypot(north, east).sum() == pytest.approx(metres, rel=0.05)
+    moving = np.interp(commute.gnss.t_ns[1:], t_ns, kmh) > 1  # fixes of a standing car wander, and add up
+    assert np.hypot(north, east)[moving].sum() == pytest.approx(metres, rel=0.05)
 
 
 def test_the_harsh_brake_is_one(commute: Drive) -> None:
