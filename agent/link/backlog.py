@@ -55,7 +55,7 @@ class Backlog:
         self._room = 0  # for records behind the head, as last counted
         self._head_changed = True
         self._reread = False
-        self._look_by_s = 0.0  # when to look at the head again
+        self._looked_s = -inf  # at the head
         self._head_end: Position | None = None  # the last of a head that is full, so that there may be more behind it
         self._reached: Position | None = None  # how far the look behind the head has come
         self._at_end = False
@@ -82,7 +82,7 @@ class Backlog:
             self._reread = False
             self._page.clear()
             self._head_changed, self._at_end = True, False
-        if self._head_changed or now_s >= self._look_by_s:
+        if self._head_changed or now_s >= self._looked_s + _LOOK_S:
             await self._look_at_head(now_s)
         while True:
             while self._page:
@@ -117,9 +117,9 @@ class Backlog:
         self._turns.received(ranges)
 
     def next_s(self, now_s: float) -> float | None:
-        """When to look again by itself."""
+        """When to look again by itself; in the past where a turn came after the head was looked at."""
         restart_s = self._restart_s if now_s < self._restart_s < inf else None
-        instants = (self._turns.next_s(now_s), restart_s)
+        instants = (self._turns.next_s(self._looked_s), restart_s)
         return min((instant for instant in instants if instant is not None), default=None)
 
     def _is_due(self, record: SealedRecord, now_s: float) -> bool:
@@ -132,7 +132,7 @@ class Backlog:
 
     async def _look_at_head(self, now_s: float) -> None:
         self._head_changed = False
-        self._look_by_s = now_s + _LOOK_S
+        self._looked_s = now_s
         self._page_is_head = True
         head = await self._outbox.peek(None, self._page_max)
         self._page = deque(record for record in head if self._is_due(record, now_s))

@@ -23,6 +23,7 @@ _OF_THE_RECORD: Final = frozenset({0x95, 0x99})  # too large, payload format: sa
 class _Turn:
     answer_by_s: float
     due_s: float
+    next_wait_s: float
     tries: int = 1
 
 
@@ -48,11 +49,11 @@ class Turns:
         return turn is None or turn.due_s <= now_s
 
     def sent(self, position: Position, now_s: float) -> None:
-        """It goes now; its turn comes again after answer_s, then after twice that, and so on."""
+        """It goes now; on this connection its turn comes again after answer_s, then after twice that, and so on."""
         before = self._turns.pop(position, None)
-        tries = 1 if before is None else before.tries + 1
-        wait_s = min(self._answer_s * 2 ** min(tries - 1, 20), max(_LONGEST_S, self._answer_s))
-        self._turns[position] = _Turn(now_s + self._answer_s, now_s + wait_s, tries)
+        tries, wait_s = (1, self._answer_s) if before is None else (before.tries + 1, before.next_wait_s)
+        next_wait_s = min(2 * wait_s, max(_LONGEST_S, self._answer_s))
+        self._turns[position] = _Turn(now_s + self._answer_s, now_s + wait_s, next_wait_s, tries)
         while len(self._turns) > self._known_max:
             del self._turns[next(iter(self._turns))]
 
@@ -74,13 +75,15 @@ class Turns:
                 self._turns.pop(position, None)
 
     def reconnected(self, now_s: float) -> None:
-        """What was on its way may be lost: all but the hopeless go again.
+        """What was on its way may be lost: all but the hopeless go again, and wait no longer for it than new ones do.
 
-        Those sent once wait a moment more: their receipts may lie at the broker, and come first.
+        For the insurer may have lost his connection too, and come back after it. Those sent once wait a moment more:
+        their receipts may lie at the broker, and come first.
         """
         for turn in self._turns.values():
             turn.answer_by_s = 0.0
             if turn.tries <= _TRIES_FORGIVEN:
+                turn.next_wait_s = self._answer_s
                 turn.due_s = now_s + (min(_GRACE_S, self._answer_s) if turn.tries == 1 else 0.0)
 
     def next_s(self, now_s: float) -> float | None:

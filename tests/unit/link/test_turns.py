@@ -62,6 +62,17 @@ def test_a_new_connection_sends_all_but_the_hopeless_again() -> None:
     assert [turns.is_due(Position(1, sequence), 10.5) for sequence in (1, 2, 3, 4)] == [False, True, True, True]
 
 
+def test_what_a_new_connection_sends_again_waits_no_longer_than_what_is_new() -> None:
+    turns = Turns(answer_s=60.0)
+    turns.sent(_ONE, 0.0)
+    turns.reconnected(10.0)
+    waits_s = []
+    for now_s in (11.0, 80.0):  # and is lost as well: the insurer comes back after the car
+        turns.sent(_ONE, now_s)
+        waits_s.append((turns.next_s(now_s + 60.0) or now_s + 60.0) - now_s)
+    assert waits_s == [60.0, 120.0]
+
+
 def test_memory_is_bounded_and_the_longest_known_goes_first() -> None:
     turns = Turns(answer_s=60.0, known_max=100)
     for sequence in range(1, 10_001):
