@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from agent.core.config import Voice
+from agent.core.desk_events import DeskMessage
 from agent.core.event_base import Purpose
 from agent.core.events import HarshDriving
 from agent.core.occasions import LowTyre, PartnerVisit, RenewalNear, WarningLamp
@@ -206,6 +207,16 @@ async def test_low_tyres_wait_beside_each_other_and_one_offer_is_answered_for_bo
         told = [text for text in r.texts("said") if text.startswith("刚才说到")]
         assert [text[4:7] for text in told] == ["左后轮", "右前轮"]
         assert [f.intent for f in r.feedback()] == ["yes"]
+
+
+async def test_messages_about_two_tickets_wait_beside_each_other() -> None:
+    async with room() as r:
+        await brake(r, 1, -6.0)
+        for ticket, text in ((1, "维修已经预约。"), (2, "理赔已经受理。"), (2, "理赔款已经付出。")):
+            r.talk.on_event(DeskMessage(t_ns=0, id=text, what="answer", ticket=ticket, created_ns=0, text=text))
+        await drive(r, 60, 0.0)
+        told = [text.partition("：")[2] for text in r.texts("said") if text.startswith("保险公司来消息")]
+        assert told == ["维修已经预约。", "理赔款已经付出。"]
 
 
 @pytest.mark.parametrize("minutes", [1, 30])
