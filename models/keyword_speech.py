@@ -6,6 +6,7 @@ here.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from drivers.keyword_features import HOP, log_mel
 from drivers.keyword_replies import Keywords
 from drivers.keyword_segments import Segmenter, Stretch
 from simulators import sounds
+from simulators.voice_files import DRAWN
 from simulators.voices import Part, draw_person, speak_all, variants
 
 Float32s = npt.NDArray[np.float32]
@@ -26,6 +28,8 @@ _NOISE_S: Final = 20
 _SONGS_MAX: Final = 24
 _NONE: Final = -1
 _GROUP: Final = 15  # texts that one person says before the next one speaks
+# Times that each variant of espeak-ng speaks, and drawn voices; the test has only what espeak-ng comes with.
+_VOICES: Final[dict[Part, tuple[int, int]]] = {"training": (4, 300), "validation": (2, 24), "test": (1, 0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,16 @@ def wordings_of(keywords: Keywords) -> list[tuple[str, str]]:
 
 
 def reply_clips(rng: np.random.Generator, keywords: Keywords, part: Part) -> Iterator[Clip]:
-    """Each wording by each variant of the part."""
+    """Each wording in each voice of the part, by another person every fifteen."""
     wordings = [wording for wording, _ in wordings_of(keywords)]
-    for variant in variants_of(part):
+    for voice in voices_of(part):
         order = rng.permutation(len(wordings))
-        yield from _said(rng, keywords.language, part, [(wordings[n], int(n)) for n in order], [variant])
+        yield from _said(rng, keywords.language, part, [(wordings[n], int(n)) for n in order], [voice])
 
 
 def other_clips(rng: np.random.Generator, language: Language, part: Part, texts: Sequence[str]) -> Iterator[Clip]:
-    """Texts that are no reply, each fifteen by another of the part's variants."""
-    yield from _said(rng, language, part, [(text, _NONE) for text in texts], variants_of(part))
+    """Texts that are no reply, each fifteen by another of the part's voices."""
+    yield from _said(rng, language, part, [(text, _NONE) for text in texts], voices_of(part))
 
 
 def _said(
@@ -101,11 +105,11 @@ def fragment(rng: np.random.Generator, samples: Float32s) -> Float32s:
     return samples[at : at + size]
 
 
-def variants_of(part: Part) -> list[str]:
-    """The part's variants, asked for once."""
-    if part not in _VARIANTS:
-        _VARIANTS[part] = variants(part)
-    return _VARIANTS[part]
+@cache
+def voices_of(part: Part) -> Sequence[str]:
+    """What the part's people speak with: espeak-ng's variants, each several times, and drawn voices."""
+    times, drawn = _VOICES[part]
+    return (*times * variants(part), *drawn * [DRAWN])
 
 
 def in_cabin(rng: np.random.Generator, samples: Float32s, cabins: Cabins, *, snr_db: float, music: float) -> Float32s:
@@ -151,6 +155,3 @@ def _piece(rng: np.random.Generator, pool: Sequence[Float32s], size: int) -> Flo
         whole = np.tile(whole, size // len(whole) + 1)
     at = int(rng.integers(0, len(whole) - size))
     return whole[at : at + size]
-
-
-_VARIANTS: Final[dict[Part, list[str]]] = {}

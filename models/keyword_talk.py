@@ -23,18 +23,21 @@ from simulators.voices import Part, phonemes
 _CHATTER: Final = Path(sounds.__file__).with_name("chatter.toml")
 DICTIONARY: Final = Path("/usr/share/dict/american-english-small")
 _LONGEST: Final[dict[Language, int]] = {"zh": 4, "en": 11}  # of a word, in characters
+# Of sentences, those that mean something: training has few of them, and the test no others.
+_MEANT: Final[dict[Part, float]] = {"training": 0.34, "validation": 0.67, "test": 1.0}
 _WORDS_OF_SENTENCE: Final[dict[Language, tuple[int, int]]] = {"zh": (2, 6), "en": (2, 9)}
 
 
 @cache
 def chatter(language: Language, part: Part, what: str) -> Sequence[str]:
-    """What people say that is no reply; every fourth of what is not for the test is for validation."""
+    """What people say that is no reply; every fourth of what is not for the test is for validation, which has more."""
     with _CHATTER.open("rb") as file:
         lists = tomllib.load(file)[language]
     if part == "test":
         return tuple(lists[f"test_{what}"])
     kept = [text for n, text in enumerate(lists[f"training_{what}"]) if (n % 4 == 3) == (part == "validation")]
-    return tuple(kept)
+    more = lists.get(f"validation_{what}", ()) if part == "validation" else ()
+    return (*kept, *more)
 
 
 class Talk:
@@ -55,7 +58,7 @@ class Talk:
         return [self._words[n] for n in rng.integers(0, len(self._words), count)]
 
     def sentences(self, rng: np.random.Generator, count: int) -> list[str]:
-        """So many sentences; but for the test, two of three are rows of words that mean nothing."""
+        """So many sentences; of training two of three, of validation one are rows of words without a meaning."""
         return [self._sentence(rng) for _ in range(count)]
 
     def rows(self, rng: np.random.Generator, count: int) -> list[str]:
@@ -78,7 +81,7 @@ class Talk:
         return self._unlike_replies(mixed() for _ in range(count))
 
     def _sentence(self, rng: np.random.Generator) -> str:
-        if self.part == "test" or rng.random() < 0.34:
+        if rng.random() < _MEANT[self.part]:
             return self._sentences[int(rng.integers(0, len(self._sentences)))]
         low, high = _WORDS_OF_SENTENCE[self.language]
         return self._glue.join(self.words(rng, int(rng.integers(low, high + 1))))

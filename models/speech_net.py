@@ -1,4 +1,4 @@
-"""A small net over time in NumPy: convolutions, averages over pieces of the time, two dense layers; `onnx` exports it.
+"""A small net over time in NumPy: convolutions, averages over pieces of the time, two dense layers.
 
 float32 throughout: at these sizes the product of matrices is all of the time, and half as wide is twice as fast.
 """
@@ -8,13 +8,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 Float32s = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-_POOL: Final = 4
+POOL: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ CONVOLUTIONS: Final = (Shape(5, 3, 1, 1, 64), Shape(5, 2, 1, 2, 96), Shape(3, 1,
 _PIECES: Final = 8
 # What is heard is looked at five times: as it is, by a longer and a shorter throat, said faster and slower. Pairs of
 # bands moved and of the pace.
-_VIEWS: Final = ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.93), (0.0, 1.08))
+VIEWS: Final = ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.93), (0.0, 1.08))
 _HIDDEN: Final = 192
 
 
@@ -57,8 +55,8 @@ class SpeechNet:
 
     def _looked_at(self, x: Float32s) -> Float32s:
         bands = x.shape[2]
-        logits = [self._forward(np.asarray(pace(by) @ x @ moved(bands, at), np.float32))[-1] for at, by in _VIEWS]
-        return np.asarray(sum(logits) / np.float32(len(_VIEWS)), np.float32)
+        logits = [self._forward(np.asarray(pace(by) @ x @ moved(bands, at), np.float32))[-1] for at, by in VIEWS]
+        return np.asarray(sum(logits) / np.float32(len(VIEWS)), np.float32)
 
     def gradients(
         self,
@@ -84,48 +82,6 @@ class SpeechNet:
         delta[rows, classes] -= np.float32(1 - smoothing)
         return loss, self._backward(outputs, masks, delta * (weights / np.float32(len(x)))[:, None])
 
-    def export(self, bands: int, replies: Float32s, opset: int) -> bytes:
-        """The ONNX model: float32[1, 192, bands] to float32[1, k]; replies, float32[classes, k], adds classes up."""
-        tensors: dict[str, npt.NDArray[np.generic]] = {}
-        nodes = []
-        for n, (at, by) in enumerate(_VIEWS):
-            tensors[f"pace{n}"], tensors[f"moved{n}"] = pace(by), moved(bands, at)
-            nodes.append(helper.make_node("MatMul", [f"pace{n}", "speech"], [f"paced{n}"]))
-            nodes.append(helper.make_node("MatMul", [f"paced{n}", f"moved{n}"], [f"view{n}"]))
-        nodes.append(helper.make_node("Concat", [f"view{n}" for n in range(len(_VIEWS))], ["views"], axis=0))
-        nodes.append(helper.make_node("Transpose", ["views"], ["x0"], perm=[0, 2, 1]))
-        inputs = bands
-        for n, shape in enumerate(CONVOLUTIONS):
-            weight = self.parameters[2 * n].reshape(shape.kernel, inputs, shape.channels)
-            tensors[f"w{n}"], tensors[f"b{n}"] = weight.transpose(2, 1, 0).copy(), self.parameters[2 * n + 1]
-            given = {"strides": [shape.stride], "pads": [shape.before, shape.after], "kernel_shape": [shape.kernel]}
-            nodes.append(helper.make_node("Conv", [f"x{n}", f"w{n}", f"b{n}"], [f"c{n}"], **given))
-            nodes.append(helper.make_node("Relu", [f"c{n}"], [f"x{n + 1}"]))
-            inputs = shape.channels
-        last = len(CONVOLUTIONS)
-        pool = {"kernel_shape": [_POOL], "strides": [_POOL]}
-        nodes.append(helper.make_node("AveragePool", [f"x{last}"], ["pooled"], **pool))
-        nodes.append(helper.make_node("Transpose", ["pooled"], ["pieces"], perm=[0, 2, 1]))
-        nodes.append(helper.make_node("Flatten", ["pieces"], ["flat"], axis=1))
-        tensors |= {"w4": self.parameters[8], "b4": self.parameters[9]}
-        tensors |= {"w5": self.parameters[10], "b5": self.parameters[11], "replies": replies}
-        nodes.append(helper.make_node("Gemm", ["flat", "w4", "b4"], ["hidden"]))
-        nodes.append(helper.make_node("Relu", ["hidden"], ["kept"]))
-        nodes.append(helper.make_node("Gemm", ["kept", "w5", "b5"], ["each"]))
-        nodes.append(helper.make_node("ReduceMean", ["each"], ["logits"], axes=[0], keepdims=1))
-        nodes.append(helper.make_node("Softmax", ["logits"], ["classes"], axis=1))
-        nodes.append(helper.make_node("MatMul", ["classes", "replies"], ["probabilities"]))
-        graph = helper.make_graph(
-            nodes,
-            "keywords",
-            [helper.make_tensor_value_info("speech", TensorProto.FLOAT, [1, STEPS, bands])],
-            [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, replies.shape[1]])],
-            [numpy_helper.from_array(array, name) for name, array in tensors.items()],
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-        onnx.checker.check_model(model, full_check=True)
-        return bytes(model.SerializeToString())
-
     def _dense(self, inputs: int, outputs: int, rng: np.random.Generator) -> None:
         self.parameters.append(rng.normal(0, (2 / inputs) ** 0.5, (inputs, outputs)).astype(np.float32))
         self.parameters.append(np.zeros(outputs, np.float32))
@@ -137,7 +93,7 @@ class SpeechNet:
             columns = _columns(x, shape)
             x = np.maximum(columns @ self.parameters[2 * n] + self.parameters[2 * n + 1], 0)
             kept += [columns, x]
-        pieces = x.reshape(len(x), _PIECES, _POOL, -1).mean(axis=2).reshape(len(x), -1)
+        pieces = x.reshape(len(x), _PIECES, POOL, -1).mean(axis=2).reshape(len(x), -1)
         pieces = pieces if masks is None else pieces * masks[0]
         hidden = np.maximum(pieces @ self.parameters[8] + self.parameters[9], 0)
         hidden = hidden if masks is None else hidden * masks[1]
@@ -150,8 +106,8 @@ class SpeechNet:
         gradients = [pieces.T @ delta, delta.sum(axis=0), *gradients]
         delta = (delta @ self.parameters[8].T) * masks[0]
         channels = CONVOLUTIONS[-1].channels
-        spread = np.repeat(delta.reshape(len(delta), _PIECES, 1, channels) / np.float32(_POOL), _POOL, axis=2)
-        delta = spread.reshape(len(delta), _PIECES * _POOL, channels)
+        spread = np.repeat(delta.reshape(len(delta), _PIECES, 1, channels) / np.float32(POOL), POOL, axis=2)
+        delta = spread.reshape(len(delta), _PIECES * POOL, channels)
         for n in reversed(range(len(CONVOLUTIONS))):
             columns, x = kept[2 * n], kept[2 * n + 1]
             delta = delta * (x > 0)

@@ -28,20 +28,23 @@ from drivers.keyword_features import BANDS, FRAMES_PER_S, model_input
 from drivers.keyword_replies import OTHER, Keywords, load_keywords
 from models.keyword_examples import Examples, examples, varied
 from models.keyword_figures import Hearing, Kind, Mistaken, Score, false_accepts, hear, out_of_grammar
-from models.keyword_speech import Cabins, example, make_cabins, reply_clips, variants_of, wordings_of
+from models.keyword_speech import Cabins, example, make_cabins, reply_clips, wordings_of
 from models.keyword_talk import Talk
 from models.layers import Adam
 from models.speech_net import STEPS, SpeechNet
+from models.speech_onnx import export
 from models.writing import write_model
+from simulators.voices import variants
 
 Float32s = npt.NDArray[np.float32]
 
-VERSION: Final = 2
+VERSION: Final = 3
 OPSET: Final = 17
-SEED: Final = 20_261_131
+SEED: Final = 20_261_129
 SNR_DB: Final = 10.0
 
-_EPOCHS: Final[dict[Language, int]] = {"zh": 18, "en": 26}  # English has accents besides
+_NETS: Final = 3  # whose mean is heard: each errs by itself
+_EPOCHS: Final = 24
 _BATCH: Final = 96
 _RATE: Final = 1.6e-3
 _OTHER_WEIGHT: Final = 0.4
@@ -52,21 +55,21 @@ _THRESHOLD_MAX: Final = 0.97
 _THRESHOLDS: Final = np.round(np.linspace(_THRESHOLD_MIN, _THRESHOLD_MAX, 63), 3)
 _PRICES: Final = (0.5, 1, 2, 3, 5, 8, 13, 21, 34, 1000)
 _FALSE_PER_HOUR: Final = 0.3  # of noise, music and talk
-# Of a false accept where it is one among words that stand alone, which in a talk few do.
-_COSTS: Final[dict[Kind, float]] = {"words": 0.1}
+_WORD_PRICE: Final = 0.3  # of a false accept among words that stand alone, which in a talk few do: always the same
 _CABINS: Final = 40
 # Of validation, from which thresholds are set, and of the test.
-_HOURS: Final[dict[Kind, float]] = {"noise": 2.0, "music": 0.5, "speech": 3.0, "words": 0.6}
+_HOURS: Final[dict[Kind, float]] = {"noise": 1.5, "music": 0.5, "speech": 5.0, "words": 0.6}
 _TEST_HOURS: Final[dict[Kind, float]] = {"noise": 0.2, "music": 0.2, "speech": 1.0, "words": 0.2}
 _NAMES: Final[dict[Language, str]] = {"zh": "Mandarin", "en": "English"}
 
 CARD: Final = Card(
     does="names which of the replies in firmware_config/keywords a short stretch of speech is, or none of them",
-    how="four convolutions over time (64, 96, 128, 128), averages over eighths, two dense layers; classes are wordings",
-    trained_on="synthetic speech only: espeak-ng's {language} voice in {voices} variants, pitch, speed and vocal tract "
-    "drawn, some made breathy or rough, in simulated cabins with echo at 2 to 25 dB, one in five with music; refusals "
-    "are words of a dictionary alone, in rows and in talk, pieces of sentences, nonsense of the same syllables, noise "
-    "and music",
+    how="the mean of {nets} nets, each four convolutions over time (64, 96, 128, 128), averages over eighths and two "
+    "dense layers; classes are wordings",
+    trained_on="synthetic speech only: espeak-ng's {language} voice in {variants} variants of its own and thousands "
+    "drawn at random (simulators/voice_files.py), pitch, speed and vocal tract drawn, some made breathy or rough, in "
+    "simulated cabins with echo at 2 to 25 dB, one in five with music; refusals are words of a dictionary alone, in "
+    "rows and in talk, pieces of sentences, nonsense of the same syllables, noise and music",
     threshold_from="validation voices: what hears most replies for 0.3 false accepts an hour, of {hours:.1f} hours of "
     "talk, noise and music; {low:g} to {high:g}",
     rebuilt_by="python -m models.train_keywords",
@@ -84,7 +87,8 @@ CARD: Final = Card(
 )
 _LIMITS: Final[dict[Language, str]] = {
     "zh": "espeak-ng has one Mandarin voice: all speakers have its standard accent.",
-    "en": "Accents are British and American ones of espeak-ng; the Scottish and New York ones only in the test.",
+    "en": "Accents are the eight of espeak-ng, all in training; one that was left out of a shorter training was heard "
+    "right some 5 points less often.",
 }
 
 
@@ -101,16 +105,19 @@ def train(keywords: Keywords) -> None:
     """One language's model."""
     began = time.monotonic()
     language = keywords.language
-    rng = np.random.default_rng([SEED, ord(language[0])])
-    given = examples(rng, keywords)
+    given = examples(np.random.default_rng([SEED, ord(language[0])]), keywords)
     print(f"{language}: {len(given.frames)} examples after {time.monotonic() - began:.0f} s", flush=True)
-    net = SpeechNet(BANDS, len(wordings_of(keywords)) + 1, rng)
-    for epoch, loss in enumerate(fit(net, given, rng, epochs=_EPOCHS[language])):
-        print(f"{language}: epoch {epoch + 1}: loss {loss:.4f} after {time.monotonic() - began:.0f} s", flush=True)
+    nets = []
+    for number in range(_NETS):
+        rng = np.random.default_rng([SEED, ord(language[0]), number])
+        nets.append(SpeechNet(BANDS, len(wordings_of(keywords)) + 1, rng))
+        for epoch, loss in enumerate(fit(nets[-1], given, rng, epochs=_EPOCHS)):
+            after = f"after {time.monotonic() - began:.0f} s"
+            print(f"{language}: net {number + 1}, epoch {epoch + 1}: loss {loss:.4f} {after}", flush=True)
     replies = [name for _, name in wordings_of(keywords)]
     labels = _labels(keywords)
     table = np.eye(len(labels), dtype=np.float32)[[labels.index(name) for name in [*replies, OTHER]]]
-    ship(net.export(BANDS, table, OPSET), keywords)
+    ship(export(nets, BANDS, table, OPSET), keywords)
     print(f"{language}: after {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -139,7 +146,8 @@ def ship(blob: bytes, keywords: Keywords) -> None:
         print(f"{language}: {metric.what}: {metric.value}", flush=True)
     card = msgspec.structs.replace(
         CARD,
-        trained_on=CARD.trained_on.format(language=_NAMES[language], voices=len(variants_of("training"))),
+        how=CARD.how.format(nets=_NETS),
+        trained_on=CARD.trained_on.format(language=_NAMES[language], variants=len(variants("training"))),
         threshold_from=CARD.threshold_from.format(hours=hours, low=_THRESHOLD_MIN, high=_THRESHOLD_MAX),
         limits=[limit.format(limits=_LIMITS[language]) for limit in CARD.limits],
         metrics=metrics,
@@ -201,7 +209,8 @@ def fit(net: SpeechNet, given: Examples, rng: np.random.Generator, *, epochs: in
 def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -> tuple[Float32s, float]:
     """Each label's, at which most is heard for the false accepts that are allowed; and hours of validation.
 
-    A false accept of any label costs the same number of replies, which is raised until few enough are left.
+    A false accept of any label costs the same number of replies, which is raised until few enough are left; but for
+    words that stand alone, one every two seconds here and rare in a drive.
     """
     cabins = make_cabins(rng, _CABINS)
     mistaken = wrongly_heard(rng, score, Talk(keywords, "validation"), cabins, _HOURS)
@@ -209,14 +218,15 @@ def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -
     hours = sum(kind.hours for name, kind in mistaken.items() if name != "words")
     wrong = np.concatenate([kind.best for kind in mistaken.values()])
     sure = np.concatenate([kind.probability for kind in mistaken.values()])
-    cost = np.concatenate([np.full(len(kind.best), _COSTS.get(name, 1.0)) for name, kind in mistaken.items()])
+    alone = np.concatenate([np.full(len(kind.best), name == "words") for name, kind in mistaken.items()])
     right = heard.best == heard.meant
     thresholds = np.full(len(keywords.replies) + 1, _THRESHOLD_MIN, np.float32)
     for price in _PRICES:
+        cost = np.where(alone, _WORD_PRICE, price)
         for label in range(len(keywords.replies)):
             rights = heard.probability[right & (heard.meant == label)]
             ours = wrong == label
-            gains = np.array([np.sum(rights >= at) - price * np.sum(cost[ours & (sure >= at)]) for at in _THRESHOLDS])
+            gains = np.array([np.sum(rights >= at) - np.sum(cost[ours & (sure >= at)]) for at in _THRESHOLDS])
             alike = np.flatnonzero(gains == gains.max())  # the middle of them is far from either mistake
             thresholds[label] = _THRESHOLDS[alike[len(alike) // 2]]
         false = sum(kind.count(thresholds) for name, kind in mistaken.items() if name != "words")

@@ -8,6 +8,8 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -17,6 +19,7 @@ from agent.core.errors import InputError
 from agent.core.ports import Language
 from drivers.pinyin import to_pinyin
 from simulators.sounds import RATE_HZ
+from simulators.voice_files import DRAWN, DrawnVoices, draw_voice
 
 Float32s = npt.NDArray[np.float32]
 Part = Literal["training", "validation", "test"]
@@ -26,13 +29,19 @@ _HEADER_BYTES: Final = 44
 _PAUSE_MS: Final = 500
 _DICTIONARY_TIMEOUT_S: Final = 120  # for ten thousand words and more
 _BREATH: Final = RATE_HZ // 100
-# Accents of which nobody is heard in training: a Scot and a New Yorker for the test, a Caribbean for validation.
+# espeak-ng's accents of English; the test has four of them, as people of two countries have.
 # "en" is the British one: under its other name, en-gb, espeak-ng 1.51 leaves the variant out, and all sound the same.
-_ACCENTS: Final[dict[Part, tuple[str, ...]]] = {
-    "training": ("en", "en-us", "en-gb-x-rp", "en-gb-x-gbclan", "en-gb-x-gbcwmd"),
-    "validation": ("en", "en-us", "en-029"),
-    "test": ("en", "en-us", "en-gb-scotland", "en-us-nyc"),
-}
+_ACCENTS: Final = (
+    "en",
+    "en-us",
+    "en-gb-scotland",
+    "en-us-nyc",
+    "en-gb-x-rp",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+    "en-029",
+)
+_TEST_ACCENTS: Final = _ACCENTS[:4]
 _NO_PERSON: Final = frozenset(
     {"whisper", "whisperf", "croak", "demonic", "unirobot", "anikarobot", "robosoft", "tweaky"}
 )
@@ -48,30 +57,36 @@ _NUMBERED: Final = re.compile(r"^[mf]\d$")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One way to speak: espeak-ng's voice, pitch 0-99, speed in words a minute; stretch scales the vocal tract."""
+    """One way to speak: espeak-ng's voice, pitch 0-99, speed in words a minute; stretch scales the vocal tract.
+
+    file: the text of a voice file, where the variant is none of espeak-ng's own.
+    """
 
     voice: str
     pitch: int
     speed: int
     stretch: float
+    file: str = ""
 
 
 def variants(part: Part) -> list[str]:
-    """The variants of one part; those of one name (iven, iven2) stay together, every fifth name is for the test.
+    """espeak-ng's variants of one part; those of one name (iven, iven2) stay together.
 
-    Training hears all of them; the others are tried on none that is a robot, a monster or a whisper.
+    Of five names two are for the test and one for validation. Training hears all of its own; the others are tried on
+    none that is a robot, a monster or a whisper.
     """
     names = sorted(set(_LISTED.findall(_espeak(["--voices=variant"]).decode())))
     families = sorted({_family(name) for name in names})
-    wanted = {"test": (0,), "validation": (1,), "training": (2, 3, 4)}[part]
+    wanted = {"test": (0, 4), "validation": (1,), "training": (2, 3)}[part]
     chosen = {family for number, family in enumerate(families) if number % 5 in wanted}
     spared = frozenset() if part == "training" else _NO_PERSON
     return [name for name in names if _family(name) in chosen - spared]
 
 
 def draw_person(rng: np.random.Generator, language: Language, part: Part, variant: str) -> Person:
-    """Somebody with that variant's timbre."""
-    accents = _MANDARIN if language == "zh" else _ACCENTS[part]
+    """Somebody with that variant's timbre; with one that nobody else has, if it is DRAWN."""
+    english = _TEST_ACCENTS if part == "test" else _ACCENTS
+    accents = _MANDARIN if language == "zh" else english
 
     def drawn(low: float, high: float) -> float:
         beyond = (_SPREAD[part] - 1) * (high - low) / 2
@@ -82,15 +97,14 @@ def draw_person(rng: np.random.Generator, language: Language, part: Part, varian
         pitch=round(drawn(25, 75)),
         speed=round(drawn(*_SPEEDS[language])),
         stretch=drawn(0.92, 1.08),
+        file=draw_voice(rng) if variant == DRAWN else "",
     )
 
 
 def speak(text: str, language: Language, person: Person) -> Float32s:
     """What that person sounds like, without the silence around it. Raises InputError without espeak-ng."""
     spoken = to_pinyin(text) if language == "zh" else text
-    options = ["--stdout", "-v", person.voice, "-p", str(person.pitch), "-s", str(person.speed)]
-    data = _espeak([*options, "--", spoken])[_HEADER_BYTES:]
-    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
+    samples = _spoken(person, ["--", spoken])
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(1.0, float(np.abs(samples).max(initial=0))))
     if not len(loud):
         return np.zeros(RATE_HZ // 10, np.float32)
@@ -103,9 +117,7 @@ def speak_all(texts: Sequence[str], language: Language, person: Person) -> list[
     spoken = [to_pinyin(text) if language == "zh" else f"{html.escape(text)}." for text in texts]
     pause = f'<break time="{_PAUSE_MS}ms"/>'
     marked = f"<speak>{pause.join(spoken)}</speak>"
-    options = ["--stdout", "-m", "-v", person.voice, "-p", str(person.pitch), "-s", str(person.speed)]
-    data = _espeak([*options, "--", marked])[_HEADER_BYTES:]
-    samples = np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
+    samples = _spoken(person, ["-m", "--", marked])
     loud = np.flatnonzero(np.abs(samples) > 0.01 * max(1.0, float(np.abs(samples).max(initial=0))))
     cuts = np.flatnonzero(np.diff(loud) > _ESPEAK_HZ * _PAUSE_MS / 1000 * 0.8)
     if not len(loud) or len(cuts) + 1 != len(texts):  # a word without sound, or one that pauses by itself
@@ -144,6 +156,22 @@ def rough(rng: np.random.Generator, samples: Float32s) -> Float32s:
     """The same by a voice that creaks: louder and softer some dozen times a second."""
     beat = 2 * np.pi * rng.uniform(15, 90) * np.arange(len(samples)) / RATE_HZ
     return np.asarray(samples * (1 - rng.uniform(0.2, 0.7) * (0.5 + 0.5 * np.sin(beat))), np.float32)
+
+
+def _spoken(person: Person, arguments: Sequence[str]) -> Float32s:
+    """What espeak-ng makes of a text by that person, at its own rate."""
+    options = ["--stdout", "-v", person.voice, "-p", str(person.pitch), "-s", str(person.speed)]
+    if person.file:
+        options.append(f"--path={_drawn_voices().hold(person.file)}")
+    data = _espeak([*options, *arguments])[_HEADER_BYTES:]
+    return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.float32)
+
+
+@cache
+def _drawn_voices() -> DrawnVoices:
+    """Of this process: espeak-ng reads the voice from a file."""
+    _, _, data = _espeak(["--version"]).decode().strip().rpartition("Data at: ")
+    return DrawnVoices(Path(data))
 
 
 def _resampled(samples: Float32s, ratio: float) -> Float32s:

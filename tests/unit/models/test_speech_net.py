@@ -3,8 +3,10 @@ import onnxruntime
 import pytest
 
 from models.speech_net import STEPS, SpeechNet
+from models.speech_onnx import export
 
 BANDS, CLASSES = 12, 7
+REPLIES = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2, 2, 3]]
 
 
 @pytest.fixture
@@ -41,9 +43,19 @@ def test_gradients_are_those_of_the_loss(inputs: np.ndarray) -> None:
 
 def test_the_exported_model_answers_as_the_net_does(inputs: np.ndarray) -> None:
     net = SpeechNet(BANDS, CLASSES, np.random.default_rng(1))
-    replies = np.eye(4, dtype=np.float32)[[0, 0, 1, 1, 2, 2, 3]]
-    session = onnxruntime.InferenceSession(net.export(BANDS, replies, 17), providers=["CPUExecutionProvider"])
-    for row, wanted in zip(inputs, net.probabilities(inputs) @ replies, strict=True):
-        (answer,) = session.run(None, {"speech": row[None]})
-        assert np.abs(answer - wanted).max() < 1e-5
-        assert answer.sum() == pytest.approx(1.0, abs=1e-5)
+    answers = _answers(export([net], BANDS, REPLIES, 17), inputs)
+    assert np.abs(answers - net.probabilities(inputs) @ REPLIES).max() < 1e-5
+    assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_of_several_nets_the_mean_is_heard(inputs: np.ndarray) -> None:
+    nets = [SpeechNet(BANDS, CLASSES, np.random.default_rng(seed)) for seed in (1, 2, 3)]
+    each = [np.log(net.probabilities(inputs)) for net in nets]  # but for a constant, what the net says
+    powers = np.exp(np.mean(each, axis=0))
+    wanted = powers / powers.sum(axis=1, keepdims=True)
+    assert np.abs(_answers(export(nets, BANDS, REPLIES, 17), inputs) - wanted @ REPLIES).max() < 1e-5
+
+
+def _answers(model: bytes, inputs: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"speech": row[None]})[0] for row in inputs])
