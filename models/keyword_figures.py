@@ -85,6 +85,10 @@ class Mistaken:
         """How many are believed."""
         return int(np.sum(self.probability >= thresholds[self.best]))
 
+    def half(self, number: int) -> "Mistaken":
+        """Every other one, from the first (0) or the second (1) on."""
+        return Mistaken(self.hours / 2, self.best[number::2], self.probability[number::2])
+
 
 def short_stretches(sound: Iterable[Float32s]) -> tuple[float, list[Float32s]]:
     """Hours of a sound, and what stands alone in it as a reply does, float32[n, 40] each."""

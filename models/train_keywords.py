@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # at these sizes more thread
 import hashlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import Final
 
@@ -53,9 +53,10 @@ _SMOOTHING: Final = 0.04
 _THRESHOLD_MIN: Final = 0.35
 _THRESHOLD_MAX: Final = 0.97
 _THRESHOLDS: Final = np.round(np.linspace(_THRESHOLD_MIN, _THRESHOLD_MAX, 63), 3)
-_PRICES: Final = (0.5, 1, 2, 3, 5, 8, 13, 21, 34, 1000)
-_FALSE_PER_HOUR: Final = 0.3  # of noise, music and talk
-_WORD_PRICE: Final = 0.3  # of a false accept among words that stand alone, which in a talk few do: always the same
+_FLOORS: Final = (0.35, 0.5, 0.6, 0.7, 0.75, 0.8, 0.82, 0.84, 0.86, 0.88, 0.9)
+_FALSE_PER_HOUR: Final = 0.5  # of noise, music and talk, a third each
+_PRICE: Final = 16.0  # replies that a false accept is worth
+_PRICES: Final[dict[Kind, float]] = {"words": 0.1}  # which stand alone in few talks
 _CABINS: Final = 40
 # Of validation, from which thresholds are set, and of the test.
 _HOURS: Final[dict[Kind, float]] = {"noise": 1.5, "music": 0.5, "speech": 5.0, "words": 0.6}
@@ -70,8 +71,8 @@ CARD: Final = Card(
     "drawn at random (simulators/voice_files.py), pitch, speed and vocal tract drawn, some made breathy or rough, in "
     "simulated cabins with echo at 2 to 25 dB, one in five with music; refusals are words of a dictionary alone, in "
     "rows and in talk, pieces of sentences, nonsense of the same syllables, noise and music",
-    threshold_from="validation voices: what hears most replies for 0.3 false accepts an hour, of {hours:.1f} hours of "
-    "talk, noise and music; {low:g} to {high:g}",
+    threshold_from="validation voices: what hears most replies for {false:g} false accepts an hour, counted crosswise "
+    "in {hours:.1f} hours of talk, noise and music; {low:g} to {high:g}",
     rebuilt_by="python -m models.train_keywords",
     measured_on="variants of espeak-ng held out of training and validation, in other simulated cabins, at the model's "
     "own thresholds, of which `sure` in firmware_config/keywords may ask more.",
@@ -148,7 +149,9 @@ def ship(blob: bytes, keywords: Keywords) -> None:
         CARD,
         how=CARD.how.format(nets=_NETS),
         trained_on=CARD.trained_on.format(language=_NAMES[language], variants=len(variants("training"))),
-        threshold_from=CARD.threshold_from.format(hours=hours, low=_THRESHOLD_MIN, high=_THRESHOLD_MAX),
+        threshold_from=CARD.threshold_from.format(
+            false=_FALSE_PER_HOUR, hours=hours, low=float(thresholds[:-1].min()), high=float(thresholds.max())
+        ),
         limits=[limit.format(limits=_LIMITS[language]) for limit in CARD.limits],
         metrics=metrics,
     )
@@ -207,37 +210,50 @@ def fit(net: SpeechNet, given: Examples, rng: np.random.Generator, *, epochs: in
 
 
 def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -> tuple[Float32s, float]:
-    """Each label's, at which most is heard for the false accepts that are allowed; and hours of validation.
+    """Each label's, and hours of validation: none is below a floor, the lowest at which little enough is mistaken.
 
-    A false accept of any label costs the same number of replies, which is raised until few enough are left; but for
-    words that stand alone, one every two seconds here and rare in a drive.
+    That is counted crosswise, in each half of the sounds by thresholds from the other: thirty thresholds that are drawn
+    just above what a few hours held are believed in the next hours ten times as often as in those.
     """
     cabins = make_cabins(rng, _CABINS)
     mistaken = wrongly_heard(rng, score, Talk(keywords, "validation"), cabins, _HOURS)
     heard = hear(rng, score, reply_clips(rng, keywords, "validation"), keywords, cabins, snr_db=SNR_DB)
-    hours = sum(kind.hours for name, kind in mistaken.items() if name != "words")
-    wrong = np.concatenate([kind.best for kind in mistaken.values()])
-    sure = np.concatenate([kind.probability for kind in mistaken.values()])
-    alone = np.concatenate([np.full(len(kind.best), name == "words") for name, kind in mistaken.items()])
-    right = heard.best == heard.meant
+    halves = [{kind: each.half(number) for kind, each in mistaken.items()} for number in (0, 1)]
     thresholds = np.full(len(keywords.replies) + 1, _THRESHOLD_MIN, np.float32)
-    for price in _PRICES:
-        cost = np.where(alone, _WORD_PRICE, price)
-        for label in range(len(keywords.replies)):
-            rights = heard.probability[right & (heard.meant == label)]
-            ours = wrong == label
-            gains = np.array([np.sum(rights >= at) - np.sum(cost[ours & (sure >= at)]) for at in _THRESHOLDS])
-            alike = np.flatnonzero(gains == gains.max())  # the middle of them is far from either mistake
-            thresholds[label] = _THRESHOLDS[alike[len(alike) // 2]]
-        false = sum(kind.count(thresholds) for name, kind in mistaken.items() if name != "words")
+    for floor in _FLOORS:
+        thresholds = _fitted(heard, mistaken, floor, len(keywords.replies))
+        crosswise = [_fitted(heard, half, floor, len(keywords.replies)) for half in reversed(halves)]
+        rates = {
+            kind: sum(half[kind].count(by) for half, by in zip(halves, crosswise, strict=True)) / each.hours
+            for kind, each in mistaken.items()
+        }
+        false_per_hour = sum(rate for kind, rate in rates.items() if kind != "words") / (len(rates) - 1)
         print(
-            f"validation: {heard.accuracy(thresholds):.4f} right, {false} false in {hours:.2f} h, "
-            f"{mistaken['words'].count(thresholds)} of words in {mistaken['words'].hours:.2f} h, price {price}",
+            f"validation, floor {floor:g}: {heard.accuracy(thresholds):.4f} right, {false_per_hour:.2f} false an hour: "
+            + ", ".join(f"{kind} {rate:.1f}" for kind, rate in rates.items()),
             flush=True,
         )
-        if false <= _FALSE_PER_HOUR * hours:
+        if false_per_hour <= _FALSE_PER_HOUR:
             break
-    return np.round(thresholds, 3), hours
+    return thresholds, sum(kind.hours for name, kind in mistaken.items() if name != "words")
+
+
+def _fitted(heard: Hearing, mistaken: Mapping[Kind, Mistaken], floor: float, labels: int) -> Float32s:
+    """Each label's threshold from a floor on, at which most is heard for what false accepts cost in replies."""
+    wrong = np.concatenate([kind.best for kind in mistaken.values()])
+    sure = np.concatenate([kind.probability for kind in mistaken.values()])
+    prices = [np.full(len(kind.best), _PRICES.get(name, _PRICE)) for name, kind in mistaken.items()]
+    price = np.concatenate(prices)
+    right = heard.best == heard.meant
+    grid = _THRESHOLDS[floor <= _THRESHOLDS]
+    thresholds = np.full(labels + 1, floor, np.float32)
+    for label in range(labels):
+        rights = heard.probability[right & (heard.meant == label)]
+        ours = wrong == label
+        gains = np.array([np.sum(rights >= at) - np.sum(price[ours & (sure >= at)]) for at in grid])
+        alike = np.flatnonzero(gains == gains.max())  # the middle of them is far from either mistake
+        thresholds[label] = grid[alike[len(alike) // 2]]
+    return np.round(thresholds, 3)
 
 
 def wrongly_heard(
