@@ -50,13 +50,11 @@ _RATE: Final = 1.6e-3
 _OTHER_WEIGHT: Final = 0.4
 _DROPOUT: Final = 0.2
 _SMOOTHING: Final = 0.04
-_THRESHOLD_MIN: Final = 0.35
-_THRESHOLD_MAX: Final = 0.97
-_THRESHOLDS: Final = np.round(np.linspace(_THRESHOLD_MIN, _THRESHOLD_MAX, 63), 3)
+_THRESHOLDS: Final = np.round(np.linspace(0.35, 0.97, 63), 3)
 _FLOORS: Final = (0.35, 0.5, 0.6, 0.7, 0.75, 0.8, 0.82, 0.84, 0.86, 0.88, 0.9)
 _FALSE_PER_HOUR: Final = 0.5  # of noise, music and talk, a third each
-_PRICE: Final = 16.0  # replies that a false accept is worth
-_PRICES: Final[dict[Kind, float]] = {"words": 0.1}  # which stand alone in few talks
+# Replies that a false accept is worth; in few talks words stand alone.
+_PRICES: Final[dict[Kind, float]] = {"noise": 16.0, "music": 16.0, "speech": 16.0, "words": 0.1}
 _CABINS: Final = 40
 # Of validation, from which thresholds are set, and of the test.
 _HOURS: Final[dict[Kind, float]] = {"noise": 1.5, "music": 0.5, "speech": 5.0, "words": 0.6}
@@ -218,32 +216,31 @@ def set_thresholds(rng: np.random.Generator, score: Score, keywords: Keywords) -
     cabins = make_cabins(rng, _CABINS)
     mistaken = wrongly_heard(rng, score, Talk(keywords, "validation"), cabins, _HOURS)
     heard = hear(rng, score, reply_clips(rng, keywords, "validation"), keywords, cabins, snr_db=SNR_DB)
-    halves = [{kind: each.half(number) for kind, each in mistaken.items()} for number in (0, 1)]
-    thresholds = np.full(len(keywords.replies) + 1, _THRESHOLD_MIN, np.float32)
-    for floor in _FLOORS:
-        thresholds = _fitted(heard, mistaken, floor, len(keywords.replies))
-        crosswise = [_fitted(heard, half, floor, len(keywords.replies)) for half in reversed(halves)]
-        rates = {
-            kind: sum(half[kind].count(by) for half, by in zip(halves, crosswise, strict=True)) / each.hours
-            for kind, each in mistaken.items()
-        }
-        false_per_hour = sum(rate for kind, rate in rates.items() if kind != "words") / (len(rates) - 1)
-        print(
-            f"validation, floor {floor:g}: {heard.accuracy(thresholds):.4f} right, {false_per_hour:.2f} false an hour: "
-            + ", ".join(f"{kind} {rate:.1f}" for kind, rate in rates.items()),
-            flush=True,
-        )
-        if false_per_hour <= _FALSE_PER_HOUR:
-            break
+    labels = len(keywords.replies)
+    passing = (floor for floor in _FLOORS if _false_per_hour(heard, mistaken, floor, labels) <= _FALSE_PER_HOUR)
+    thresholds = _fitted(heard, mistaken, next(passing, _FLOORS[-1]), labels)
+    print(f"validation: {heard.accuracy(thresholds):.4f} right", flush=True)
     return thresholds, sum(kind.hours for name, kind in mistaken.items() if name != "words")
+
+
+def _false_per_hour(heard: Hearing, mistaken: Mapping[Kind, Mistaken], floor: float, labels: int) -> float:
+    """What each half of the sounds lets through by thresholds from the other: noise, music and talk, a third each."""
+    halves = [{kind: each.half(number) for kind, each in mistaken.items()} for number in (0, 1)]
+    others = [_fitted(heard, half, floor, labels) for half in reversed(halves)]
+    rates = {
+        kind: sum(half[kind].count(by) for half, by in zip(halves, others, strict=True)) / each.hours
+        for kind, each in mistaken.items()
+    }
+    told = ", ".join(f"{kind} {rate:.1f}" for kind, rate in rates.items())
+    print(f"validation, floor {floor:g}: false an hour: {told}", flush=True)
+    return sum(rate for kind, rate in rates.items() if kind != "words") / (len(rates) - 1)
 
 
 def _fitted(heard: Hearing, mistaken: Mapping[Kind, Mistaken], floor: float, labels: int) -> Float32s:
     """Each label's threshold from a floor on, at which most is heard for what false accepts cost in replies."""
-    wrong = np.concatenate([kind.best for kind in mistaken.values()])
-    sure = np.concatenate([kind.probability for kind in mistaken.values()])
-    prices = [np.full(len(kind.best), _PRICES.get(name, _PRICE)) for name, kind in mistaken.items()]
-    price = np.concatenate(prices)
+    wrong = np.concatenate([each.best for each in mistaken.values()])
+    sure = np.concatenate([each.probability for each in mistaken.values()])
+    price = np.concatenate([np.full(len(each.best), _PRICES[kind]) for kind, each in mistaken.items()])
     right = heard.best == heard.meant
     grid = _THRESHOLDS[floor <= _THRESHOLDS]
     thresholds = np.full(labels + 1, floor, np.float32)
