@@ -3,7 +3,7 @@
 They are kept as they were heard, in half precision for memory's sake; each epoch varies them anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,7 @@ from models.keyword_speech import (
 )
 from models.keyword_talk import Talk
 from models.speech_net import STEPS
+from simulators.sounds import RATE_HZ
 from simulators.voices import breathy, rough
 
 Float32s = npt.NDArray[np.float32]
@@ -33,11 +34,11 @@ Ints = npt.NDArray[np.int64]
 
 _CABINS: Final = 160
 _NONSENSE: Final = 6000
-_ROWS: Final = 3500
-_SENTENCES: Final = 1200
-_PIECES: Final = 3  # of each sentence
+_ROWS: Final = 2500
+_SENTENCES: Final = 4500
+_SHORT: Final = int(1.8 * RATE_HZ)  # samples of the longest sentence that may be taken for a reply
 _NOISES: Final = 1500
-_HOURS: Final[dict[Kind, float]] = {"noise": 1.0, "music": 0.5, "speech": 2.0, "words": 4.0}
+_HOURS: Final[dict[Kind, float]] = {"noise": 1.0, "music": 0.5, "speech": 3.0, "words": 3.0}
 _BREATHY: Final = 0.3  # of the examples: espeak-ng has few such voices, and people many
 _ROUGH: Final = 0.3
 _SNR_DB: Final = (5.0, 25.0)
@@ -68,14 +69,24 @@ def examples(rng: np.random.Generator, keywords: Keywords) -> Examples:
     return Examples(frames, np.array(classes), _powers(cabins))
 
 
+def joined(parts: Sequence[Examples]) -> Examples:
+    """All of them."""
+    return Examples(
+        [frames for part in parts for frames in part.frames],
+        np.concatenate([part.classes for part in parts]),
+        np.concatenate([part.noise for part in parts]),
+    )
+
+
 def _refused(rng: np.random.Generator, keywords: Keywords, cabins: Cabins) -> Iterator[Float32s]:
     """What is no reply."""
     talk = Talk(keywords, "training")
     for clip in other_clips(rng, keywords.language, "training", talk.nonsense(rng, _NONSENSE) + talk.rows(rng, _ROWS)):
         yield _heard(rng, clip.samples, cabins)
     for clip in other_clips(rng, keywords.language, "training", talk.sentences(rng, _SENTENCES)):
-        for _ in range(_PIECES):
-            yield _heard(rng, fragment(rng, clip.samples), cabins)
+        if len(clip.samples) <= _SHORT:
+            yield _heard(rng, clip.samples, cabins)
+        yield _heard(rng, fragment(rng, clip.samples), cabins)
     for kind, hours in _HOURS.items():
         yield from short_stretches(out_of_grammar(rng, kind, talk, cabins, hours=hours))[1]
     yield from noise_examples(rng, cabins, _NOISES)

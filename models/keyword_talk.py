@@ -1,7 +1,7 @@
 """What people say in a car that is no reply: words, sentences, nonsense; for the keyword model to refuse.
 
 Words are those of dictionaries, which for Chinese comes with pypinyin and for English is Debian's wamerican-small.
-Sentences are those of simulators/chatter.toml, and rows of words. What sounds like a reply is not among them.
+Sentences are those of simulators/chatter, and rows of words. What sounds like a reply is not among them.
 """
 
 import tomllib
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -20,24 +20,19 @@ from drivers.pinyin import to_pinyin
 from simulators import sounds
 from simulators.voices import Part, phonemes
 
-_CHATTER: Final = Path(sounds.__file__).with_name("chatter.toml")
+_CHATTER: Final = Path(sounds.__file__).with_name("chatter")
 DICTIONARY: Final = Path("/usr/share/dict/american-english-small")
 _LONGEST: Final[dict[Language, int]] = {"zh": 4, "en": 11}  # of a word, in characters
-# Of sentences, those that mean something: training has few of them, and the test no others.
-_MEANT: Final[dict[Part, float]] = {"training": 0.34, "validation": 0.67, "test": 1.0}
+# Of sentences, those that mean something: rows of words sound more various, but nobody talks like that.
+_MEANT: Final[dict[Part, float]] = {"training": 0.67, "validation": 1.0, "test": 1.0}
 _WORDS_OF_SENTENCE: Final[dict[Language, tuple[int, int]]] = {"zh": (2, 6), "en": (2, 9)}
 
 
 @cache
-def chatter(language: Language, part: Part, what: str) -> Sequence[str]:
-    """What people say that is no reply; every fourth of what is not for the test is for validation, which has more."""
-    with _CHATTER.open("rb") as file:
-        lists = tomllib.load(file)[language]
-    if part == "test":
-        return tuple(lists[f"test_{what}"])
-    kept = [text for n, text in enumerate(lists[f"training_{what}"]) if (n % 4 == 3) == (part == "validation")]
-    more = lists.get(f"validation_{what}", ()) if part == "validation" else ()
-    return (*kept, *more)
+def chatter(language: Language, part: Part, what: Literal["words", "sentences"]) -> Sequence[str]:
+    """What people say that is no reply, as it was written for one part."""
+    with (_CHATTER / f"{part}.{language}.toml").open("rb") as file:
+        return tuple(tomllib.load(file)[what])
 
 
 class Talk:
@@ -58,7 +53,7 @@ class Talk:
         return [self._words[n] for n in rng.integers(0, len(self._words), count)]
 
     def sentences(self, rng: np.random.Generator, count: int) -> list[str]:
-        """So many sentences; of training two of three, of validation one are rows of words without a meaning."""
+        """So many sentences; every third of training is a row of words without a meaning."""
         return [self._sentence(rng) for _ in range(count)]
 
     def rows(self, rng: np.random.Generator, count: int) -> list[str]:

@@ -7,17 +7,17 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from models.speech_net import CONVOLUTIONS, POOL, STEPS, VIEWS, SpeechNet, moved, pace
+from models.speech_net import CONVOLUTIONS, POOL, STEPS, VIEWS, Weights, moved, pace
 
 Float32s = npt.NDArray[np.float32]
 Graph = tuple[list[NodeProto], dict[str, npt.NDArray[np.generic]]]
 
 
-def export(nets: Sequence[SpeechNet], bands: int, replies: Float32s, opset: int) -> bytes:
+def export(nets: Sequence[Weights], bands: int, replies: Float32s, opset: int) -> bytes:
     """The ONNX model: float32[1, 192, bands] to float32[1, k]; replies, float32[classes, k], adds classes up."""
     nodes, tensors = _views(bands)
-    for number, net in enumerate(nets):
-        of_net = _net(net, bands, f"net{number}.")
+    for number, weights in enumerate(nets):
+        of_net = _net(weights, f"net{number}.")
         nodes += of_net[0]
         tensors |= of_net[1]
     tensors["replies"] = replies
@@ -51,25 +51,29 @@ def _views(bands: int) -> Graph:
     return nodes, tensors
 
 
-def _net(net: SpeechNet, bands: int, name: str) -> Graph:
+def _net(weights: Weights, name: str) -> Graph:
     """From "views" to NAME.each, float32[views, classes]: its logits of each view."""
-    tensors: dict[str, npt.NDArray[np.generic]] = {}
-    nodes = []
-    inputs, x = bands, "views"
+    tensors: dict[str, npt.NDArray[np.generic]] = {f"{name}{n}": array for n, array in enumerate(weights)}
+    nodes, x = [], "views"
     for n, shape in enumerate(CONVOLUTIONS):
-        weight = net.parameters[2 * n].reshape(shape.kernel, inputs, shape.channels)
-        tensors[f"{name}w{n}"], tensors[f"{name}b{n}"] = weight.transpose(2, 1, 0).copy(), net.parameters[2 * n + 1]
-        given = {"strides": [shape.stride], "pads": [shape.before, shape.after], "kernel_shape": [shape.kernel]}
-        nodes.append(helper.make_node("Conv", [x, f"{name}w{n}", f"{name}b{n}"], [f"{name}c{n}"], **given))
-        inputs, x = shape.channels, f"{name}x{n}"
-        nodes.append(helper.make_node("Relu", [f"{name}c{n}"], [x]))
+        given = {
+            "kernel_shape": [shape.kernel],
+            "strides": [shape.stride],
+            "dilations": [shape.spacing],
+            "pads": [shape.before, shape.after],
+        }
+        found = f"{name}found{n}"
+        nodes.append(helper.make_node("Conv", [x, f"{name}{2 * n}", f"{name}{2 * n + 1}"], [f"{name}c{n}"], **given))
+        nodes.append(helper.make_node("Relu", [f"{name}c{n}"], [found]))
+        if shape.added:
+            nodes.append(helper.make_node("Add", [x, found], [f"{name}sum{n}"]))
+        x = f"{name}sum{n}" if shape.added else found
+    dense = 2 * len(CONVOLUTIONS)
+    first, first_bias, last, last_bias = (f"{name}{n}" for n in range(dense, dense + 4))
     pool = {"kernel_shape": [POOL], "strides": [POOL]}
     nodes.append(helper.make_node("AveragePool", [x], [f"{name}pooled"], **pool))
-    nodes.append(helper.make_node("Transpose", [f"{name}pooled"], [f"{name}pieces"], perm=[0, 2, 1]))
-    nodes.append(helper.make_node("Flatten", [f"{name}pieces"], [f"{name}flat"], axis=1))
-    for n, parameter in enumerate(net.parameters[2 * len(CONVOLUTIONS) :]):
-        tensors[f"{name}dense{n}"] = parameter
-    nodes.append(helper.make_node("Gemm", [f"{name}flat", f"{name}dense0", f"{name}dense1"], [f"{name}hidden"]))
+    nodes.append(helper.make_node("Flatten", [f"{name}pooled"], [f"{name}pieces"], axis=1))
+    nodes.append(helper.make_node("Gemm", [f"{name}pieces", first, first_bias], [f"{name}hidden"], transB=1))
     nodes.append(helper.make_node("Relu", [f"{name}hidden"], [f"{name}kept"]))
-    nodes.append(helper.make_node("Gemm", [f"{name}kept", f"{name}dense2", f"{name}dense3"], [f"{name}each"]))
+    nodes.append(helper.make_node("Gemm", [f"{name}kept", last, last_bias], [f"{name}each"], transB=1))
     return nodes, tensors

@@ -1,4 +1,3 @@
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from agent.core.paths import CONSENT
 from agent.core.ports import Language
 from agent.voice.consent_words import PURPOSES, ConsentWish, load_consent_words
 from drivers.keyword_replies import load_keywords
-from simulators import sounds
+from models.keyword_talk import chatter
 from tests.eval import free_words
 from tests.unit.voice import utterances, utterances_charge
 
@@ -172,9 +171,7 @@ def test_nothing_that_is_said_of_other_things_takes_anything_back(language: Lang
     replies = load_keywords()[language].replies.values()
     said = [wording for reply in replies for wording in reply.wordings]
     said += [text for text, _ in free_words.sentences(language)]
-    with Path(sounds.__file__).with_name("chatter.toml").open("rb") as file:
-        lists = tomllib.load(file)[language]
-    said += lists["training_words"] + lists["training_sentences"]
+    said += [*chatter(language, "training", "words"), *chatter(language, "training", "sentences")]
     written = (*utterances.WRITTEN_FIRST, *utterances.FRESH, *utterances_charge.CHARGE)
     said += [words for spoken, _, words, _ in written if spoken == language]
     assert len(said) > 500
