@@ -108,23 +108,18 @@ def train(keywords: Keywords) -> None:
     rounds = [np.random.default_rng([SEED, ord(language[0]), number]) for number in range(_ROUNDS)]
     given = joined([examples(rng, keywords) for rng in rounds])
     print(f"{language}: {len(given.frames)} examples after {time.monotonic() - began:.0f} s", flush=True)
+    names, labels = [*(name for _, name in wordings_of(keywords)), OTHER], _labels(keywords)
     nets = []
     for number in range(_NETS):
-        training = Training(given, BANDS, len(wordings_of(keywords)) + 1, seed_of(language, number))
+        drawn = np.random.SeedSequence([SEED, ord(language[0]), _ROUNDS + number])
+        training = Training(given, BANDS, len(names), int(drawn.generate_state(1)[0]))
         for epoch, loss in enumerate(training.fit(_EPOCHS)):
             after = f"after {time.monotonic() - began:.0f} s"
             print(f"{language}: net {number + 1}, epoch {epoch + 1}: loss {loss:.4f} {after}", flush=True)
         nets.append(training.weights())
-    replies = [name for _, name in wordings_of(keywords)]
-    labels = _labels(keywords)
-    table = np.eye(len(labels), dtype=np.float32)[[labels.index(name) for name in [*replies, OTHER]]]
+    table = np.eye(len(labels), dtype=np.float32)[[labels.index(name) for name in names]]
     ship(export(nets, BANDS, table, OPSET), keywords)
     print(f"{language}: after {time.monotonic() - began:.0f} s", flush=True)
-
-
-def seed_of(language: Language, number: int) -> int:
-    """Of one of the nets."""
-    return int(np.random.SeedSequence([SEED, ord(language[0]), _ROUNDS + number]).generate_state(1)[0])
 
 
 def ship_again(keywords: Keywords) -> None:

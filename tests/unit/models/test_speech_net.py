@@ -19,6 +19,7 @@ def test_the_exported_model_answers_as_the_net_does(inputs: np.ndarray) -> None:
     answers = _answers(export([weights], BANDS, REPLIES, 17), inputs)
     wanted = _softmax(_heard(weights, inputs)) @ REPLIES
     assert np.abs(answers - wanted).max() < 1e-5
+    assert answers.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
     assert wanted.max() < 0.9
     assert np.ptp(wanted, axis=0).max() > 0.01
 

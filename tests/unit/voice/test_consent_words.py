@@ -10,6 +10,7 @@ from agent.core.ports import Language
 from agent.voice.consent_words import PURPOSES, ConsentWish, load_consent_words
 from drivers.keyword_replies import load_keywords
 from models.keyword_talk import chatter
+from simulators.voices import Part
 from tests.eval import free_words
 from tests.unit.voice import utterances, utterances_charge
 
@@ -171,7 +172,9 @@ def test_nothing_that_is_said_of_other_things_takes_anything_back(language: Lang
     replies = load_keywords()[language].replies.values()
     said = [wording for reply in replies for wording in reply.wordings]
     said += [text for text, _ in free_words.sentences(language)]
-    said += [*chatter(language, "training", "words"), *chatter(language, "training", "sentences")]
+    parts: tuple[Part, ...] = ("training", "validation")
+    for part in parts:
+        said += [*chatter(language, part, "words"), *chatter(language, part, "sentences")]
     written = (*utterances.WRITTEN_FIRST, *utterances.FRESH, *utterances_charge.CHARGE)
     said += [words for spoken, _, words, _ in written if spoken == language]
     assert len(said) > 500
