@@ -59,6 +59,8 @@ def check_scenes(files: Sequence[Path]) -> int:
         print(f"{path}: good")
         for place, trigger in enumerate(scene.triggers, 1):
             print(f"  trigger {place}: {_describe(trigger)} -> {scene.question(trigger) or 'only says'}")
+            for doubt in _doubts(trigger):
+                print(f"    doubtful: {doubt}")
         if kept := _describe_guard(scene.guard):
             print(f"  kept back: {kept}")
         for name in dict.fromkeys(filter(None, map(scene.question, scene.triggers))):
@@ -167,6 +169,16 @@ def _describe_guard(guard: Guard) -> str:
     usual = Guard()
     changed = ((name, getattr(guard, name)) for name in guard.__struct_fields__)
     return ", ".join(f"{name} {value}" for name, value in changed if value != getattr(usual, name))
+
+
+def _doubts(trigger: Trigger) -> Iterator[str]:
+    """Steps that may never happen, since what they want of the fields is at odds with the variant they name."""
+    steps: list[Step | Trigger] = [trigger, *trigger.after, *trigger.unless]
+    for step in [*steps, trigger.missing] if trigger.missing else steps:
+        try:
+            sample(step, _SECOND_NS)
+        except InputError as exc:
+            yield str(exc)
 
 
 def _print_event(title: str, event: Event) -> None:

@@ -29,7 +29,8 @@ def sample(step: Step | Trigger, t_ns: int) -> tuple[Event, bool]:
         for empty in (False, True):
             if step.event in (event.kind, *keys_of(event, empty=empty)):
                 return event, empty
-    raise InputError(f"no event could be made up that is {step.event}")
+    fields_wanted = f" with {' and '.join(fixed)} as wanted" if fixed else ""
+    raise InputError(f"no event could be made up that is {step.event}{fields_wanted}")
 
 
 def _changes(free: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

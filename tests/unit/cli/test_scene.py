@@ -42,7 +42,28 @@ def test_the_shipped_scenes_are_good(capsys: pytest.CaptureFixture[str]) -> None
     code, text, _ = run(capsys, "check", *map(str, SHIPPED))
     assert code == 0
     assert text.count(": good") == len(SHIPPED)
+    assert "doubtful" not in text
     assert "trigger 1: partner_visit, offers has repair, 3 times at one place, within 7776000 s -> shop_again" in text
+
+
+@pytest.mark.parametrize(
+    ("event", "where"),
+    [
+        ("collision.severe", 'severity = "minor"'),
+        ("battery_alarm.over_temperature", "cleared = true"),
+        ("low_voltage_alarm.flat", 'alarm = "low"'),
+        ("harsh_driving.braking", 'maneuver = ["cornering"]'),
+    ],
+)
+def test_a_step_at_odds_with_itself_is_doubted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, event: str, where: str
+) -> None:
+    path = tmp_path / "at_odds.toml"
+    path.write_text(f'say = {{ zh = "好。", en = "Good." }}\n[[trigger]]\nevent = "{event}"\nwhere = {{ {where} }}\n')
+    code, text, _ = run(capsys, "check", str(path))
+    assert code == 0, "what the search finds no event for is no proof"
+    field = where.partition(" ")[0]
+    assert f"doubtful: no event could be made up that is {event} with {field} as wanted" in text
 
 
 @pytest.fixture(scope="module")
