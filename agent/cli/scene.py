@@ -173,8 +173,7 @@ def _describe_guard(guard: Guard) -> str:
 
 def _doubts(trigger: Trigger) -> Iterator[str]:
     """Steps that may never happen, since what they want of the fields is at odds with the variant they name."""
-    steps: list[Step | Trigger] = [trigger, *trigger.after, *trigger.unless]
-    for step in [*steps, trigger.missing] if trigger.missing else steps:
+    for _, step in trigger.steps():
         try:
             sample(step, _SECOND_NS)
         except InputError as exc:

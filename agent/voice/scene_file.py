@@ -55,6 +55,12 @@ class Trigger(Section, frozen=True, kw_only=True):
     unless: Annotated[list[Step], Meta(max_length=_STEPS_MAX)] = msgspec.field(default_factory=list)
     missing: Step | None = None
 
+    def steps(self) -> list[tuple[str, Step]]:
+        """All events that it speaks of, each with the key that it stands under; its own comes first, under ""."""
+        own = Step(event=self.event, where=self.where)
+        before = [("after", step) for step in self.after] + [("unless", step) for step in self.unless]
+        return [("", own), *before, *([("missing", self.missing)] if self.missing else [])]
+
 
 class Guard(Section, frozen=True, kw_only=True):
     """What keeps a scene back.
@@ -169,11 +175,7 @@ def _read_trigger(entry: dict[str, Any], path: Path, place: int) -> Trigger:
 
 
 def _check_trigger(trigger: Trigger, path: Path, place: int) -> None:
-    steps: list[tuple[str, Step]] = [("", Step(event=trigger.event, where=trigger.where))]
-    steps += [("after", step) for step in trigger.after]
-    steps += [("unless", step) for step in trigger.unless]
-    steps += [("missing", trigger.missing)] if trigger.missing else []
-    for key, step in steps:
+    for key, step in trigger.steps():
         kind = KNOWN_KINDS.get(step.event.partition(".")[0])
         if kind is None or (step.event not in KNOWN_KINDS and step.event not in KNOWN_KEYS):
             near = ", ".join(sorted(known for known in {*KNOWN_KINDS, *KNOWN_KEYS} if known[:4] == step.event[:4]))
