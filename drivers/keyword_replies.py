@@ -22,7 +22,7 @@ OTHER: Final = "other"  # the model's last answer: none of the replies
 class Reply(Section, frozen=True, kw_only=True):
     """text is what the dialogue takes as said, wordings are what was trained.
 
-    sure: the least probability at which it is believed, whatever the model's own threshold.
+    sure: how sure the model must be at least, whatever its own threshold.
     """
 
     text: Phrase
@@ -45,15 +45,15 @@ class Keywords:
     def thresholds(self, manifest: KeywordManifest) -> list[float]:
         """What each label is held to, in the manifest's order."""
         sure = [self.replies[label].sure if label in self.replies else 0.0 for label in manifest.labels]
-        return [max(pair) for pair in zip(manifest.thresholds, sure, strict=True)]
+        return [max(manifest.threshold, least) for least in sure]
 
-    def read(self, probabilities: Sequence[float], manifest: KeywordManifest) -> Heard | None:
+    def read(self, answers: Sequence[float], manifest: KeywordManifest) -> Heard | None:
         """What was said, None where the model is not sure enough that it was any reply."""
-        best = max(range(len(manifest.labels)), key=lambda place: probabilities[place])
-        label, probability = manifest.labels[best], probabilities[best]
-        if label == OTHER or probability < self.thresholds(manifest)[best]:
+        best = max(range(len(manifest.labels)), key=lambda place: answers[place])
+        label, sure = manifest.labels[best], answers[best]
+        if label == OTHER or sure < self.thresholds(manifest)[best]:
             return None
-        return Heard(self.replies[label].text, confidence=min(1.0, round(float(probability), 3)))
+        return Heard(self.replies[label].text, confidence=min(1.0, round(float(sure), 3)))
 
 
 def load_keywords(directory: Path = KEYWORDS) -> Mapping[Language, Keywords]:

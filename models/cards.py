@@ -111,7 +111,7 @@ def _output(manifest: AnyManifest) -> str:
     if isinstance(manifest, SequenceManifest):
         return f"float32[{shape}]: probabilities of {', '.join(manifest.kinds)}"
     if isinstance(manifest, KeywordManifest):
-        return f"float32[{shape}]: the probability of each of {', '.join(manifest.labels)}"
+        return f"float32[{shape}]: how sure it is, 0 to 1, of each of {', '.join(manifest.labels)}"
     return f"float32[{shape}]: a probability"
 
 
@@ -128,7 +128,7 @@ def _alarm(manifest: AnyManifest) -> str:
             f"steps in a row; drift is told from a population stability index of {manifest.drift_psi:g}"
         )
     if isinstance(manifest, KeywordManifest):
-        return f"none; the likeliest reply is believed at or above its own threshold, {manifest.threshold:g} at least"
+        return f"none; the surest reply is believed at or above {manifest.threshold:g}"
     return f"read as a yes at or above {manifest.threshold:g}"
 
 

@@ -34,11 +34,12 @@ Ints = npt.NDArray[np.int64]
 
 _CABINS: Final = 160
 _NONSENSE: Final = 6000
-_ROWS: Final = 2500
-_SENTENCES: Final = 4500
+_ROWS: Final = 4000
+_SENTENCES: Final = 7000
 _SHORT: Final = int(1.8 * RATE_HZ)  # samples of the longest sentence that may be taken for a reply
 _NOISES: Final = 1500
-_HOURS: Final[dict[Kind, float]] = {"noise": 1.0, "music": 0.5, "speech": 3.0, "words": 3.0}
+# Of noise much: a knock or a cough is as short as 不 or 是, and an hour holds but 400 of them.
+_HOURS: Final[dict[Kind, float]] = {"noise": 8.0, "music": 0.5, "speech": 6.0, "words": 3.0}
 _BREATHY: Final = 0.3  # of the examples: espeak-ng has few such voices, and people many
 _ROUGH: Final = 0.3
 _SNR_DB: Final = (5.0, 25.0)

@@ -1,6 +1,6 @@
 """How well a keyword model hears: replies that it got right, and what it took for a reply that was none."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -85,9 +85,14 @@ class Mistaken:
         """How many are believed."""
         return int(np.sum(self.probability >= thresholds[self.best]))
 
-    def half(self, number: int) -> "Mistaken":
-        """Every other one, from the first (0) or the second (1) on."""
-        return Mistaken(self.hours / 2, self.best[number::2], self.probability[number::2])
+
+def lowest_threshold(mistaken: Sequence[Mistaken], tried: Iterable[float], *, false_per_hour: float) -> float:
+    """The first that lets at most so many through an hour, each of the sounds heard for as long; else the last."""
+    threshold = np.nan
+    for threshold in tried:
+        if np.mean([np.sum(each.probability >= threshold) / each.hours for each in mistaken]) <= false_per_hour:
+            break
+    return float(threshold)
 
 
 def short_stretches(sound: Iterable[Float32s]) -> tuple[float, list[Float32s]]:

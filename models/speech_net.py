@@ -47,6 +47,9 @@ HIDDEN: Final = 256
 # What is heard is looked at five times: as it is, by a longer and a shorter throat, said faster and slower. Pairs of
 # bands moved and of the pace.
 VIEWS: Final = ((0.0, 1.0), (1.0, 1.0), (-1.0, 1.0), (0.0, 0.93), (0.0, 1.08))
+# What other replies count against the likeliest one: that it is one of them is rarer by far than that it is none, and a
+# doubt between two of them (fast, quick) is no doubt that a reply was meant.
+RIVALS: Final = 0.2
 
 
 def sizes(bands: int, classes: int) -> list[tuple[int, ...]]:

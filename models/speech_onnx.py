@@ -1,4 +1,4 @@
-"""The keyword model's nets as one ONNX model: the mean of what all say of all views."""
+"""The keyword model's nets as one ONNX model: the mean of what all say of all views, and how sure that is."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,17 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from models.speech_net import CONVOLUTIONS, POOL, STEPS, VIEWS, Weights, moved, pace
+from models.speech_net import CONVOLUTIONS, POOL, RIVALS, STEPS, VIEWS, Weights, moved, pace
 
 Float32s = npt.NDArray[np.float32]
 Graph = tuple[list[NodeProto], dict[str, npt.NDArray[np.generic]]]
 
 
 def export(nets: Sequence[Weights], bands: int, replies: Float32s, opset: int) -> bytes:
-    """The ONNX model: float32[1, 192, bands] to float32[1, k]; replies, float32[classes, k], adds classes up."""
+    """The ONNX model: float32[1, 192, bands] to float32[1, k]; replies, float32[classes, k], adds classes up.
+
+    The last of the k is what is no reply.
+    """
     nodes, tensors = _views(bands)
     for number, weights in enumerate(nets):
         of_net = _net(weights, f"net{number}.")
@@ -23,19 +26,39 @@ def export(nets: Sequence[Weights], bands: int, replies: Float32s, opset: int) -
     tensors["replies"] = replies
     each = [f"net{number}.each" for number in range(len(nets))]
     nodes.append(helper.make_node("Concat", each, ["each"], axis=0))
-    nodes.append(helper.make_node("ReduceMean", ["each"], ["logits"], axes=[0], keepdims=1))
-    nodes.append(helper.make_node("Softmax", ["logits"], ["classes"], axis=1))
+    nodes.append(helper.make_node("Softmax", ["each"], ["verdicts"], axis=1))
+    nodes.append(helper.make_node("ReduceMean", ["verdicts"], ["classes"], axes=[0], keepdims=1))
     nodes.append(helper.make_node("MatMul", ["classes", "replies"], ["probabilities"]))
+    of_sureness = _sureness(replies)
+    nodes += of_sureness[0]
+    tensors |= of_sureness[1]
     graph = helper.make_graph(
         nodes,
         "keywords",
         [helper.make_tensor_value_info("speech", TensorProto.FLOAT, [1, STEPS, bands])],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, replies.shape[1]])],
+        [helper.make_tensor_value_info("sureness", TensorProto.FLOAT, [1, replies.shape[1]])],
         [numpy_helper.from_array(array, name) for name, array in tensors.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
+
+
+def _sureness(replies: Float32s) -> Graph:
+    """From "probabilities" p to "sureness", p / (p + none + RIVALS (1 - p - none)): what is neither are the rivals."""
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        "none": replies[:, -1:],
+        "rivals": np.array(RIVALS, np.float32),
+        "others": np.array(1 - RIVALS, np.float32),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["classes", "none"], ["refused"]),
+        helper.make_node("Add", ["probabilities", "refused"], ["either"]),
+        helper.make_node("Mul", ["either", "others"], ["weighed"]),
+        helper.make_node("Add", ["weighed", "rivals"], ["against"]),
+        helper.make_node("Div", ["probabilities", "against"], ["sureness"]),
+    ]
+    return nodes, tensors
 
 
 def _views(bands: int) -> Graph:

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from agent.core.config import Name, Section
 from agent.core.model_card import Card
-from agent.core.model_inputs import Feature, Gate, ModelInput, Output, SequenceFeature, Share
+from agent.core.model_inputs import Feature, Gate, ModelInput, Output, SequenceFeature
 from agent.core.toml import load_toml
 
 
@@ -174,21 +174,14 @@ class KeywordManifest(Manifest, frozen=True, kw_only=True, tag="keywords"):
     """A model that names which reply a stretch of speech is.
 
     Input: float32[1, steps, bands], log mel energies at rate_hz as drivers.keyword_features makes them. Output:
-    float32[1, labels], probabilities; the last label is "other". A reply is believed at its own of `thresholds` or
-    above, since short ones are the more easily mistaken; `threshold` is the least of them.
+    float32[1, labels], 0 to 1 each: how sure it is of that one and not of the last, "other". The surest reply is
+    believed at `threshold` or above.
     """
 
     rate_hz: Annotated[float, Meta(ge=10, le=1000)]
     steps: Annotated[int, Meta(ge=10, le=4096)]
     bands: Annotated[int, Meta(ge=8, le=256)]
     labels: Annotated[list[Name], Meta(min_length=2, max_length=256)]
-    thresholds: Annotated[list[Share], Meta(min_length=2, max_length=256)]
-
-    def __post_init__(self) -> None:
-        """Raise ValueError, which load tells as a ConfigError, where labels and thresholds do not go together."""
-        super().__post_init__()
-        if len(self.thresholds) != len(self.labels):
-            raise ValueError(f"{len(self.labels)} labels need as many thresholds, not {len(self.thresholds)}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -197,7 +190,7 @@ class KeywordManifest(Manifest, frozen=True, kw_only=True, tag="keywords"):
 
     @property
     def output_shape(self) -> tuple[int, int]:
-        """One probability a label."""
+        """One answer a label."""
         return 1, len(self.labels)
 
 

@@ -27,7 +27,7 @@ def manifest(name: str, labels: list[str] = LABELS) -> KeywordManifest:
     )  # fmt: skip
     return KeywordManifest(
         name=name, version=1, file=f"{name}.onnx", sha256="0" * 64, opset=17, threshold=0.5, golden_tolerance=0.001,
-        profiles=[], card=card, rate_hz=100.0, steps=STEPS, bands=BANDS, labels=labels, thresholds=[0.5] * len(labels),
+        profiles=[], card=card, rate_hz=100.0, steps=STEPS, bands=BANDS, labels=labels,
         golden=[Golden(input=[0.0] * STEPS * BANDS, output=[0.0] * len(labels))],
     )  # fmt: skip
 

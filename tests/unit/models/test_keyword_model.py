@@ -13,6 +13,7 @@ from drivers.keyword_features import model_input
 from drivers.keyword_replies import check_model, load_keywords
 from drivers.onnx_child import open_model, run
 from drivers.pinyin import to_pinyin
+from models.keyword_figures import Mistaken, lowest_threshold
 from models.keyword_speech import example, fragment, make_cabins, voices_of, wordings_of
 from models.keyword_talk import DICTIONARY, Talk, chatter
 from models.speech_net import STEPS
@@ -146,6 +147,19 @@ def test_held_out_voices_are_heard_at_20_db(language: Language) -> None:
             answer = run(session, model_input(heard, STEPS), manifest)[0]
             right.append(manifest.labels[int(answer.argmax())] == name)
     assert np.mean(right) >= 0.85
+
+
+def test_the_threshold_is_the_lowest_that_lets_few_enough_through() -> None:
+    noise, talk = _mistaken(2.0, 0.65), _mistaken(1.0, 0.55, 0.75, 0.95)
+    tried = [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert lowest_threshold([noise, talk], tried, false_per_hour=2.0) == 0.5
+    assert lowest_threshold([noise, talk], tried, false_per_hour=1.25) == 0.6  # half a noise and two talks an hour
+    assert lowest_threshold([noise, talk], tried, false_per_hour=1.0) == 0.7
+    assert lowest_threshold([noise, talk], tried, false_per_hour=0.1) == 0.9  # nothing was enough
+
+
+def _mistaken(hours: float, *sure: float) -> Mistaken:
+    return Mistaken(hours, np.zeros(len(sure), np.int64), np.array(sure, np.float32))
 
 
 def test_a_fragment_is_a_piece() -> None:
