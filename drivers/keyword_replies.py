@@ -44,8 +44,8 @@ class Keywords:
 
     def thresholds(self, manifest: KeywordManifest) -> list[float]:
         """What each label is held to, in the manifest's order."""
-        sure = [self.replies[label].sure if label in self.replies else 0.0 for label in manifest.labels]
-        return [max(manifest.threshold, least) for least in sure]
+        own = manifest.threshold
+        return [max(own, self.replies[label].sure) if label in self.replies else own for label in manifest.labels]
 
     def read(self, answers: Sequence[float], manifest: KeywordManifest) -> Heard | None:
         """What was said, None where the model is not sure enough that it was any reply."""

@@ -26,18 +26,18 @@ _TEXTS = 90  # drawn at a time
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """Of clips of replies: which reply was meant, and the best reply and its probability that came out, by clip.
+    """Of clips of replies: which reply was meant, and the surest reply that came out and how sure it was, by clip.
 
-    best is -1 where nothing was detected, or "other" was likelier than every reply.
+    best is -1 where nothing was detected, or "other" was surer than every reply.
     """
 
     meant: npt.NDArray[np.int64]
     best: npt.NDArray[np.int64]
-    probability: Float32s
+    sure: Float32s
 
     def heard(self, thresholds: Float32s) -> npt.NDArray[np.bool_]:
         """Which clips were taken for a reply, whichever."""
-        return np.asarray((self.best >= 0) & (self.probability >= thresholds[self.best]))
+        return np.asarray((self.best >= 0) & (self.sure >= thresholds[self.best]))
 
     def accuracy(self, thresholds: Float32s) -> float:
         """The share that was heard, and heard right."""
@@ -79,18 +79,18 @@ class Mistaken:
 
     hours: float
     best: npt.NDArray[np.int64]
-    probability: Float32s
+    sure: Float32s
 
     def count(self, thresholds: Float32s) -> int:
         """How many are believed."""
-        return int(np.sum(self.probability >= thresholds[self.best]))
+        return int(np.sum(self.sure >= thresholds[self.best]))
 
 
 def lowest_threshold(mistaken: Sequence[Mistaken], tried: Iterable[float], *, false_per_hour: float) -> float:
     """The first that lets at most so many through an hour, each of the sounds heard for as long; else the last."""
     threshold = np.nan
     for threshold in tried:
-        if np.mean([np.sum(each.probability >= threshold) / each.hours for each in mistaken]) <= false_per_hour:
+        if np.mean([np.sum(each.sure >= threshold) / each.hours for each in mistaken]) <= false_per_hour:
             break
     return float(threshold)
 

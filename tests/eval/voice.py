@@ -60,7 +60,7 @@ class Model:
         self._session: Any = open_model(self.manifest, path.parent / self.manifest.file)
 
     def score(self, inputs: Float32s) -> Float32s:
-        """Probabilities of the labels, float32[n, labels]."""
+        """How sure the model is of each label, float32[n, labels]."""
         return np.concatenate([run(self._session, row[None], self.manifest) for row in inputs])
 
 
