@@ -15,10 +15,11 @@ from agent.core.ports import Heard, Inference, Language
 from drivers.capture import BYTES_PER_S, Capture
 from drivers.keyword_features import FRAME, HOP, Float32s, from_pcm, log_mel, model_input
 from drivers.keyword_replies import Keywords
-from drivers.keyword_segments import Segmenter, Stretch
+from drivers.keyword_segments import ENDING, Segmenter, Stretch
 
 _LATE_S: Final = 3.0  # who is speaking when time is up may end his sentence
 _BACKLOG_BYTES: Final = 30 * BYTES_PER_S
+_SILENCE: Final = bytes(2 * ENDING * HOP)  # ends whatever was being said
 
 
 class Recogniser(Protocol):
@@ -154,7 +155,7 @@ class _Sound:
     def waiting(self, *, last: bool) -> Float32s:
         """Samples for whole frames that have not been looked at; last: with silence behind, which ends a word."""
         start = max(self._judged - self._dropped, 0)
-        data = bytes(self._data[start:]) + (b"\x00\x00" * (BYTES_PER_S // 4) if last else b"")
+        data = bytes(self._data[start:]) + (_SILENCE if last else b"")
         frames = max(0, (len(data) // 2 - FRAME) // HOP + 1)
         self._judged = self._dropped + start + frames * HOP * 2
         return from_pcm(data) if frames else from_pcm(b"")

@@ -16,21 +16,25 @@ from drivers.keyword_features import BANDS, FRAMES_PER_S, Float32s, band_centres
 _SPEECH: Final = slice(*np.searchsorted(band_centres_hz(), [200.0, 5500.0]).tolist())
 _MARGIN: Final = 0.7  # nepers of power over the noise that the noise itself reaches
 _BAND_MAX: Final = 2.5  # more excess than this in one band proves no more
-_START: Final = 0.34  # mean excess at which speech begins
-_GO_ON: Final = 0.26  # and above which it goes on, or above this share of the loudest so far
-_GO_ON_SHARE: Final = 0.25
+# The model refuses what is no reply; so a noise more to judge costs less than the end of a word that is not seen, or a
+# sentence that falls to pieces.
+_START: Final = 0.28  # mean excess at which speech begins
+_GO_ON: Final = 0.2  # and above which it goes on, or above this share of the loudest so far
+_GO_ON_SHARE: Final = 0.3  # less, behind a word, is its echo
 _ONSET: Final = 6  # of so many frames ...
 _ONSET_MIN: Final = 4  # ... so many must be loud
-_HANGOVER: Final = 24  # frames of quiet that end it; a stop consonant between two words is shorter
+_HANGOVER: Final = 28  # frames of quiet that end it; a stop consonant is shorter, and many a pause within a sentence
 _BEFORE: Final = 14  # frames kept before the first loud one: soft consonants
 _AFTER: Final = 8
 _SHORTEST: Final = 9  # loud frames of the shortest word
-_LONGEST: Final = 170  # more is a sentence, and no reply
+_LONGEST: Final = 200  # more is a sentence, and no reply
 _ALONE: Final = 80  # frames of quiet before a reply; less, and somebody is talking on
 _GIVE_UP: Final = 4 * FRAMES_PER_S  # after so much without a pause it is music or noise
 _STEP_IDLE: Final = 0.03  # how fast the noise is followed, nepers a frame
 _STEP_LOUD: Final = 0.006
 _SETTLE: Final = 12  # frames from which the first estimate of the noise is made
+
+ENDING: Final = _HANGOVER + 8  # frames of silence after which whatever was said has ended; its echo fades first
 
 
 @dataclass(frozen=True, slots=True)

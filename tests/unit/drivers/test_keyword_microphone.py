@@ -33,11 +33,12 @@ def manifest(name: str, labels: list[str] = LABELS) -> KeywordManifest:
 
 
 class FakeCapture:
-    """Gives its sound in pieces, then silence for ever, or what it is told to raise."""
+    """Gives its sound in pieces, then silence for ever, the end of a recording, or what it is told to raise."""
 
-    def __init__(self, sound: Float32s, *, error: str = "") -> None:
+    def __init__(self, sound: Float32s, *, error: str = "", ends: bool = False) -> None:
         self._data = (np.clip(sound, -1, 1) * 3276).astype("<i2").tobytes()
         self._error = error
+        self._ends = ends
         self._at = 0
         self.open_now = False
 
@@ -50,6 +51,8 @@ class FakeCapture:
         piece = self._data[self._at - 1600 : self._at]
         if not piece and self._error:
             raise SourceLost(self._error)
+        if not piece and self._ends:
+            return b""
         noise = np.random.default_rng(self._at).normal(0, 30, 800).astype("<i2").tobytes()
         return piece or noise
 
@@ -100,9 +103,9 @@ class FakeRecogniser:
         pass
 
 
-WORD = placed((1.0, voiced(0.6)), seconds=2.4)
-TWO_WORDS = placed((1.0, voiced(0.6)), (3.1, voiced(0.5)), seconds=4.6)
-SENTENCE = placed((1.0, voiced(2.2)), seconds=4.4)
+WORD = placed((1.0, voiced(0.6)), seconds=2.4, seed=1)
+TWO_WORDS = placed((1.0, voiced(0.6)), (3.1, voiced(0.5)), seconds=4.6, seed=1)
+SENTENCE = placed((1.0, voiced(2.2)), seconds=4.4, seed=1)
 
 
 def microphone(
@@ -120,6 +123,11 @@ async def test_a_reply_is_handed_on_in_the_words_of_its_language(language: Langu
     heard = await microphone(capture, FakeInference("help")).listen(timeout_s=5, language=language)
     assert heard == Heard(text, 0.95)
     assert not capture.open_now
+
+
+async def test_a_reply_with_which_a_recording_ends_is_heard() -> None:
+    capture = FakeCapture(WORD[: round(1.5 * 16_000)], ends=True)
+    assert await microphone(capture, FakeInference("help")).listen(timeout_s=5, language="zh") == Heard("救命", 0.95)
 
 
 async def test_what_is_no_reply_is_not_heard_and_listening_goes_on() -> None:

@@ -33,8 +33,8 @@ def test_a_word_in_a_moving_car_is_found_where_it_is(snr_db: float) -> None:
     for seed in range(6):
         (found,) = heard(placed((1.0, voiced(0.6)), seconds=2.5, snr_db=snr_db, seed=seed))
         assert found.short
-        assert 45 <= found.loud <= 95
-        assert 180 <= found.end <= 207  # 0.24 s after its end at the least
+        assert 45 <= found.loud <= 120  # a knock just before or after it is one with it
+        assert 184 <= found.end <= 211  # 0.28 s after its end at the least
 
 
 def test_a_moving_car_says_nothing() -> None:
@@ -44,7 +44,7 @@ def test_a_moving_car_says_nothing() -> None:
 
 
 def test_the_same_is_found_however_the_stream_is_cut() -> None:
-    sound = placed((1.0, voiced(0.5)), (2.6, voiced(0.4)), seconds=4.0)
+    sound = placed((1.0, voiced(0.5)), (2.6, voiced(0.4)), seconds=4.0, seed=1)
     whole = heard(sound)
     assert [(stretch.loud, stretch.end) for stretch in heard(sound, pieces=17)] == [
         (stretch.loud, stretch.end) for stretch in whole
